@@ -1,0 +1,198 @@
+"""Fits the rule that confirms pairs on a labelled pool, and reports what it reaches out of fold.
+
+    python -m benchmarks.fit_rule ../shared/quality/dev --out configs/calibration-1.json
+
+Runs the stages up to the candidate pairs over TRUTH_DIR/articles.parquet, measures every candidate, and fits
+a logistic regression five times, each time without one fold of story families; the pairs of that fold are
+judged by the rule that never saw them. The rule that is written is fitted on all folds.
+
+What counts as "not the same", besides the pairs labelled 0: pairs from two sets or two stories (score.py's
+own rule), pairs of rewrites of different source texts (set "l2r", by group), and follow-up stories.
+"""
+
+import argparse
+import hashlib
+import itertools
+import json
+import tempfile
+from collections import defaultdict
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import score
+from pipeline import articles, clusters, confirm, measures, rule
+from pipeline.config import Config, load_config
+from pipeline.executor import Silence, StageRunner, ThreadExecutor
+from pipeline.job import candidate_stages
+from pipeline.tables import read_ipc
+
+N_FOLDS = 5
+# Pairs of a labelled kind count as at most this many, so that the 7,550 rewrites of one set don't decide alone.
+MOST_PER_KIND = 400
+# What the unlabelled negatives count as, all together, and a follow-up each.
+CROSS_WEIGHT, REWRITE_WEIGHT, FOLLOW_UP_WEIGHT = 3_000, 1_000, 1.0
+# Probability from which pairs are confirmed: where out-of-fold precision on dev is above 0.997 at the pairs.
+THRESHOLD = 0.4
+FOLLOW_UPS = ("neutral.followup", "neutral.adj_follow_up")
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Measured candidate pairs of a labelled pool; arrays (n_pairs,) but for `ids` (n_articles,)."""
+
+    ids: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+    measured: measures.Measures
+    relation: np.ndarray
+    label: np.ndarray
+    kind: np.ndarray
+    fold: np.ndarray
+    group: dict[str, str]
+    truth: list[dict[str, object]]
+
+
+def load_pool(truth_dir: Path, config: Config, work: Path) -> Pool:
+    """Runs the stages up to candidates over the pool and measures all pairs."""
+    units = articles.plan_inputs([str(truth_dir / "articles.parquet")], config)
+    runner = StageRunner(ThreadExecutor(config.n_workers), Silence())
+    staged = candidate_stages(units, config, runner, work)
+    shards = staged.accepted.shards
+    ids = np.array([i for s in shards for i in read_ipc(s.path)["article_id"].to_pylist()], dtype=object)
+    pairs = read_ipc(staged.pairs.path)
+    left, right = (pairs[c].to_numpy().astype(np.int64) for c in ("left", "right"))
+    measurer = confirm.Measurer(shards, staged.signed, staged.masked, staged.statistics, config)
+    kept, parts = [], []
+    for at in range(0, len(left), confirm.PAIRS_AT_A_TIME):
+        span = slice(at, at + confirm.PAIRS_AT_A_TIME)
+        chosen, measured = measurer.measure(left[span], right[span], confirm.MIN_COSINE)
+        kept.append(chosen + at)
+        parts.append(measured)
+    names = [f.name for f in fields(measures.Measures)]
+    measured = measures.Measures(**{n: np.concatenate([getattr(p, n) for p in parts]) for n in names})
+    left, right = left[np.concatenate(kept)], right[np.concatenate(kept)]
+    same_text = measurer.text_hash[left] == measurer.text_hash[right]
+    relation = confirm.relate(measured, same_text, config.reprint.shingle_size)
+    truth = score.rows(f"{truth_dir}/pairs.parquet")
+    group = {g["id"]: g["group"] for g in score.rows(f"{truth_dir}/groups.parquet")}
+    label, kind, fold = labels(ids, left, right, truth)
+    return Pool(ids, left, right, measured, relation, label, kind, fold, group, truth)
+
+
+def labels(
+    ids: np.ndarray, left: np.ndarray, right: np.ndarray, truth: list[dict[str, object]]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Label (-2 where there is none), kind and fold of each pair; a pair without a fold takes its family's."""
+    row = {article: i for i, article in enumerate(ids)}
+    known: dict[tuple[int, int], tuple[int, str, int]] = {}
+    family: dict[int, int] = {}
+    for t in truth:
+        a, b = sorted((row[t["id_a"]], row[t["id_b"]]))
+        known[a, b] = max(known.get((a, b), (-1, "", 0)), (t["label"], t["kind"], t["fold"]))
+        family[a] = family[b] = t["fold"]
+    none = (-2, "", -1)
+    found = [known.get(pair, none) for pair in zip(left.tolist(), right.tolist(), strict=True)]
+    fold = [
+        f[2] if f[2] >= 0 else family.get(a, family.get(b, (a + b) % N_FOLDS))
+        for f, a, b in zip(found, left.tolist(), right.tolist(), strict=True)
+    ]
+    return np.array([f[0] for f in found]), np.array([f[1] for f in found], dtype=object), np.array(fold)
+
+
+def training_weights(pool: Pool) -> np.ndarray:
+    """Weight of each pair in the fit; 0 for pairs whose truth nobody knows."""
+    sets = np.array([i.split("/")[0] for i in pool.ids], dtype=object)
+    groups = np.array([pool.group[i] for i in pool.ids], dtype=object)
+    other_group = groups[pool.left] != groups[pool.right]
+    unlabelled = pool.label == -2
+    cross = unlabelled & ((sets[pool.left] != sets[pool.right]) | ((sets[pool.left] == "story") & other_group))
+    rewrites = unlabelled & ~cross & (sets[pool.left] == "l2r") & other_group
+    weight = np.zeros(len(pool.label))
+    labelled = pool.label >= 0
+    for kind in set(pool.kind[labelled]):
+        chosen = labelled & (pool.kind == kind)
+        weight[chosen] = min(chosen.sum(), MOST_PER_KIND) / chosen.sum()
+    weight[cross] = CROSS_WEIGHT / max(1, cross.sum())
+    weight[rewrites] = REWRITE_WEIGHT / max(1, rewrites.sum())
+    weight[np.isin(pool.kind, FOLLOW_UPS)] = FOLLOW_UP_WEIGHT
+    return weight
+
+
+def out_of_fold(features: np.ndarray, pool: Pool, weight: np.ndarray) -> np.ndarray:
+    """Probability of each pair by the rule fitted without its fold."""
+    probability = np.zeros(len(features))
+    for fold in range(N_FOLDS):
+        inside = pool.fold == fold
+        train = ~inside & (weight > 0)
+        scaler, model = rule.fit(features[train], pool.label[train] == 1, weight[train])
+        probability[inside] = model.predict_proba(scaler.transform(features[inside]))[:, 1]
+    return probability
+
+
+def evaluate(pool: Pool, probability: np.ndarray, config: Config) -> dict[str, dict[str, object]]:
+    """score.py's figures for pairs and clusters of these probabilities."""
+    confirmed = probability >= THRESHOLD
+    found = {
+        tuple(sorted((pool.ids[a], pool.ids[b])))
+        for a, b in zip(pool.left[confirmed], pool.right[confirmed], strict=True)
+    }
+    links = confirmed & (pool.relation != confirm.EXCERPT)
+    copies = links & (
+        (pool.relation == confirm.EXACT)
+        | ((pool.relation == confirm.REPRINT) & (pool.measured.jaccard >= clusters.COPY_JACCARD))
+    )
+    graph = clusters.Graph(len(pool.ids), pool.left, pool.right, probability, links, copies)
+    members = defaultdict(list)
+    for row, label in enumerate(clusters.partition(graph, config.clusters.min_linkage)):
+        members[label].append(pool.ids[row])
+    together = {
+        pair for m in members.values() if len(m) > 1 for pair in itertools.combinations(sorted(m), 2)
+    }
+    clustered = score.summary(together, pool.truth, pool.group, True)
+    follow = [t for t in pool.truth if t["kind"] in FOLLOW_UPS]
+    clustered.update(
+        largest=max(len(m) for m in members.values()),
+        mixed_sets=sum(len({i.split("/")[0] for i in m}) > 1 for m in members.values()),
+        followups=f"{sum((t['id_a'], t['id_b']) in together for t in follow)}/{len(follow)}",
+    )
+    return {"pairs": score.summary(found, pool.truth, pool.group, False), "clusters": clustered}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("truth_dir", type=Path)
+    parser.add_argument("--out", type=Path, help="calibration file to write")
+    parser.add_argument("--json", type=Path, help="also write the out-of-fold figures here")
+    args = parser.parse_args()
+    config = load_config()
+    with tempfile.TemporaryDirectory() as work:
+        pool = load_pool(args.truth_dir, config, Path(work))
+    features, weight = measures.features(pool.measured), training_weights(pool)
+    figures = evaluate(pool, out_of_fold(features, pool, weight), config)
+    print(json.dumps(figures, indent=1))
+    if args.json:
+        args.json.write_text(json.dumps(figures, indent=1))
+    if args.out:
+        train = weight > 0
+        scaler, model = rule.fit(features[train], pool.label[train] == 1, weight[train])
+        data = hashlib.sha256((args.truth_dir / "articles.parquet").read_bytes()).hexdigest()
+        reached = {
+            level: {k: figures[level][k] for k in ("respun_f1", "precision", "respun_recall_macro")}
+            for level in ("pairs", "clusters")
+        }
+        rule.Rule(
+            version=args.out.stem,
+            features=measures.FEATURES,
+            mean=tuple(round(float(v), 6) for v in scaler.mean_),
+            scale=tuple(round(float(v), 6) for v in scaler.scale_),
+            weight=tuple(round(float(v), 6) for v in model.coef_[0]),
+            intercept=round(float(model.intercept_[0]), 6),
+            threshold=THRESHOLD,
+            fitted_on={"corpus_sha256": data, "n_pairs": int(train.sum()), "out_of_fold": reached},
+        ).save(args.out)
+
+
+if __name__ == "__main__":
+    main()

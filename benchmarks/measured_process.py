@@ -1,0 +1,115 @@
+"""Runs a command on some of the machine's cores and measures it from outside: time, memory, start."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+SAMPLE_SECONDS = 0.1
+PROC = Path("/proc")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One finished command.
+
+    `peak_bytes` is the largest sum of proportional set sizes over the command's processes, sampled ten times
+    a second; where /proc has none, the largest resident set of one process.
+    """
+
+    spawned_at: float
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+    stdout: str
+
+
+class CommandFailedError(Exception):
+    """The command's exit code was not 0; the message ends with its last output."""
+
+
+def all_cores() -> list[int]:
+    """Numbers of the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def measure(
+    command: Sequence[str], n_cores: int, folder: Path, variables: Mapping[str, str]
+) -> Measured:
+    """Run `command` in `folder` on the first `n_cores` cores. Raises CommandFailedError."""
+    cores = all_cores()[:n_cores]
+
+    def pin() -> None:
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, cores)
+
+    with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
+        spawned_at, began = time.time(), time.perf_counter()
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env={**os.environ, **variables},
+            stdout=stdout,
+            stderr=stderr,
+            preexec_fn=pin,
+            start_new_session=True,
+        )
+        peak = 0
+        while True:
+            pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+            if pid:
+                break
+            peak = max(peak, session_bytes(process.pid))
+            time.sleep(SAMPLE_SECONDS)
+        seconds = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        stdout.seek(0)
+        stderr.seek(0)
+        if process.returncode:
+            raise CommandFailedError(
+                f"{' '.join(command)}: exit code {process.returncode}\n{stderr.read()[-2000:]}"
+            )
+        resident = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        return Measured(
+            spawned_at=spawned_at,
+            seconds=seconds,
+            cpu_seconds=usage.ru_utime + usage.ru_stime,
+            peak_bytes=peak or resident,
+            stdout=stdout.read(),
+        )
+
+
+def session_bytes(session: int) -> int:
+    """Sum of the proportional set sizes of all processes of a session: shared pages count once."""
+    return sum(_proportional_bytes(pid) for pid in _pids() if _session_of(pid) == session)
+
+
+def _pids() -> list[int]:
+    return [int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit()] if PROC.is_dir() else []
+
+
+def _session_of(pid: int) -> int:
+    try:
+        # The command's name, in brackets, may hold anything: the fields are counted after it.
+        fields = (PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:  # it has ended since
+        return -1
+    return int(fields[3])
+
+
+def _proportional_bytes(pid: int) -> int:
+    try:
+        for line in (PROC / str(pid) / "smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    except OSError:  # it has ended since
+        pass
+    return 0

@@ -1,0 +1,36 @@
+"""The Prefect flows and the command line. They hold no algorithm: the stages are in `pipeline`.
+
+Importing this package sets, for this process and where the user has not, what Prefect needs to run with
+nothing configured, offline and without telemetry. Prefect reads its settings once, when it is imported, so
+this has to come first.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import MutableMapping
+
+PREFECT_DEFAULTS = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    # A cold start of Prefect's temporary server takes about 20 s on a small machine: Prefect's own limit.
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+}
+LOOPBACK = ("127.0.0.1", "localhost")
+
+
+def set_prefect_defaults(environ: MutableMapping[str, str]) -> None:
+    """Add to `environ` what is missing; nothing that the user set is changed, only `NO_PROXY` is extended.
+
+    A proxy that is asked for 127.0.0.1 keeps Prefect from its own temporary server.
+    """
+    for name, value in PREFECT_DEFAULTS.items():
+        environ.setdefault(name, value)
+    if any(name.lower() in {"http_proxy", "https_proxy", "all_proxy"} for name in environ):
+        for name in ("NO_PROXY", "no_proxy"):
+            hosts = [host.strip() for host in environ.get(name, "").split(",") if host.strip()]
+            if "*" not in hosts:
+                environ[name] = ",".join(hosts + [host for host in LOOPBACK if host not in hosts])
+
+
+set_prefect_defaults(os.environ)

@@ -1,0 +1,127 @@
+"""The command line, `respun`. Whatever is slow to import is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from pipeline import __version__
+from pipeline.errors import RespunError
+
+if TYPE_CHECKING:
+    from pipeline.config import Config
+    from pipeline.executor import Listener
+    from pipeline.job import Outcome
+
+FAILED = 1
+INTERRUPTED = 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="respun")
+def cli() -> None:
+    """Find the news articles that are the same story told again."""
+
+
+@cli.command()
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
+@click.option("--output", required=True, metavar="DIR", type=click.Path(path_type=Path, file_okay=False),
+              help="Folder for the runs' tables; made when it is missing.")
+@click.option("--config", metavar="FILE", help="TOML file, or the name of a preset: nightly, adhoc, smoke.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
+              help="Override one key, such as columns.text=body. May be given several times.")
+@click.option("--direct", is_flag=True, help="Execute the stages in threads, without Prefect.")
+@click.option("--verbose", is_flag=True, help="Show Prefect's log, and the traceback of an error.")
+def run(
+    inputs: tuple[str, ...], output: Path, config: str | None, overrides: tuple[str, ...], direct: bool,
+    verbose: bool,
+) -> None:
+    """Cluster the articles of INPUT... and write the tables to DIR.
+
+    INPUT is a Parquet, JSONL or CSV file (.gz and .zst too), a folder of .txt files, or a glob of these;
+    several are one collection. The last line on stdout is the folder of the run.
+
+    Exit codes: 0 done, 2 arguments, configuration, input or output can't be used, 1 the run failed, 130
+    interrupted.
+    """
+    try:
+        outcome = _execute(inputs, output, config, overrides, direct, verbose)
+        _print_summary(outcome)
+    except RespunError as error:
+        _fail(error, error.exit_code, verbose)
+    except KeyboardInterrupt as error:
+        _fail(error, INTERRUPTED, verbose)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the user gets one line and the exit code
+        _fail(error, FAILED, verbose)
+    click.echo(outcome.run_dir.absolute())
+
+
+def _execute(
+    inputs: tuple[str, ...], output: Path, config: str | None, overrides: tuple[str, ...], direct: bool,
+    verbose: bool,
+) -> Outcome:
+    from flows.progress import progress_display
+    from pipeline.config import load_config
+    from pipeline.job import check_run
+
+    settings = load_config(config, overrides)
+    # Prefect takes seconds to start; what can't work is said before.
+    check_run(inputs, output, settings)
+    with progress_display("starting" if direct else "starting Prefect") as listen:
+        if direct:
+            return _run_in_threads(inputs, output, settings, listen)
+        return _run_in_prefect(inputs, output, config, overrides, listen, verbose)
+
+
+def _run_in_threads(inputs: tuple[str, ...], output: Path, settings: Config, listen: Listener) -> Outcome:
+    from pipeline.executor import ThreadExecutor
+    from pipeline.job import run_job
+
+    return run_job(inputs, output, settings, ThreadExecutor(settings.n_workers), listen)
+
+
+def _run_in_prefect(
+    inputs: tuple[str, ...], output: Path, config: str | None, overrides: tuple[str, ...], listen: Listener,
+    verbose: bool,
+) -> Outcome:
+    if not verbose:  # the server, where there is one, gets the log all the same
+        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    from flows.cluster_articles import run_flow
+
+    return run_flow(inputs, output, config, overrides, listen)
+
+
+def _print_summary(outcome: Outcome) -> None:
+    from flows.report import summary_lines
+    from pipeline.summary import read_summary
+
+    for line in summary_lines(read_summary(outcome.run_dir)):
+        click.echo(line, err=True)
+
+
+def _fail(error: BaseException, exit_code: int, verbose: bool) -> NoReturn:
+    if verbose:
+        traceback.print_exception(error)
+    if isinstance(error, KeyboardInterrupt):
+        message = "interrupted"
+    elif isinstance(error, RespunError):
+        message = str(error)
+    else:
+        message = " ".join(f"{type(error).__name__}: {error}".split())
+    click.echo(f"respun: error: {message}", err=True)
+    sys.exit(exit_code)
+
+
+def main(args: list[str] | None = None) -> NoReturn:
+    """Entry point of the console script; exits with the command's code."""
+    cli.main(args=args, prog_name="respun")
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""The summary that a run ends with, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from pipeline.summary import Summary
+
+TITLE_WIDTH = 72
+
+
+def summary_lines(summary: Summary) -> Iterator[str]:
+    """The summary's lines: counts, the largest clusters, where the tables are."""
+    yield f"{_count(summary.n_articles, 'article')}, {summary.n_clustered:,} of them in clusters"
+    yield f"{summary.n_rejected:,} rejected{_parts(summary.rejected_by_reason)}"
+    yield f"{_count(summary.n_pairs, 'confirmed pair')}{_parts(summary.pairs_by_relation)}"
+    yield (f"{_count(summary.n_clusters, 'cluster')} of two or more{_parts(summary.clusters_by_relation)}"
+           f"{', each under its loosest relation' if summary.n_clusters else ''}")
+    yield (f"{_count(summary.n_articles_with_repeats, 'article')} with repeated sections, "
+           f"{_count(summary.n_repeated_groups, 'group')}")
+    if summary.largest:
+        yield "largest clusters:"
+    for cluster in summary.largest:
+        yield (f"  {_count(cluster.n_articles, 'article')} from {_count(cluster.n_sources, 'source')} "
+               f"({', '.join(cluster.relations)}): {_shorten(cluster.title)}")
+    yield f"tables in {summary.run_dir}: {', '.join(summary.tables)}"
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def _parts(counts: Mapping[str, int]) -> str:
+    parts = [f"{n:,} {name}" for name, n in counts.items() if n]
+    return f": {', '.join(parts)}" if parts else ""
+
+
+def _shorten(title: str) -> str:
+    one_line = " ".join(title.split())
+    return one_line if len(one_line) <= TITLE_WIDTH else f"{one_line[: TITLE_WIDTH - 1]}…"

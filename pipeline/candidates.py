@@ -1,0 +1,189 @@
+"""Stage "candidates": pairs of articles that share a band's key in either view (Indyk & Motwani 1998).
+
+Per band the keys are packed with the row number into 64-bit words and sorted; equal neighbours are a
+bucket. A bucket's pairs are kept when the resemblance estimated from one byte per signature place reaches
+the view's minimum. A bucket of more than `candidates.max_bucket` articles is not expanded: its articles are
+put in the order of their whole signatures and each is paired with those next to it, so that the cost is
+linear and copies, which come to lie side by side, stay linked.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numba as nb
+import numpy as np
+import pyarrow as pa
+
+from pipeline.config import Config
+from pipeline.signatures import REPRINT, RESPUN, Signed, bands
+from pipeline.tables import Ref, read_ipc, write_ipc
+from pipeline.words import distinct, run_starts
+
+# In an oversized bucket, how many neighbours (in the order of signatures) an article is paired with.
+NEIGHBOURS = 8
+
+PAIRS = pa.schema([("left", pa.int32()), ("right", pa.int32()), ("found_by", pa.uint8()),
+                   ("estimate_reprint", pa.float32()), ("estimate_respun", pa.float32())])  # fmt: skip
+_U64, _U8, _I64 = nb.uint64[::1], nb.uint8[::1], nb.int64[::1]
+_ROW_MASK = np.uint64(0xFFFFFFFF)
+
+
+@dataclass(frozen=True)
+class BandPairs:
+    """Pairs of some bands: `pairs` IPC (PAIRS, ascending, distinct), and what was seen on the way."""
+
+    pairs: Ref
+    n_collisions: int
+    n_oversized: int
+    largest_bucket: int
+
+
+@nb.njit(nb.int64(nb.uint8[:, ::1], nb.int64, nb.int64, nb.int64, nb.int64), cache=True, nogil=True, inline="always")
+def _matches(places, i, j, begin, end):  # type: ignore[no-untyped-def]
+    """Equal bytes of rows i and j in columns [begin, end)."""
+    n = 0
+    for k in range(begin, end):
+        n += places[i, k] == places[j, k]
+    return n
+
+
+@nb.njit(
+    nb.types.Tuple((nb.int64, nb.int64))(
+        _U64, nb.uint8[:, ::1], nb.int64, nb.int64, nb.int64, nb.int64, nb.int64, _U64
+    ),
+    cache=True, nogil=True,
+)  # fmt: skip
+def _expand(words, places, begin, end, least, max_bucket, neighbours, out):  # type: ignore[no-untyped-def]
+    """Pairs (left << 32 | right) of the buckets of sorted words that have `least` equal places.
+
+    Returns how many pairs there are, which may be more than `out` holds (then call again with more room),
+    and how many were compared.
+    """
+    n = 0
+    compared = 0
+    start = 0
+    while start < len(words):
+        stop = start + 1
+        key = words[start] >> np.uint64(32)
+        while stop < len(words) and words[stop] >> np.uint64(32) == key:
+            stop += 1
+        reach = stop - start if stop - start <= max_bucket else neighbours
+        for i in range(start, stop):
+            row_i = np.int64(words[i] & np.uint64(0xFFFFFFFF))
+            for j in range(i + 1, min(stop, i + 1 + reach)):
+                row_j = np.int64(words[j] & np.uint64(0xFFFFFFFF))
+                compared += 1
+                if _matches(places, row_i, row_j, begin, end) >= least:
+                    if n < len(out):
+                        left, right = min(row_i, row_j), max(row_i, row_j)
+                        out[n] = (np.uint64(left) << np.uint64(32)) | np.uint64(right)
+                    n += 1
+        start = stop
+    return n, compared
+
+
+@nb.njit(nb.void(_U64, nb.uint8[:, ::1], nb.int64, nb.int64, nb.float32[::1]), cache=True, nogil=True)
+def _estimate(words, places, begin, end, out):  # type: ignore[no-untyped-def]
+    """Resemblance of each pair: equal bytes, less the 1 in 256 that are equal by chance."""
+    for p in range(len(words)):
+        i = np.int64(words[p] >> np.uint64(32))
+        j = np.int64(words[p] & np.uint64(0xFFFFFFFF))
+        share = _matches(places, i, j, begin, end) / (end - begin)
+        out[p] = max(0.0, (share - 1 / 256) / (1 - 1 / 256))
+
+
+def load_places(signed: Sequence[Signed]) -> np.ndarray:
+    """One byte per signature place of every article, uint8 (n, n_perm of both views)."""
+    return np.concatenate([np.load(s.places.path, mmap_mode="r") for s in signed])
+
+
+def load_articles(signed: Sequence[Signed], column: str) -> np.ndarray:
+    """A column of the signed articles, over all groups."""
+    return np.concatenate([read_ipc(s.articles.path)[column].to_numpy() for s in signed])
+
+
+def find_in_bands(signed: Sequence[Signed], part: int, n_parts: int, config: Config, work: Path) -> BandPairs:
+    """Pairs of every n_parts-th band, starting with `part`."""
+    plan = bands(config)
+    places = load_places(signed)
+    is_signed = load_articles(signed, "is_signed")
+    n_reprint = config.reprint.n_perm
+    keys = [np.load(s.keys.path, mmap_mode="r") for s in signed]
+    found = [np.zeros(0, np.uint64)]
+    n_collisions = n_oversized = largest = 0
+    for band in range(part, plan.n, n_parts):
+        reprint = band < plan.n_reprint
+        begin, end = (0, n_reprint) if reprint else (n_reprint, places.shape[1])
+        least = config.candidates.min_jaccard_reprint if reprint else config.candidates.min_jaccard_respun
+        rows = np.flatnonzero(is_signed & (REPRINT if reprint else RESPUN))
+        words = _pack(np.concatenate([k[band] for k in keys])[rows], rows)
+        words, oversized, longest = _order_oversized(words, places[:, begin:end], config.candidates.max_bucket)
+        room = 4 * len(words) + 1024
+        while True:
+            out = np.empty(room, np.uint64)
+            n, compared = _expand(
+                words, places, begin, end, _least_matches(least, end - begin), config.candidates.max_bucket,
+                NEIGHBOURS, out,
+            )  # fmt: skip
+            if n <= room:
+                break
+            room = n
+        found.append(distinct(out[:n]))
+        n_collisions += compared
+        n_oversized += oversized
+        largest = max(largest, longest)
+    # The estimate is what is kept of a pair; which view found it follows from the views' minima.
+    pairs = distinct(np.concatenate(found))
+    ref = write_ipc(work / f"bands-{part:03d}.arrow", PAIRS, [_describe(pairs, places, config)])
+    return BandPairs(ref, n_collisions, n_oversized, largest)
+
+
+def _least_matches(jaccard: float, n_places: int) -> int:
+    """Equal bytes from which the estimate reaches `jaccard`."""
+    return int(np.ceil((jaccard * (1 - 1 / 256) + 1 / 256) * n_places - 1e-9))
+
+
+def _pack(keys: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Sorted words (key << 32 | row)."""
+    return np.sort((keys.astype(np.uint64) << np.uint64(32)) | rows.astype(np.uint64))
+
+
+def _order_oversized(words: np.ndarray, places: np.ndarray, max_bucket: int) -> tuple[np.ndarray, int, int]:
+    """Puts the articles of each oversized bucket in the order of their signatures.
+
+    Returns the words, the number of oversized buckets and the size of the largest bucket.
+    """
+    heads = words >> np.uint64(32)
+    starts = run_starts(heads)
+    sizes = np.diff(np.append(starts, len(words)))
+    large = np.flatnonzero(sizes > max_bucket)
+    for bucket in large:
+        span = slice(starts[bucket], starts[bucket] + sizes[bucket])
+        rows = (words[span] & _ROW_MASK).astype(np.int64)
+        # Eight leading bytes order copies next to each other; the row settles the rest.
+        lead = np.ascontiguousarray(places[rows, :8]).view(np.uint64).ravel()
+        words[span] = words[span][np.lexsort((rows, lead))]
+    return words, len(large), int(sizes.max(initial=0))
+
+
+def _describe(pairs: np.ndarray, places: np.ndarray, config: Config) -> pa.RecordBatch:
+    n = config.reprint.n_perm
+    reprint, respun = np.empty(len(pairs), np.float32), np.empty(len(pairs), np.float32)
+    _estimate(pairs, places, 0, n, reprint)
+    _estimate(pairs, places, n, places.shape[1], respun)
+    limits = config.candidates
+    found_by = (REPRINT * (reprint >= limits.min_jaccard_reprint - 1e-6)
+                + RESPUN * (respun >= limits.min_jaccard_respun - 1e-6))  # fmt: skip
+    columns = ((pairs >> np.uint64(32)).astype(np.int32), (pairs & _ROW_MASK).astype(np.int32),
+               found_by.astype(np.uint8), reprint, respun)  # fmt: skip
+    return pa.record_batch([pa.array(c) for c in columns], schema=PAIRS)
+
+
+def merge(parts: Sequence[BandPairs], work: Path) -> Ref:
+    """All pairs once, ascending by left and right."""
+    table = pa.concat_tables([read_ipc(part.pairs.path) for part in parts]).combine_chunks()
+    words = (table["left"].to_numpy().astype(np.uint64) << np.uint64(32)) | table["right"].to_numpy().astype(np.uint64)
+    order = np.argsort(words, kind="stable")
+    first = order[run_starts(words[order])]
+    return write_ipc(work / "pairs.arrow", PAIRS, table.take(pa.array(first)).combine_chunks().to_batches())

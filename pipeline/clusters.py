@@ -1,0 +1,176 @@
+"""Stage "clusters": components of the confirmed pairs, chains broken, a representative for each.
+
+Excerpt pairs don't link. Within a component, copies (exact, or reprints of high resemblance) stand together;
+the rest is joined by average linkage over the judged probabilities, a pair that was never a candidate
+counting 0, down to a mean of `clusters.min_linkage`: two groups of articles become one only if, taken all
+together, they are likely to be the same story. One good pair between two groups no longer chains them.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from pipeline.config import Config
+from pipeline.confirm import EXACT, EXCERPT, RELATIONS, REPRINT
+from pipeline.tables import Ref, read_ipc, write_ipc
+from pipeline.words import run_starts
+
+# Reprints of at least this resemblance are copies: they are never taken apart.
+COPY_JACCARD = 0.7
+# Average linkage holds a square matrix: larger components are cut at rising probabilities first.
+MAX_LINKAGE = 2_000
+_RISING = (0.8, 0.9, 0.97, 0.99)
+
+MEMBERSHIP = pa.schema([("label", pa.int64()), ("size", pa.int32()), ("representative", pa.int64())])
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Judged pairs of articles as arrays: rows `left` < `right` int64, `probability` float64, and what links."""
+
+    n: int
+    left: np.ndarray
+    right: np.ndarray
+    probability: np.ndarray
+    links: np.ndarray
+    is_copy: np.ndarray
+
+
+def read_judged(judged: Sequence[Ref]) -> pa.Table:
+    """All judged pairs of a run, ascending by left and right."""
+    return pa.concat_tables([read_ipc(part.path) for part in judged])
+
+
+def graph_of(pairs: pa.Table, n: int) -> Graph:
+    """The graph of n articles. Excerpts don't link."""
+    relation = pairs["relation"].to_numpy()
+    links = pairs["is_confirmed"].to_numpy(zero_copy_only=False) & (relation != EXCERPT)
+    copy = (relation == EXACT) | ((relation == REPRINT) & (pairs["jaccard"].to_numpy() >= COPY_JACCARD))
+    return Graph(
+        n,
+        pairs["left"].to_numpy().astype(np.int64),
+        pairs["right"].to_numpy().astype(np.int64),
+        pairs["probability"].to_numpy(),
+        links,
+        links & copy,
+    )
+
+
+def components(n: int, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Label int64 (n,) of each node's component: the component's least node."""
+    matrix = coo_matrix((np.ones(len(left), np.int8), (left, right)), shape=(n, n))
+    _, labels = connected_components(matrix, directed=False)
+    least = np.full(labels.max(initial=-1) + 1, n, np.int64)
+    np.minimum.at(least, labels, np.arange(n))
+    return np.asarray(least[labels])
+
+
+def partition(graph: Graph, min_linkage: float) -> np.ndarray:
+    """Label int64 (n,) of each article's cluster: the cluster's least row."""
+    labels = components(graph.n, graph.left[graph.links], graph.right[graph.links])
+    copies = components(graph.n, graph.left[graph.is_copy], graph.right[graph.is_copy])
+    inside = labels[graph.left] == labels[graph.right]
+    order = np.flatnonzero(inside)
+    order = order[np.argsort(labels[graph.left[order]], kind="stable")]
+    owner = labels[graph.left[order]]
+    starts = run_starts(owner)
+    for start, stop in zip(starts, np.append(starts[1:], len(order)), strict=True):
+        pairs = order[start:stop]
+        nodes = copies[np.concatenate((graph.left[pairs], graph.right[pairs]))]
+        if len(np.unique(nodes)) > 2:
+            _break_chains(graph, pairs, copies, labels, min_linkage)
+    return labels
+
+
+def _break_chains(
+    graph: Graph, pairs: np.ndarray, copies: np.ndarray, labels: np.ndarray, min_linkage: float
+) -> None:
+    """Rewrites `labels` of one component; `pairs` are the judged pairs inside it."""
+    rows = np.unique(np.concatenate((graph.left[pairs], graph.right[pairs])))
+    heads, local = np.unique(copies[rows], return_inverse=True)
+    if len(heads) > MAX_LINKAGE:
+        _cut_large(graph, pairs, copies, labels, min_linkage)
+        return
+    left = np.searchsorted(heads, copies[graph.left[pairs]])
+    right = np.searchsorted(heads, copies[graph.right[pairs]])
+    likeness = np.zeros((len(heads), len(heads)))
+    np.maximum.at(likeness, (left, right), graph.probability[pairs])
+    likeness = np.maximum(likeness, likeness.T)
+    upper = np.triu_indices(len(heads), 1)
+    group = fcluster(linkage(1 - likeness[upper], "average"), 1 - min_linkage, "distance")
+    least = np.full(group.max() + 1, graph.n, np.int64)
+    np.minimum.at(least, group[local], rows)
+    labels[rows] = least[group[local]]
+
+
+def _cut_large(
+    graph: Graph, pairs: np.ndarray, copies: np.ndarray, labels: np.ndarray, min_linkage: float
+) -> None:
+    """Cuts a component that is too large for a matrix at rising probabilities until its parts fit."""
+    rows = np.unique(np.concatenate((graph.left[pairs], graph.right[pairs])))
+    for floor in _RISING:
+        strong = pairs[graph.links[pairs] & ((graph.probability[pairs] >= floor) | graph.is_copy[pairs])]
+        parts = components(
+            len(rows), np.searchsorted(rows, graph.left[strong]), np.searchsorted(rows, graph.right[strong])
+        )
+        largest = max(len(np.unique(copies[rows[parts == part]])) for part in np.unique(parts))
+        if largest <= MAX_LINKAGE or floor == _RISING[-1]:
+            break
+    labels[rows] = rows[parts]
+    part_l = parts[np.searchsorted(rows, graph.left[pairs])]
+    part_r = parts[np.searchsorted(rows, graph.right[pairs])]
+    for part in np.unique(parts):
+        inner = pairs[(part_l == part) & (part_r == part)]
+        n_heads = len(np.unique(copies[rows[parts == part]]))
+        if 2 < n_heads <= MAX_LINKAGE:
+            _break_chains(graph, inner, copies, labels, min_linkage)
+
+
+def representatives(graph: Graph, labels: np.ndarray, published: np.ndarray, id_order: np.ndarray) -> np.ndarray:
+    """Row int64 (n,) of the representative of each article's cluster: the medoid.
+
+    The medoid has the highest sum of probabilities to the others of its cluster; ties go to the earliest
+    `published` (int64, nulls last as the largest number), then to the smallest id (`id_order`: rank).
+    """
+    same = graph.links & (labels[graph.left] == labels[graph.right])
+    score = np.zeros(graph.n)
+    np.add.at(score, graph.left[same], graph.probability[same])
+    np.add.at(score, graph.right[same], graph.probability[same])
+    order = np.lexsort((id_order, published, -np.round(score, 9), labels))
+    first = order[run_starts(labels[order])]
+    medoid = np.zeros(graph.n, np.int64)
+    medoid[labels[first]] = first
+    return np.asarray(medoid[labels])
+
+
+def cluster(judged: Sequence[Ref], shards: Sequence[Ref], config: Config, work: Path) -> Ref:
+    """Each article's cluster (label: its least row), the cluster's size, and its representative's row."""
+    ids = pa.chunked_array([c for s in shards for c in read_ipc(s.path)["article_id"].chunks])
+    dates = pa.chunked_array([c for s in shards for c in read_ipc(s.path)["published_at"].chunks])
+    n = len(ids)
+    graph = graph_of(read_judged(judged), n)
+    labels = partition(graph, config.clusters.min_linkage)
+    published = pc.fill_null(dates.cast(pa.int64()), np.iinfo(np.int64).max).to_numpy()
+    id_order = np.empty(n, np.int64)
+    id_order[pc.sort_indices(ids).to_numpy()] = np.arange(n)
+    medoid = representatives(graph, labels, published, id_order)
+    size = np.bincount(labels, minlength=n)[labels].astype(np.int32)
+    batch = pa.record_batch([pa.array(labels), pa.array(size), pa.array(medoid)], schema=MEMBERSHIP)
+    return write_ipc(work / "clusters.arrow", MEMBERSHIP, [batch])
+
+
+def cluster_id(article_ids: Sequence[str]) -> str:
+    """Name of a cluster from its members: 16 hex digits of the SHA-256 of the sorted ids."""
+    joined = "\n".join(sorted(article_ids)).encode()
+    return hashlib.sha256(joined).hexdigest()[:16]
+
+
+__all__ = ["RELATIONS", "cluster", "cluster_id", "partition", "representatives"]

@@ -1,0 +1,353 @@
+"""The configuration: one frozen model, read from TOML, overridden key by key.
+
+The model below is the only place where keys, defaults, bounds and their meaning are written.
+`configs/default.toml` is rendered from it: `python -m pipeline.config > configs/default.toml`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipeline.config_load import load_into, shipped_file
+
+# Keys that change how a run is executed or what it keeps, not what it finds.
+NOT_IN_FINGERPRINT = ("n_workers", "keep_texts", "keep_candidates")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class ColumnsConfig(_Section):
+    """Names of the input's columns. Only the text must be there; "" means: don't read this one."""
+
+    article_id: str = Field(
+        default="article_id",
+        description=(
+            "Identifier, unique in the collection. Where it is absent, null or empty, the url serves; "
+            "without a url, `<file>#<row>`."
+        ),
+    )
+    text: str = Field(
+        default="text",
+        min_length=1,
+        description=("Body of the article, plain text. The only column that must exist."),
+    )
+    title: str = Field(
+        default="title", description=("Headline. It counts as a line of its own before the body.")
+    )
+    source: str = Field(
+        default="source",
+        description=("Who published it: a site, domain or outlet. Furniture is counted per source."),
+    )
+    url: str = Field(default="url", description=("Address of the page."))
+    published_at: str = Field(
+        default="published_at",
+        description=(
+            "Time of publication: timestamp, date, epoch number, ISO 8601, RFC 2822. Times without a zone "
+            "are UTC. Unreadable ones become null."
+        ),
+    )
+
+
+class FurnitureConfig(_Section):
+    """Lines that a site repeats on many of its pages, masked before anything is compared."""
+
+    min_articles: int = Field(
+        default=5,
+        ge=2,
+        le=1_000_000,
+        description=("Articles that must carry a line before it is furniture (articles). Higher masks less."),
+    )
+    max_tokens: int = Field(
+        default=40,
+        ge=1,
+        le=10_000,
+        description=("Longest line that can be furniture (tokens). Higher masks more."),
+    )
+
+
+class ReprintConfig(_Section):
+    """The reprint view: MinHash over word shingles."""
+
+    shingle_size: int = Field(
+        default=5,
+        ge=1,
+        le=32,
+        description=(
+            "Tokens in a shingle (tokens). Higher asks for longer runs of equal words, finds fewer pairs."
+        ),
+    )
+    n_perm: int = Field(
+        default=128,
+        ge=16,
+        le=1024,
+        description=(
+            "Permutations of a signature (count). Higher is more precise, slower and larger (4 bytes each "
+            "an article)."
+        ),
+    )
+    threshold: float = Field(
+        default=0.5,
+        gt=0.0,
+        lt=1.0,
+        description=(
+            "Resemblance at which a pair becomes a candidate (0..1); bands and rows are chosen for it. "
+            "Lower finds more and compares more."
+        ),
+    )
+
+
+class RespunConfig(_Section):
+    """The re-spin view: MinHash over rare terms, names and numbers."""
+
+    n_bands: int = Field(
+        default=128,
+        ge=1,
+        le=1024,
+        description=("Bands of the signature (count). Higher finds more and compares more."),
+    )
+    rows_per_band: int = Field(
+        default=2,
+        ge=1,
+        le=16,
+        description=("Rows of the signature in a band (count). Higher finds less and compares less."),
+    )
+    min_idf: float = Field(
+        default=4.0,
+        ge=0.0,
+        le=30.0,
+        description=(
+            "Rarity below which a term is left out (inverse document frequency, natural logarithm). "
+            "Higher keeps only rarer terms."
+        ),
+    )
+    name_weight: int = Field(
+        default=2,
+        ge=1,
+        le=16,
+        description=("Weight of a name, where any other term has 1 (count). Higher lets names decide more."),
+    )
+    number_weight: int = Field(
+        default=2,
+        ge=1,
+        le=16,
+        description=(
+            "Weight of a number, where any other term has 1 (count). Higher lets numbers decide more."
+        ),
+    )
+    max_terms: int = Field(
+        default=512,
+        ge=16,
+        le=65_536,
+        description=(
+            "Most distinct terms of one article that count, rarest first (terms). Higher is slower on "
+            "long articles."
+        ),
+    )
+
+    @property
+    def n_perm(self) -> int:
+        """Permutations of a signature: bands x rows."""
+        return self.n_bands * self.rows_per_band
+
+
+class CandidatesConfig(_Section):
+    """Which pairs are compared in full."""
+
+    max_bucket: int = Field(
+        default=200,
+        ge=2,
+        le=100_000,
+        description=(
+            "Articles of one bucket that are paired with each other (articles); a larger bucket is split. "
+            "Higher compares more."
+        ),
+    )
+    min_jaccard_reprint: float = Field(
+        default=0.2,
+        ge=0.0,
+        le=1.0,
+        description=(
+            "Estimated resemblance below which a pair of the reprint view is dropped (0..1). Higher "
+            "compares less."
+        ),
+    )
+    min_jaccard_respun: float = Field(
+        default=0.05,
+        ge=0.0,
+        le=1.0,
+        description=(
+            "Estimated weighted resemblance below which a pair of the re-spin view is dropped (0..1). "
+            "Higher compares less."
+        ),
+    )
+
+
+class ClustersConfig(_Section):
+    """How confirmed pairs become clusters."""
+
+    min_linkage: float = Field(default=0.25, gt=0.0, lt=1.0, description=(
+        "Mean probability between two groups of articles from which they are one cluster (0..1). Higher "
+        "breaks more chains and splits more clusters."))
+
+
+class SectionsConfig(_Section):
+    """Sections repeated inside one article."""
+
+    min_tokens: int = Field(
+        default=25,
+        ge=10,
+        le=1_000,
+        description=(
+            "Shortest paragraph, or passage repeated word for word, that is reported (tokens). Lower reports "
+            "more, refrains and pull quotes among it."
+        ),
+    )
+    min_agreement: float = Field(
+        default=0.62,
+        gt=0.0,
+        le=1.0,
+        description=(
+            "Mean of TF-IDF cosine and share of common terms from which two paragraphs tell the same "
+            "(0..1). Higher finds fewer reworded ones."
+        ),
+    )
+    min_part_probability: float = Field(
+        default=0.5,
+        gt=0.0,
+        lt=1.0,
+        description=(
+            "Probability from which a place counts as the beginning of a second version of the page's story "
+            "(0..1). Higher finds fewer versions spun from the headline."
+        ),
+    )
+
+
+class Config(_Section):
+    """All of respun's configuration; frozen, unknown keys are errors."""
+
+    max_text_bytes: int = Field(
+        default=4_000_000,
+        ge=1_000,
+        le=1_000_000_000,
+        description=(
+            "Longest body taken (bytes of UTF-8); longer articles are rejected as text_too_large. Higher "
+            "needs more memory."
+        ),
+    )
+    threshold: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+        description=(
+            "Probability from which a pair is confirmed (0..1). Higher is more precise and finds less. 0 "
+            "takes the calibration's own threshold."
+        ),
+    )
+    calibration: str = Field(
+        default="calibration-1.json",
+        min_length=1,
+        description=("File of the fitted rule: a path, or the name of a file of this folder."),
+    )
+    seed: int = Field(
+        default=1,
+        ge=0,
+        le=2**32 - 1,
+        description=("Seed of the permutations. Signatures of different seeds can't be compared."),
+    )
+    n_workers: int = Field(
+        default=0,
+        ge=0,
+        le=1_024,
+        description=("Threads (count); 0 means one for each core. Doesn't change the result."),
+    )
+    keep_texts: bool = Field(
+        default=True,
+        description=(
+            "Write texts.parquet, in which the spans of repeated_sections.parquet count. false saves "
+            "space, but looking at evidence then needs the input."
+        ),
+    )
+    keep_candidates: bool = Field(
+        default=False,
+        description=(
+            "Write candidate_pairs.parquet: each pair compared, and why it was confirmed or not. true "
+            "needs more space."
+        ),
+    )
+    columns: ColumnsConfig = ColumnsConfig()
+    furniture: FurnitureConfig = FurnitureConfig()
+    reprint: ReprintConfig = ReprintConfig()
+    respun: RespunConfig = RespunConfig()
+    candidates: CandidatesConfig = CandidatesConfig()
+    clusters: ClustersConfig = ClustersConfig()
+    sections: SectionsConfig = SectionsConfig()
+
+    def fingerprint(self) -> str:
+        """SHA-256, in hex, of the keys that affect what a run finds."""
+        kept = self.model_dump(exclude=set(NOT_IN_FINGERPRINT))
+        return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+
+
+def load_config(path: str | Path | None = None, overrides: tuple[str, ...] | list[str] = ()) -> Config:
+    """Read a configuration: defaults, then the file's values, then `overrides` of the form "a.b=value".
+
+    `path` is a TOML file, or the name of a preset ("nightly"). A value is a TOML literal where it parses
+    as one, else a string. Raises ConfigError, naming key, rule and value.
+    """
+    return load_into(Config, path, overrides)
+
+
+def default_toml() -> str:
+    """The text of configs/default.toml: each key with its default, under a comment that explains it."""
+    return "\n".join(_render(Config, "")) + "\n"
+
+
+def _render(model: type[BaseModel], name: str) -> Iterator[str]:
+    intro = model.__doc__ or ""
+    if name:
+        yield f"\n[{name}]"
+    else:
+        intro = (
+            "Every key of respun with its default. Presets and your own files hold only what differs. "
+            "Written by `python -m pipeline.config > configs/default.toml`."
+        )
+    yield from _comment(intro)
+    sections = []
+    for key, field in model.model_fields.items():
+        if isinstance(field.default, BaseModel):
+            sections.append((type(field.default), key))
+            continue
+        yield ""
+        yield from _comment(f"{field.description}{_bounds(field.metadata)}")
+        yield f"{key} = {_literal(field.default)}"
+    for section, key in sections:
+        yield from _render(section, key)
+
+
+def _comment(text: str) -> list[str]:
+    return textwrap.wrap(text, 108, initial_indent="# ", subsequent_indent="# ", break_long_words=False)
+
+
+def _bounds(metadata: list[Any]) -> str:
+    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+    found = [f"{words[name]} {getattr(m, name)}" for m in metadata for name in words if hasattr(m, name)]
+    return f" [{', '.join(found)}]" if found else ""
+
+
+def _literal(value: object) -> str:
+    return json.dumps(value)  # TOML and JSON write strings, numbers and booleans alike
+
+
+__all__ = ["Config", "default_toml", "load_config", "shipped_file"]
+
+if __name__ == "__main__":
+    print(default_toml(), end="")

@@ -1,0 +1,123 @@
+"""Stage "confirm": candidate pairs measured exactly, judged by the fitted rule, and given a relation."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline import measures, vectors
+from pipeline.candidates import PAIRS, load_articles
+from pipeline.config import Config
+from pipeline.furniture import FurnitureMask, tokenise_masked
+from pipeline.measures import Measures
+from pipeline.rule import Rule, load_rule
+from pipeline.shards import take_articles
+from pipeline.signatures import Signed
+from pipeline.tables import Ref, read_ipc, write_ipc
+from pipeline.terms import TermStatistics
+
+# Below this cosine over all terms nothing is confirmed, so nothing more is measured. On the development
+# benchmark the 1st percentile of true pairs is 0.24 and the median of pairs of unrelated texts that share
+# a band is 0.09 (benchmarks/quality.py).
+MIN_COSINE = 0.15
+# Candidate pairs that are measured at a time; bounds the memory of a task.
+PAIRS_AT_A_TIME = 250_000
+
+# Limits of the relations (shares of shingles; tokens of a passage).
+REPRINT_OF_SHORTER = 0.6
+REPRINT_OF_LONGER = 0.3
+PASSAGE_TOKENS = 50
+# An excerpt is mostly other text: at most this share of the article's weight is in the other as well.
+OTHER_TEXT = 0.65
+
+RELATIONS = ("exact", "reprint", "excerpt", "respun")
+EXACT, REPRINT, EXCERPT, RESPUN = range(4)
+
+JUDGED = pa.schema([
+    *PAIRS, ("probability", pa.float64()), ("relation", pa.int8()), ("is_confirmed", pa.bool_()),
+    ("cosine", pa.float32()), ("cosine_bigrams", pa.float32()), ("cosine_names", pa.float32()),
+    ("cosine_numbers", pa.float32()), ("jaccard", pa.float32()), ("containment_l_in_r", pa.float32()),
+    ("containment_r_in_l", pa.float32()),
+])  # fmt: skip
+
+
+class Measurer:
+    """Measures pairs of articles, given as global rows."""
+
+    def __init__(
+        self, shards: Sequence[Ref], signed: Sequence[Signed], masked: Ref, statistics: Ref, config: Config
+    ) -> None:
+        self.config = config
+        self.text_hash = load_articles(signed, "text_hash")
+        self._shards = shards
+        self._mask = FurnitureMask(masked, config)
+        self._statistics = TermStatistics.load(statistics.path)
+
+    def measure(self, left: np.ndarray, right: np.ndarray, min_cosine: float) -> tuple[np.ndarray, Measures]:
+        """Which pairs of rows int64 have a cosine of at least `min_cosine` (indices), and their measures."""
+        rows = np.flatnonzero(np.bincount(np.concatenate((left, right)), minlength=1)).astype(np.int64)
+        tokens = tokenise_masked(take_articles(self._shards, rows, ("title", "text", "source")), self._mask)
+        built = vectors.build(tokens, self._statistics, self.config.reprint.shingle_size)
+        left, right = np.searchsorted(rows, left), np.searchsorted(rows, right)
+        sums = measures.term_sums(built, left, right)
+        kept = np.flatnonzero(sums[:, 0] >= min_cosine)
+        return kept, measures.measure(built, left[kept], right[kept], sums[kept])
+
+
+class Judge:
+    """Measures pairs, gives them a probability by the rule and a relation."""
+
+    def __init__(self, measurer: Measurer) -> None:
+        self.rule: Rule = load_rule(measurer.config.calibration)
+        self.threshold = measurer.config.threshold or self.rule.threshold
+        self._measurer = measurer
+
+    def judge(self, pairs: pa.Table) -> pa.Table:
+        """The pairs (PAIRS) with probability, relation and measures (JUDGED).
+
+        Pairs under `MIN_COSINE` come with probability and measures 0.
+        """
+        left, right = (pairs[side].to_numpy().astype(np.int64) for side in ("left", "right"))
+        kept, measured = self._measurer.measure(left, right, MIN_COSINE)
+        probability = np.zeros(len(left))
+        probability[kept] = self.rule.probability(measures.features(measured))
+        relation = np.full(len(left), RESPUN, np.int8)
+        same_text = self._measurer.text_hash[left[kept]] == self._measurer.text_hash[right[kept]]
+        relation[kept] = relate(measured, same_text, self._measurer.config.reprint.shingle_size)
+        added = {"probability": probability, "relation": relation, "is_confirmed": probability >= self.threshold}
+        for field in fields(Measures):
+            if field.name in JUDGED.names:
+                values = np.zeros(len(left), np.float32)
+                values[kept] = getattr(measured, field.name)
+                added[field.name] = values
+        columns = [*pairs.columns, *(pa.array(added[name]) for name in JUDGED.names[len(PAIRS.names) :])]
+        return pa.table(columns, schema=JUDGED)
+
+
+def relate(m: Measures, same_text: np.ndarray, shingle_size: int) -> np.ndarray:
+    """Relation int8 of each pair, the first that holds of exact, reprint, excerpt, respun."""
+    of_shorter = np.maximum(m.containment_l_in_r, m.containment_r_in_l)
+    of_longer = np.minimum(m.containment_l_in_r, m.containment_r_in_l)
+    reprint = (of_shorter >= REPRINT_OF_SHORTER) & (of_longer >= REPRINT_OF_LONGER)
+    passage = m.longest_run + shingle_size - 1 >= PASSAGE_TOKENS
+    other_text = np.minimum(m.weight_l_in_r, m.weight_r_in_l) <= OTHER_TEXT
+    excerpt = (of_shorter >= REPRINT_OF_SHORTER) | (passage & other_text)
+    return np.select([same_text, reprint, excerpt], [EXACT, REPRINT, EXCERPT], RESPUN).astype(np.int8)
+
+
+def confirm_slice(
+    pairs: Ref, begin: int, end: int, shards: Sequence[Ref], signed: Sequence[Signed], masked: Ref,
+    statistics: Ref, config: Config, work: Path,
+) -> Ref:  # fmt: skip
+    """Judges the candidate pairs [begin, end)."""
+    judge = Judge(Measurer(shards, signed, masked, statistics, config))
+    table = read_ipc(pairs.path)
+    cuts = range(begin, end, PAIRS_AT_A_TIME)
+    batches = (
+        batch
+        for at in cuts
+        for batch in judge.judge(table.slice(at, min(PAIRS_AT_A_TIME, end - at)).combine_chunks()).to_batches()
+    )
+    return write_ipc(work / f"judged-{begin:010d}.arrow", JUDGED, batches)

@@ -1,0 +1,91 @@
+"""The sets that the two views sign.
+
+*Reprint view*: word shingles of k tokens (Broder 1997). *Re-spin view*: the bag of an article's rare terms,
+rarer ones and names and numbers weighing more; an integer weight w becomes w elements, so that plain MinHash
+over the elements estimates the weighted resemblance.
+"""
+
+import numba as nb
+import numpy as np
+
+from pipeline.minhash import fmix32
+from pipeline.tokens import CAPITAL, DIGIT, FURNITURE
+
+_U32, _U8, _I64, _I32 = nb.uint32[::1], nb.uint8[::1], nb.int64[::1], nb.int32[::1]
+
+
+@nb.njit(nb.int64(_U32, _U8, _I64, nb.int64, _U32, _I64), cache=True, nogil=True)
+def shingle_elements(terms, flags, indptr, k, out, out_indptr):  # type: ignore[no-untyped-def]
+    """Hashes uint32 of every run of k tokens, furniture left out; returns how many.
+
+    h = sum of terms[j + i] * C**(k - 1 - i) mod 2**32, C odd: rolled on in two products a shingle. An
+    article of fewer than k tokens has one element, of all its tokens and their number.
+    """
+    base = np.uint32(0x9E3779B1)
+    top = np.uint32(1)
+    for _ in range(k):
+        top = np.uint32(top * base)
+    ring = np.zeros(k, np.uint32)
+    n = 0
+    out_indptr[0] = 0
+    for i in range(len(indptr) - 1):
+        rolled = np.uint32(0)
+        length = 0
+        place = 0
+        for j in range(indptr[i], indptr[i + 1]):
+            if flags[j] & FURNITURE:
+                continue
+            term = fmix32(terms[j])
+            rolled = np.uint32(np.uint32(rolled * base) + term)
+            if length >= k:
+                rolled = np.uint32(rolled - np.uint32(ring[place] * top))
+            ring[place] = term
+            place = place + 1 if place + 1 < k else 0
+            length += 1
+            if length >= k:
+                out[n] = rolled
+                n += 1
+        if 0 < length < k:
+            out[n] = fmix32(np.uint32(rolled + np.uint32(length)))
+            n += 1
+        out_indptr[i + 1] = n
+    return n
+
+
+@nb.njit(
+    nb.int64(_U32, _U8, _I64, _U32, _I32, _U8, _I32, nb.int64, nb.int64, _U32, _I64), cache=True, nogil=True
+)
+def rare_elements(terms, flags, indptr, df, spelling, weight, seen, name_weight, number_weight, out, out_indptr):  # type: ignore[no-untyped-def]
+    """Elements uint32 of the rare terms of each article; returns how many.
+
+    weight uint8 (largest df of a rare term + 1,): elements a term of that df has, 0 = not rare; names and
+    numbers have name_weight and number_weight more. `seen` int32 (as df) is scratch, all -1 before.
+    """
+    mask = np.uint32(len(df) - 1)
+    n = 0
+    out_indptr[0] = 0
+    for i in range(len(indptr) - 1):
+        for j in range(indptr[i], indptr[i + 1]):
+            if flags[j] & FURNITURE:
+                continue
+            bucket = terms[j] & mask
+            if seen[bucket] == i:
+                continue
+            seen[bucket] = i
+            count = df[bucket]
+            if count >= len(weight):
+                continue
+            w = np.int64(weight[count])
+            if w == 0:
+                continue
+            if flags[j] & DIGIT:
+                w += number_weight
+            elif flags[j] & CAPITAL and spelling[bucket] > 0:
+                w += name_weight
+            for r in range(w):
+                out[n] = fmix32(np.uint32(terms[j] + np.uint32(np.uint32(r) * np.uint32(0x9E3779B1))))
+                n += 1
+        out_indptr[i + 1] = n
+    for j in range(indptr[0], indptr[len(indptr) - 1]):
+        seen[terms[j] & mask] = -1
+    return n

@@ -1,0 +1,182 @@
+"""The run as a table of contents: which stage follows which, written once, whoever executes the calls.
+
+Stages exchange Refs (path, rows, bytes, SHA-256) and small numbers, never texts or arrays. Each works on at
+most GROUPS groups of shards, so that a run has under a hundred calls.
+"""
+
+from __future__ import annotations
+
+import itertools
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipeline import (
+    articles,
+    assemble,
+    candidates,
+    clusters,
+    confirm,
+    furniture,
+    manifest,
+    publish,
+    sections,
+    signatures,
+    terms,
+)
+from pipeline.config import Config
+from pipeline.errors import RespunError, RunError
+from pipeline.executor import Executor, Listener, StageReport, StageRunner
+from pipeline.scratch import LOG, scratch_folder
+from pipeline.shards import ShardGroup, group_shards
+from pipeline.tables import Ref
+
+GROUPS = 8
+TABLES = "tables"  # folder of the tables before they are published
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A published run: its id, its folder under `<output>/runs/`, and how each stage went."""
+
+    run_id: str
+    run_dir: Path
+    stages: tuple[StageReport, ...]
+
+
+def run_job(
+    inputs: Sequence[str], output: Path, config: Config, execute: Executor, listen: Listener
+) -> Outcome:
+    """Cluster the articles of `inputs` and publish the tables under `output`.
+
+    Raises ConfigError, InputError or OutputError when the run can't begin, RunError when it can't be
+    finished; what was published before stays valid in any case.
+    """
+    units = check_run(inputs, output, config)
+    run_id = manifest.run_id(datetime.now(UTC), config, units)
+    stages = StageRunner(execute, listen)
+    with scratch_folder(output, run_id) as work:
+        try:
+            run_dir = _run_stages(units, output, run_id, config, stages, work)
+        except RespunError as error:
+            if error.exit_code != RunError.exit_code:
+                raise
+            raise _failure(error, stages.current, work) from error
+        except Exception as error:
+            raise _failure(error, stages.current, work) from error
+    return Outcome(run_id, run_dir, tuple(stages.reports))
+
+
+def check_run(inputs: Sequence[str], output: Path, config: Config) -> list[articles.InputUnit]:
+    """Find out whether a run can begin, without reading a text. Returns what there is to read.
+
+    Raises InputError or OutputError.
+    """
+    units = articles.plan_inputs(inputs, config)
+    publish.check_output(output)
+    return units
+
+
+@dataclass(frozen=True)
+class Staged:
+    """Where the run stands when the candidate pairs are known."""
+
+    accepted: articles.ArticlesResult
+    groups: tuple[ShardGroup, ...]
+    masked: Ref
+    statistics: Ref
+    signed: tuple[signatures.Signed, ...]
+    bands: tuple[candidates.BandPairs, ...]
+    pairs: Ref
+
+
+def candidate_stages(
+    units: Sequence[articles.InputUnit], config: Config, run: StageRunner, work: Path
+) -> Staged:
+    """The stages from the input files to the candidate pairs."""
+    read = run.map(
+        "read", articles.read_unit, [(unit, config, work) for unit in units], rows=lambda r: r.n_input_rows
+    )
+    accepted = run.call("number", articles.number, read, config, work, rows=lambda r: r.n_accepted)
+    groups = group_shards(accepted.shards, GROUPS)
+    lines = run.map("furniture", furniture.count, [(g, config, work) for g in groups], rows=ref_rows)
+    masked = run.call("furniture-merge", furniture.merge, lines, config, work, rows=ref_rows)
+    bits = terms.bits_for(accepted.text_bytes)
+    counts = run.map("terms", terms.count, [(g, masked, bits, config, work) for g in groups], rows=ref_rows)
+    statistics = run.call("terms-merge", terms.merge, counts, work, rows=ref_rows)
+    signed = run.map(
+        "signatures",
+        signatures.sign,
+        [(g, masked, statistics, config, work) for g in groups],
+        rows=lambda s: s.articles.rows,
+    )
+    bands = run.map(
+        "candidates",
+        candidates.find_in_bands,
+        [(signed, part, GROUPS, config, work) for part in range(GROUPS)],
+        rows=lambda b: b.pairs.rows,
+    )
+    pairs = run.call("candidates-merge", candidates.merge, bands, work, rows=ref_rows)
+    return Staged(accepted, tuple(groups), masked, statistics, tuple(signed), tuple(bands), pairs)
+
+
+def _run_stages(
+    units: Sequence[articles.InputUnit], output: Path, run_id: str, config: Config, run: StageRunner,
+    work: Path,
+) -> Path:  # fmt: skip
+    """The stages in their order. Returns the folder of the published run."""
+    staged = candidate_stages(units, config, run, work)
+    shards = staged.accepted.shards
+    basis = (shards, staged.signed, staged.masked, staged.statistics, config, work)
+    judged = run.map(
+        "confirm",
+        confirm.confirm_slice,
+        [(staged.pairs, begin, end, *basis) for begin, end in slices(staged.pairs.rows)],
+        rows=ref_rows,
+    )
+    membership = run.call("clusters", clusters.cluster, judged, shards, config, work, rows=ref_rows)
+    repeated = run.map(
+        "sections",
+        sections.find_in_shards,
+        [(g, staged.statistics, config, work) for g in staged.groups],
+        rows=ref_rows,
+    )
+    found = assemble.Found(
+        shards, staged.accepted.rejected, staged.signed, staged.masked, staged.statistics, tuple(judged),
+        membership, tuple(repeated),
+    )  # fmt: skip
+    tables = run.call(
+        "tables", assemble.write_tables, found, config, work / TABLES, rows=lambda t: t["articles"].rows
+    )
+    return run.call(
+        "publish",
+        publish.publish,
+        output, run_id, config, units, staged, tables, tuple(run.reports),
+        rows=lambda _: staged.accepted.n_accepted,
+    )  # fmt: skip
+
+
+def slices(n_rows: int, n_slices: int = GROUPS) -> list[tuple[int, int]]:
+    """Cut [0, n_rows) into at most `n_slices` half-open ranges of about the same length, none empty."""
+    edges = [n_rows * i // n_slices for i in range(n_slices + 1)]
+    return [(begin, end) for begin, end in itertools.pairwise(edges) if begin < end]
+
+
+def ref_rows(ref: Ref) -> int:
+    """Rows of the file that a call wrote."""
+    return ref.rows
+
+
+def _failure(error: Exception, stage: str, work: Path) -> RunError:
+    """Write the traceback to the run's log; the error names the stage, the cause and the log."""
+    log = work / LOG
+    cause = str(error) if isinstance(error, RespunError) else f"{type(error).__name__}: {error}"
+    try:
+        with log.open("a", encoding="utf-8") as file:
+            file.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} stage {stage} failed\n")
+            file.writelines(traceback.format_exception(error))
+    except OSError as unwritable:  # a full disk may be why the stage failed
+        return RunError(f"stage {stage}: {cause} (log can't be written: {unwritable.strerror})")
+    return RunError(f"stage {stage}: {cause} (log: {log})")

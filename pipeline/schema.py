@@ -1,0 +1,255 @@
+"""The tables of a run: names, columns, types, and what each column means.
+
+`TABLES` is the interface that users build on. Each column's meaning is stored in the Parquet file itself,
+as the field's metadata under b"description"; docs/tables.md is rendered from here:
+`python -m pipeline.schema > docs/tables.md`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+UTC_TIME = pa.timestamp("us", tz="UTC")
+
+
+@dataclass(frozen=True)
+class TableInfo:
+    """What a table holds: one row per what, and when it is written."""
+
+    one_row_per: str
+    written: str = "always"
+
+
+def column(name: str, type_: pa.DataType, description: str, nullable: bool = False) -> pa.Field:
+    """A field with its meaning in the metadata. Columns hold no nulls unless `nullable`."""
+    return pa.field(name, type_, nullable=nullable, metadata={b"description": description.encode()})
+
+
+def description(field: pa.Field) -> str:
+    """What a column means; "" when nothing is stored."""
+    return bytes((field.metadata or {}).get(b"description", b"")).decode()
+
+
+# The scratch form of an accepted article; stages read it from Arrow IPC shards.
+ARTICLE_SHARD = pa.schema(
+    [
+        column("article_id", pa.string(), "identifier, unique in the run"),
+        column("source", pa.string(), "who published it", True),
+        column("url", pa.string(), "address of the page", True),
+        column("title", pa.string(), "headline", True),
+        column("published_at", UTC_TIME, "time of publication", True),
+        column("text", pa.string(), "body, as read"),
+    ]
+)
+
+ARTICLES = pa.schema(
+    [
+        column("article_id", pa.string(), "identifier, unique in the run"),
+        column("source", pa.string(), "who published it, as in the input", True),
+        column("url", pa.string(), "address of the page, as in the input", True),
+        column("title", pa.string(), "headline, as in the input", True),
+        column("published_at", UTC_TIME, "time of publication; null when absent or unreadable", True),
+        column(
+            "text_hash", pa.string(), "hash of the normalised body, in hex; equal bodies have equal hashes"
+        ),
+        column("n_tokens", pa.int32(), "tokens of title and body, furniture included"),
+        column("n_furniture_tokens", pa.int32(), "tokens in lines that the source repeats on many pages"),
+        column("cluster_id", pa.string(), "the cluster it is in; every article has one, singletons too"),
+    ]
+)
+
+CLUSTERS = pa.schema(
+    [
+        column("cluster_id", pa.string(), "identifier of the cluster"),
+        column("n_articles", pa.int32(), "articles in the cluster, 2 or more"),
+        column("n_sources", pa.int32(), "distinct sources among them; articles without a source count none"),
+        column("representative_id", pa.string(), "article_id of the representative: the cluster's medoid"),
+        column("title", pa.string(), "title of the representative", True),
+        column("first_published_at", UTC_TIME, "earliest time of publication", True),
+        column("last_published_at", UTC_TIME, "latest time of publication", True),
+        column(
+            "min_probability", pa.float64(), "lowest probability among the cluster's confirmed pairs, 0..1"
+        ),
+        column("mean_cosine", pa.float64(), "mean cosine of the cluster's confirmed pairs, 0..1"),
+        column("relations", pa.list_(pa.string()), "distinct relations of its confirmed pairs, sorted"),
+    ]
+)
+
+_TO_REPRESENTATIVE = "to the representative; null for singletons"
+
+CLUSTER_MEMBERS = pa.schema(
+    [
+        column("cluster_id", pa.string(), "identifier of the cluster"),
+        column("article_id", pa.string(), "the member; every accepted article is in exactly one row"),
+        column("is_representative", pa.bool_(), "whether it stands for the cluster; one per cluster"),
+        column("relation", pa.string(), f"exact, reprint, excerpt or respun, {_TO_REPRESENTATIVE}", True),
+        column("probability", pa.float64(), f"of being the same story, 0..1, {_TO_REPRESENTATIVE}", True),
+        column("cosine", pa.float64(), f"TF-IDF cosine over all terms, 0..1, {_TO_REPRESENTATIVE}", True),
+        column("jaccard", pa.float64(), f"resemblance of the shingles, 0..1, {_TO_REPRESENTATIVE}", True),
+        column("cluster_size", pa.int32(), "articles in the cluster; 1 for singletons"),
+    ]
+)
+
+CONFIRMED_PAIRS = pa.schema(
+    [
+        column("article_id_l", pa.string(), "the smaller article_id, by code points"),
+        column("article_id_r", pa.string(), "the larger article_id"),
+        column("relation", pa.string(), "exact, reprint, excerpt or respun: the first that holds"),
+        column("probability", pa.float64(), "of being the same story, by the fitted rule, 0..1"),
+        column("cosine", pa.float64(), "TF-IDF cosine over all terms, 0..1"),
+        column(
+            "cosine_bigrams", pa.float64(), "TF-IDF cosine over terms and pairs of neighbouring terms, 0..1"
+        ),
+        column("cosine_names", pa.float64(), "TF-IDF cosine over names and numbers, 0..1"),
+        column("cosine_numbers", pa.float64(), "TF-IDF cosine over numbers, 0..1"),
+        column("jaccard", pa.float64(), "resemblance: shared shingles / all shingles of both, 0..1"),
+        column("containment_l_in_r", pa.float64(), "share of l's shingles that are in r, 0..1"),
+        column("containment_r_in_l", pa.float64(), "share of r's shingles that are in l, 0..1"),
+        column("found_by", pa.string(), "view that made it a candidate: reprint, respun or both"),
+    ]
+)
+
+REPEATED_SECTIONS = pa.schema(
+    [
+        column("article_id", pa.string(), "the article that holds the section"),
+        column("group_id", pa.string(), "sections that repeat each other share it; unique in the run"),
+        column("occurrence", pa.int32(), "0 for the group's first section in the text, then 1, 2 ..."),
+        column(
+            "level", pa.string(), "paragraph, section (led by a heading) or part (one telling of the story)"
+        ),
+        column("begin", pa.int32(), "first code point of the section in the body as stored"),
+        column("end", pa.int32(), "code point after the last (half-open)"),
+        column("n_tokens", pa.int32(), "tokens of the section"),
+        column(
+            "relation", pa.string(), "exact, reprint or respun, to the first occurrence; null for it", True
+        ),
+        column("cosine", pa.float64(), "TF-IDF cosine to the first occurrence, 0..1; null for it", True),
+        column("jaccard", pa.float64(), "resemblance to the first occurrence, 0..1; null for it", True),
+    ]
+)
+
+REJECTED = pa.schema(
+    [
+        column("input_file", pa.string(), "path of the file, relative to the common parent of the inputs"),
+        column(
+            "row",
+            pa.int64(),
+            "row in the file, from 0, blank lines not counted; null for a file as a whole",
+            nullable=True,
+        ),
+        column("article_id", pa.string(), "identifier, where one could be read", True),
+        column(
+            "reason",
+            pa.string(),
+            "missing_text, empty_text, no_token, duplicate_id, invalid_utf8, "
+            "text_too_large, unreadable_file, unreadable_row_group or unreadable_row",
+        ),
+        column("detail", pa.string(), "what exactly, in words", True),
+    ]
+)
+
+TEXTS = pa.schema(
+    [
+        column("article_id", pa.string(), "identifier, unique in the run"),
+        column("title", pa.string(), "headline, as in the input", True),
+        column(
+            "text", pa.string(), "body, as in the input: what begin and end of repeated_sections count in"
+        ),
+    ]
+)
+
+CANDIDATE_PAIRS = pa.schema(
+    [
+        column("article_id_l", pa.string(), "the smaller article_id, by code points"),
+        column("article_id_r", pa.string(), "the larger article_id"),
+        column("found_by", pa.string(), "view that made it a candidate: reprint, respun or both"),
+        column("jaccard_estimate", pa.float64(), "resemblance estimated from the signatures, 0..1"),
+        column("probability", pa.float64(), "by the fitted rule, 0..1; null when dropped before it", True),
+        column("reason", pa.string(), "confirmed, or why not"),
+    ]
+)
+
+CLUSTER_EVENTS = pa.schema(
+    [
+        column("cluster_id", pa.string(), "the cluster that the event happened to"),
+        column("event", pa.string(), "created, grown, merged or split"),
+        column("other_cluster_id", pa.string(), "cluster merged into it, or split off from it", True),
+        column("n_articles_before", pa.int32(), "articles before this run; 0 when created"),
+        column("n_articles_after", pa.int32(), "articles after this run"),
+    ]
+)
+
+FURNITURE = pa.schema(
+    [
+        column("source", pa.string(), "who repeats the line; null when counted over the collection", True),
+        column("line", pa.string(), "the line, as first seen"),
+        column("n_articles", pa.int32(), "articles that carry it"),
+    ]
+)
+
+TABLES: dict[str, pa.Schema] = {
+    "articles": ARTICLES,
+    "clusters": CLUSTERS,
+    "cluster_members": CLUSTER_MEMBERS,
+    "confirmed_pairs": CONFIRMED_PAIRS,
+    "repeated_sections": REPEATED_SECTIONS,
+    "rejected": REJECTED,
+    "texts": TEXTS,
+    "candidate_pairs": CANDIDATE_PAIRS,
+    "cluster_events": CLUSTER_EVENTS,
+    "furniture": FURNITURE,
+}
+
+TABLE_INFO: dict[str, TableInfo] = {
+    "articles": TableInfo("accepted article"),
+    "clusters": TableInfo("cluster of two or more articles"),
+    "cluster_members": TableInfo("accepted article, singletons included"),
+    "confirmed_pairs": TableInfo("confirmed pair, `article_id_l < article_id_r`"),
+    "repeated_sections": TableInfo("occurrence of a repeated section"),
+    "rejected": TableInfo("rejected input row"),
+    "texts": TableInfo("accepted article", "unless `keep_texts = false`"),
+    "candidate_pairs": TableInfo("candidate pair", "with `keep_candidates = true`"),
+    "cluster_events": TableInfo("change of a cluster", "by incremental runs"),
+    "furniture": TableInfo("line of furniture"),
+}
+
+
+_INTRO = """# Tables
+
+Written by `python -m pipeline.schema > docs/tables.md`. A run's tables are Parquet files in
+`<output>/runs/<run_id>/`; `<output>/latest.json` names the current run. Each column's meaning is also in
+the file, as metadata of the field.
+
+`n_` counts, `is_` booleans, `_at` times in UTC, `_l` / `_r` the two sides of a pair, `begin` / `end`
+half-open and in code points."""
+
+
+def tables_markdown() -> str:
+    """The text of docs/tables.md: every table with its columns, types and meaning."""
+    parts = [_INTRO]
+    for name, schema in TABLES.items():
+        info = TABLE_INFO[name]
+        parts += [
+            "",
+            f"## {name}.parquet",
+            "",
+            f"One row per {info.one_row_per}. Written {info.written}.",
+            "",
+            "| column | type | null | meaning |",
+            "|---|---|---|---|",
+        ]
+        parts += [
+            f"| `{f.name}` | {_type_name(f.type)} | {'yes' if f.nullable else ''} | {description(f)} |"
+            for f in schema
+        ]
+    return "\n".join(parts) + "\n"
+
+
+def _type_name(type_: pa.DataType) -> str:
+    return str(type_).replace("<item: string>", " of string").replace("double", "float64")
+
+
+if __name__ == "__main__":
+    print(tables_markdown(), end="")

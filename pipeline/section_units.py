@@ -1,0 +1,115 @@
+"""Cuts a body into units: what a reader takes for one paragraph, heading, list item or row of a table.
+
+A paragraph is a run of lines up to a blank one where lines are wrapped, or a line of its own where they are
+not. Unbroken text is cut at sentences, so that a page without line breaks has units too.
+"""
+
+import numba as nb
+import numpy as np
+
+from pipeline.tokens import CASE_OWED, DIGIT, PAIR
+
+# Bits of a unit's kind; 0 is a paragraph.
+SHORT = 1  # at most SHORT_TOKENS and no sentence end: a heading, a menu, a line of furniture
+FIGURES = 2  # a third of the tokens or more hold digits: a row of a table, a score, a date line
+CAPTION = 4  # fewer than CAPTION_TOKENS and no sentence end: a caption, a credit, a list of names
+
+SHORT_TOKENS, CAPTION_TOKENS = 16, 40
+# A line break joins two lines only inside wrapped text: news wires wrap at 60 to 80 columns.
+WRAPPED_MIN, WRAPPED_MAX = 38, 100  # bytes of a wrapped line
+UNBROKEN_TOKENS = 100  # a longer line is cut at the next sentence; news paragraphs have 50 tokens on average
+
+_BYTES, _I32, _U8 = nb.types.Array(nb.uint8, 1, "C", readonly=True), nb.int32[::1], nb.uint8[::1]
+_UNITS = nb.types.Tuple((_I32, _U8))
+_NEWLINE, _RETURN = 0x0A, 0x0D
+
+
+@nb.njit(nb.boolean(_BYTES, nb.int64, nb.int64), cache=True, nogil=True)
+def ends_sentence(data, at, stop):  # type: ignore[no-untyped-def]
+    """Whether a full stop, of any script, comes before the next line break in data[at:stop]."""
+    for k in range(at, stop):
+        byte = data[k]
+        if byte == _NEWLINE:
+            return False
+        if byte < 0x80:
+            if byte in (0x2E, 0x21, 0x3F, 0x3A, 0x3B):  # . ! ? : ;
+                return True
+        elif k + 1 < stop and byte in (0xD8, 0xDB):
+            if data[k + 1] in (0x9F, 0x94):  # Arabic question mark and full stop
+                return True
+        elif k + 2 < stop:
+            second, third = data[k + 1], data[k + 2]
+            if (
+                (byte == 0xE3 and second == 0x80 and third == 0x82)  # ideographic full stop
+                or (byte == 0xEF and second == 0xBC and third in (0x81, 0x9F))  # full-width ! and ?
+                or (byte == 0xE2 and second == 0x80 and third == 0xA6)  # ellipsis
+                or (byte == 0xE0 and second == 0xA5 and third == 0xA4)  # danda
+            ):
+                return True
+    return False
+
+
+@nb.njit(nb.boolean(_BYTES, nb.int64, nb.int64, nb.int64), cache=True, nogil=True)
+def continues(data, line_begin, at, stop):  # type: ignore[no-untyped-def]
+    """Whether the line that ends at `at` and the one that begins at `stop` are of one wrapped paragraph.
+
+    `line_begin` is where the first line has its first token, `at` the end of its last one, `stop` the first
+    token of the next line, all in bytes of `data`.
+    """
+    if not WRAPPED_MIN <= at - line_begin <= WRAPPED_MAX:
+        return False
+    breaks = 0
+    for k in range(at, stop):
+        byte = data[k]
+        if byte == _NEWLINE:
+            breaks += 1
+        # An indent, a bullet, a quotation mark or a bracket opens something new.
+        elif breaks and byte != _RETURN:
+            return False
+    return breaks == 1
+
+
+@nb.njit(_UNITS(_BYTES, nb.int64, _I32, _I32, _I32, _U8), cache=True, nogil=True)
+def cut_units(data, origin, begin, end, line, flags):  # type: ignore[no-untyped-def]
+    """First tokens int32 (n_units + 1,), the last one n_tokens, and kinds uint8 (n_units,) of one body.
+
+    `begin` and `end` count bytes from data[origin]; `line` and `flags` are those of `Tokens`. The text
+    after the last token, up to a line break, is looked at too: `data` must not end before it.
+    """
+    n = len(begin)
+    starts = np.empty(n + 1, np.int32)
+    kinds = np.empty(n, np.uint8)
+    count = 0
+    line_begin = 0
+    figures = 0
+    for i in range(n + 1):
+        new = i == 0 or i == n
+        if not new:
+            if line[i] != line[i - 1]:
+                new = not continues(data, origin + line_begin, origin + end[i - 1], origin + begin[i])
+                line_begin = begin[i]
+            elif i - starts[count - 1] >= UNBROKEN_TOKENS and flags[i] & CASE_OWED:
+                new = True
+        if new:
+            if count:
+                size = i - starts[count - 1]
+                stop = np.int64(origin + begin[i]) if i < n else np.int64(len(data))
+                kind = 0
+                if (
+                    size < CAPTION_TOKENS
+                    and not flags[i - 1] & PAIR
+                    and not ends_sentence(data, origin + end[i - 1], stop)
+                ):
+                    kind = CAPTION | SHORT if size <= SHORT_TOKENS else CAPTION
+                if figures * 3 >= size:
+                    kind |= FIGURES
+                kinds[count - 1] = kind
+            if i < n:
+                starts[count] = i
+                count += 1
+                line_begin = begin[i]
+            figures = 0
+        if i < n and flags[i] & DIGIT:
+            figures += 1
+    starts[count] = n
+    return starts[: count + 1].copy(), kinds[:count].copy()

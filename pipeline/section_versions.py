@@ -1,0 +1,144 @@
+"""Where a page begins to tell its story again: evidence at each boundary between two units."""
+
+import numba as nb
+import numpy as np
+
+from pipeline.section_terms import NUMBER
+from pipeline.section_units import SHORT
+
+LEAD_TOKENS = 60  # what a reader takes for the opening of a story: its first two or three paragraphs
+NUMBER_TOKENS = 150
+_MANY = 12  # a term of more units is found on both sides of nearly any boundary
+
+# Columns of the evidence.
+RESTATED, LEAD, NUMBERS, SHARE, SIDE, SEAM = range(6)
+N_EVIDENCE = 6
+
+_I32, _U8, _F32 = nb.int32[::1], nb.uint8[::1], nb.float32[::1]
+_EVIDENCE = nb.float32[:, ::1]
+
+
+@nb.njit(nb.void(_I32, _I32, _I32, _F32, _EVIDENCE), cache=True, nogil=True)
+def restated(starts, indptr, terms, weights, out):  # type: ignore[no-untyped-def]
+    """out[b, RESTATED]: how much more is told on both sides of unit b's beginning than by chance.
+
+    Weight of the terms that stand on both sides, minus what is expected when each of a term's k units lies
+    left with probability p = share of the tokens that are left, in standard deviations; a term is on both
+    sides with probability 1 - p**k - (1 - p)**k. A story told once says a thing again near where it said
+    it, so the figure stays small; a story told twice says each thing once on either side.
+    """
+    n_units = len(starts) - 1
+    n_terms = len(weights)
+    first = np.full(n_terms, np.int32(-1), np.int32)
+    last = np.zeros(n_terms, np.int32)
+    units = np.zeros(n_terms, np.int32)
+    for unit in range(n_units):
+        for k in range(indptr[unit], indptr[unit + 1]):
+            term = terms[k]
+            if first[term] < 0:
+                first[term] = unit
+            last[term] = unit
+            units[term] += 1
+    step = np.zeros(n_units + 1, np.float64)
+    weight_of = np.zeros(_MANY + 1, np.float64)
+    square_of = np.zeros(_MANY + 1, np.float64)
+    for term in range(n_terms):
+        if units[term] > 1:
+            weight = np.float64(weights[term])
+            step[first[term] + 1] += weight
+            step[last[term] + 1] -= weight
+            many = min(units[term], _MANY)
+            weight_of[many] += weight
+            square_of[many] += weight * weight
+    both = 0.0
+    for unit in range(1, n_units):
+        both += step[unit]
+        left = starts[unit] / starts[n_units]
+        right = 1.0 - left
+        left_power, right_power = left, right
+        expected = variance = 0.0
+        for many in range(2, _MANY + 1):
+            left_power *= left
+            right_power *= right
+            chance = 1.0 - left_power - right_power
+            expected += weight_of[many] * chance
+            variance += square_of[many] * chance * (1.0 - chance)
+        if variance > 0.0:
+            out[unit, RESTATED] = (both - expected) / np.sqrt(variance)
+
+
+@nb.njit(nb.void(_I32, _I32, _F32, _U8, nb.int64, _EVIDENCE), cache=True, nogil=True)
+def reopened(term_of, starts, weights, kinds, min_tokens, out):  # type: ignore[no-untyped-def]
+    """How much of the page's opening is told again right after the beginning of unit b.
+
+    out[b, LEAD] is the cosine (sublinear tf) of the first LEAD_TOKENS of the page and of the LEAD_TOKENS
+    after the boundary; out[b, NUMBERS] = ln(1 + distinct numbers that the NUMBER_TOKENS of both share).
+    Left at 0 where a side has fewer than `min_tokens`, which must be LEAD_TOKENS or more.
+    """
+    n_units = len(starts) - 1
+    n = starts[n_units]
+    lead = np.zeros(len(weights), np.int32)
+    here = np.zeros(len(weights), np.int32)
+    early = np.zeros(len(weights), np.int32)  # a number of the opening: 1 + the last boundary that shared it
+    opening = 0
+    squares = 0.0
+    for unit in range(1, n_units):
+        at = starts[unit]
+        if at < min_tokens or n - at < min_tokens:
+            continue
+        if squares == 0.0:
+            for i in range(LEAD_TOKENS):
+                lead[term_of[i]] += 1
+            for i in range(LEAD_TOKENS):
+                tf = lead[term_of[i]]
+                value = weights[term_of[i]] * (1.0 + np.log(tf))
+                squares += value * value / tf
+            if squares == 0.0:
+                return
+        while opening < min(NUMBER_TOKENS, at):
+            early[term_of[opening]] = 1
+            opening += 1
+        numbers = 0
+        for i in range(at, min(n, at + NUMBER_TOKENS)):
+            term = term_of[i]
+            if kinds[term] == NUMBER and 0 < early[term] <= unit:
+                numbers += 1
+                early[term] = unit + 1
+        dot = own = 0.0
+        for i in range(at, at + LEAD_TOKENS):
+            here[term_of[i]] += 1
+        for i in range(at, at + LEAD_TOKENS):
+            term = term_of[i]
+            if here[term]:
+                value = weights[term] * (1.0 + np.log(here[term]))
+                own += value * value
+                if lead[term]:
+                    dot += value * weights[term] * (1.0 + np.log(lead[term]))
+                here[term] = 0
+        if own > 0.0:
+            out[unit, LEAD] = dot / np.sqrt(squares * own)
+        out[unit, NUMBERS] = np.log(1.0 + numbers)
+
+
+@nb.njit(_EVIDENCE(_I32, _I32, _U8, _I32, _I32, _F32, _U8, nb.int64), cache=True, nogil=True)
+def weigh_boundaries(term_of, starts, unit_kinds, indptr, terms, weights, kinds, min_tokens):  # type: ignore[no-untyped-def]
+    """Evidence float32 (n_units, N_EVIDENCE) that the page is told again from the beginning of each unit.
+
+    Besides `restated` and `reopened`: SHARE, ln of the shorter side's share of the tokens; SIDE, ln of its
+    tokens; SEAM, 1 where a heading or a line of furniture stands at the boundary. All 0 in row 0 and where
+    a side has fewer than `min_tokens`.
+    """
+    n_units = len(starts) - 1
+    out = np.zeros((n_units, N_EVIDENCE), np.float32)
+    restated(starts, indptr, terms, weights, out)
+    reopened(term_of, starts, weights, kinds, min_tokens, out)
+    n = starts[n_units]
+    for unit in range(n_units):
+        side = min(starts[unit], n - starts[unit])
+        if unit == 0 or side < min_tokens:
+            out[unit, RESTATED] = 0
+            continue
+        out[unit, SHARE] = np.log(side / n)
+        out[unit, SIDE] = np.log(np.float64(side))
+        out[unit, SEAM] = (unit_kinds[unit] | unit_kinds[unit - 1]) & SHORT
+    return out

@@ -1,0 +1,67 @@
+"""Groups of shards, the unit of work of a stage, and walking through their articles."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.tables import Ref, read_batches
+
+
+@dataclass(frozen=True)
+class ShardGroup:
+    """Neighbouring shards that one call works on; `first_row` is the global row of the first article."""
+
+    number: int
+    first_row: int
+    shards: tuple[Ref, ...]
+
+    @property
+    def n_articles(self) -> int:
+        return sum(shard.rows for shard in self.shards)
+
+
+def group_shards(shards: Sequence[Ref], n_groups: int) -> list[ShardGroup]:
+    """Cut the shards into at most `n_groups` groups of neighbours of about the same number of articles.
+
+    The cuts depend on the shards alone, not on the number of workers.
+    """
+    total = sum(shard.rows for shard in shards)
+    members: dict[int, list[Ref]] = {}
+    first_row: dict[int, int] = {}
+    row = 0
+    for shard in shards:
+        part = min(n_groups - 1, (row + shard.rows // 2) * n_groups // max(total, 1))
+        members.setdefault(part, []).append(shard)
+        first_row.setdefault(part, row)
+        row += shard.rows
+    return [
+        ShardGroup(number, first_row[part], tuple(members[part]))
+        for number, part in enumerate(sorted(members))
+    ]
+
+
+def article_batches(group: ShardGroup) -> Iterator[pa.RecordBatch]:
+    """The group's articles in order, memory-mapped, a few thousand at a time."""
+    for shard in group.shards:
+        yield from read_batches(shard.path)
+
+
+def take_articles(shards: Sequence[Ref], rows: np.ndarray, columns: Sequence[str]) -> pa.Table:
+    """The articles of the given global rows, int64 ascending, in that order."""
+    pieces: list[pa.RecordBatch] = []
+    first = 0
+    at = 0
+    for shard in shards:
+        if at < len(rows) and rows[at] < first + shard.rows:
+            for batch in read_batches(shard.path):
+                stop = int(np.searchsorted(rows, first + batch.num_rows))
+                if stop > at:
+                    wanted = pa.array(rows[at:stop] - first)
+                    pieces.append(batch.select(list(columns)).take(wanted))
+                    at = stop
+                first += batch.num_rows
+        else:
+            first += shard.rows
+    return pa.Table.from_batches(pieces).combine_chunks()

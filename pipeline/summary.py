@@ -1,0 +1,105 @@
+"""The numbers of a run's summary, read from its published tables and manifest."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+# From the closest to the loosest. A cluster counts once, under the loosest relation among its pairs.
+RELATIONS = ("exact", "reprint", "excerpt", "respun")
+N_LARGEST = 5
+
+
+@dataclass(frozen=True)
+class LargeCluster:
+    """One of the largest clusters; `title` is the representative's, or its article_id without one."""
+
+    cluster_id: str
+    n_articles: int
+    n_sources: int
+    relations: tuple[str, ...]
+    title: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run found.
+
+    `n_clusters` counts clusters of two or more articles, `clusters_by_relation` adds up to it. `tables` are
+    the names of the Parquet files in `run_dir`.
+    """
+
+    run_id: str
+    run_dir: Path
+    n_articles: int
+    n_clustered: int
+    rejected_by_reason: dict[str, int]
+    pairs_by_relation: dict[str, int]
+    n_clusters: int
+    clusters_by_relation: dict[str, int]
+    largest: tuple[LargeCluster, ...]
+    n_articles_with_repeats: int
+    n_repeated_groups: int
+    tables: tuple[str, ...]
+
+    @property
+    def n_rejected(self) -> int:
+        """Rows of `rejected.parquet`."""
+        return sum(self.rejected_by_reason.values())
+
+    @property
+    def n_pairs(self) -> int:
+        """Rows of `confirmed_pairs.parquet`."""
+        return sum(self.pairs_by_relation.values())
+
+
+def read_summary(run_dir: Path) -> Summary:
+    """Read the summary of the run in `run_dir`."""
+    manifest = json.loads((run_dir / "manifest.json").read_text(encoding="utf-8"))
+    clusters = _read(run_dir, "clusters", "cluster_id", "n_articles", "n_sources", "representative_id",
+                     "title", "relations")
+    repeats = _read(run_dir, "repeated_sections", "article_id", "group_id")
+    rejected = Counter(_read(run_dir, "rejected", "reason")["reason"].to_pylist())
+    return Summary(
+        run_id=manifest["run_id"],
+        run_dir=run_dir,
+        n_articles=pq.read_metadata(run_dir / "articles.parquet").num_rows,
+        n_clustered=pc.sum(clusters["n_articles"], min_count=0).as_py(),
+        rejected_by_reason=dict(sorted(rejected.items(), key=lambda item: (-item[1], item[0]))),
+        pairs_by_relation=_by_relation(_read(run_dir, "confirmed_pairs", "relation")["relation"].to_pylist()),
+        n_clusters=clusters.num_rows,
+        clusters_by_relation=_by_relation([loosest(r) for r in clusters["relations"].to_pylist()]),
+        largest=_largest(clusters),
+        n_articles_with_repeats=pc.count_distinct(repeats["article_id"]).as_py(),
+        n_repeated_groups=pc.count_distinct(repeats["group_id"]).as_py(),
+        tables=tuple(sorted(path.stem for path in run_dir.glob("*.parquet"))),
+    )
+
+
+def loosest(relations: list[str]) -> str:
+    """The loosest of a cluster's relations."""
+    return max(relations, key=RELATIONS.index)
+
+
+def _read(run_dir: Path, table: str, *columns: str) -> pa.Table:
+    return pq.read_table(run_dir / f"{table}.parquet", columns=list(columns))
+
+
+def _by_relation(relations: list[str]) -> dict[str, int]:
+    counted = Counter(relations)
+    return {relation: counted[relation] for relation in RELATIONS}
+
+
+def _largest(clusters: pa.Table) -> tuple[LargeCluster, ...]:
+    order = [("n_articles", "descending"), ("n_sources", "descending"), ("cluster_id", "ascending")]
+    return tuple(
+        LargeCluster(row["cluster_id"], row["n_articles"], row["n_sources"], tuple(row["relations"]),
+                     row["title"] or row["representative_id"])
+        for row in clusters.take(pc.sort_indices(clusters, order)[:N_LARGEST]).to_pylist()
+    )

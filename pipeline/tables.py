@@ -1,0 +1,212 @@
+"""Files that stages write: scratch Arrow IPC shards, Parquet tables, and the one way to write a file at all.
+
+Every file is written under a temporary name in the same folder, flushed to the disk, and renamed: a
+reader, or the next stage, sees a whole file or none. Equal rows give equal bytes, however they were cut
+into batches.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import RunError
+
+ROW_GROUP_ROWS = 65_536
+# Peak memory of a reader is a few row groups; texts of 4 KB fill one at about 16,000 rows.
+ROW_GROUP_BYTES = 64 << 20
+# Columns whose values hardly ever repeat: a dictionary would be built only to be thrown away.
+_NO_DICTIONARY = frozenset({"text", "article_id", "text_hash", "url"})
+
+
+@dataclass(frozen=True)
+class Ref:
+    """A file that one stage wrote for the next: where it is and what it must be. Never data.
+
+    `rows` counts table rows, `bytes` the file's length, `sha256` is of its content, in hex.
+    """
+
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+
+    def verify(self) -> None:
+        """Compare the file with what was written. Raises RunError when it is gone or differs."""
+        found = _digest(Path(self.path)) if Path(self.path).is_file() else None
+        if found != (self.bytes, self.sha256):
+            state = "is gone" if found is None else f"has {found[0]} bytes, SHA-256 {found[1][:12]}"
+            raise RunError(
+                f"{self.path}: must be the file of {self.bytes} bytes, SHA-256 "
+                f"{self.sha256[:12]}, that was written, but {state}"
+            )
+
+
+@contextmanager
+def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a file for writing that takes its name only when the block ends without an error."""
+    final = Path(path)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    temporary = final.with_name(f".{final.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(final)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()
+        raise
+
+
+def sync_folder(folder: str | os.PathLike[str]) -> None:
+    """Flush a folder's entries, so that a rename in it survives a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_ipc(path: str | os.PathLike[str], schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Ref:
+    """Write scratch batches as an uncompressed Arrow IPC file, cut as they come. Creates the folder."""
+    rows = 0
+    with atomic_file(path) as file, pa.ipc.new_file(file, schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+            rows += batch.num_rows
+    return file_ref(path, rows)
+
+
+def read_batches(path: str | os.PathLike[str]) -> Iterator[pa.RecordBatch]:
+    """Yield an IPC file's batches, memory-mapped: the arrays point into the file and must not be altered."""
+    with pa.memory_map(os.fspath(path)) as source, pa.ipc.open_file(source) as reader:
+        for index in range(reader.num_record_batches):
+            yield reader.get_batch(index)
+
+
+def read_ipc(path: str | os.PathLike[str], columns: list[str] | None = None) -> pa.Table:
+    """Read an IPC file as a table, memory-mapped; with `columns` only these are looked at."""
+    with pa.memory_map(os.fspath(path)) as source, pa.ipc.open_file(source) as reader:
+        table = reader.read_all()
+    return table if columns is None else table.select(columns)
+
+
+def regroup(
+    batches: Iterable[pa.RecordBatch], max_rows: int, max_bytes: int, size_column: str | None = None
+) -> Iterator[pa.Table]:
+    """Cut a stream of batches anew, so that the cuts depend on the rows alone.
+
+    Every piece has at most `max_rows` rows and, when `size_column` names a string column, at most
+    `max_bytes` bytes of it; one longer row is a piece of its own. No piece is empty.
+    """
+    pending: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in batches:
+        start = 0
+        sizes = np.cumsum(_lengths(batch, size_column))
+        while start < batch.num_rows:
+            done = int(sizes[start - 1]) if start else 0
+            fits = int(np.searchsorted(sizes, done + max_bytes - size, side="right"))
+            stop = min(max(fits, start), start + max_rows - rows, batch.num_rows)
+            if stop == start and not rows:
+                stop = start + 1
+            if stop > start:
+                pending.append(batch.slice(start, stop - start))
+                rows, size, start = rows + stop - start, size + int(sizes[stop - 1]) - done, stop
+            if start < batch.num_rows:
+                yield pa.Table.from_batches(pending)
+                pending, rows, size = [], 0, 0
+    if rows:
+        yield pa.Table.from_batches(pending)
+
+
+def write_parquet(
+    path: str | os.PathLike[str], schema: pa.Schema, data: pa.Table | Iterable[pa.RecordBatch]
+) -> Ref:
+    """Write a table with zstd, in row groups cut by rows and size of text. Creates the folder.
+
+    Columns must come in the schema's order and types. Raises RunError when they don't.
+    """
+    batches = data.to_batches() if isinstance(data, pa.Table) else data
+    size_column = "text" if "text" in schema.names else None
+    rows = 0
+    with (
+        atomic_file(path) as file,
+        pq.ParquetWriter(
+            file,
+            schema,
+            compression="zstd",
+            version="2.6",
+            use_dictionary=[n for n in schema.names if n not in _NO_DICTIONARY],
+        ) as writer,
+    ):
+        for group in regroup(batches, ROW_GROUP_ROWS, ROW_GROUP_BYTES, size_column):
+            writer.write_table(conform(group, schema, path), row_group_size=group.num_rows)
+            rows += group.num_rows
+    return file_ref(path, rows)
+
+
+def read_back(path: str | os.PathLike[str], schema: pa.Schema, rows: int) -> None:
+    """Decode a Parquet table that was just written. Raises RunError unless it has these columns and rows."""
+    try:
+        with pq.ParquetFile(path) as file:
+            found, counted = file.schema_arrow, 0
+            for batch in file.iter_batches(batch_size=ROW_GROUP_ROWS):
+                counted += batch.num_rows
+    except (pa.ArrowException, OSError) as error:
+        raise RunError(f"{path}: can't be read back: {error}") from None
+    if not found.equals(schema, check_metadata=False):
+        raise RunError(f"{path}: must have the columns {_columns(schema)}, has {_columns(found)}")
+    if counted != rows:
+        raise RunError(f"{path}: must have {rows} rows, has {counted}")
+
+
+def conform(table: pa.Table, schema: pa.Schema, name: object = "table") -> pa.Table:
+    """Put the schema's metadata and nullability on a table with the same columns. Raises RunError."""
+    if table.schema.names != schema.names or any(
+        a.type != b.type for a, b in zip(table.schema, schema, strict=True)
+    ):
+        raise RunError(f"{name}: must have the columns {_columns(schema)}, has {_columns(table.schema)}")
+    for field, values in zip(schema, table.columns, strict=True):
+        if not field.nullable and values.null_count:
+            raise RunError(f"{name}: {field.name} must not be null, is in {values.null_count} rows")
+    return pa.Table.from_arrays(table.columns, schema=schema)
+
+
+def _lengths(batch: pa.RecordBatch, column: str | None) -> npt.NDArray[np.int64]:
+    if column is None:
+        return np.zeros(batch.num_rows, dtype=np.int64)
+    values = batch.column(column)
+    width = np.int64 if pa.types.is_large_string(values.type) else np.int32
+    offsets = np.frombuffer(values.buffers()[1], dtype=width, count=values.offset + len(values) + 1)
+    starts = offsets[values.offset :].astype(np.int64)
+    return starts[1:] - starts[:-1]
+
+
+def _columns(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name} {field.type}" for field in schema)
+
+
+def file_ref(path: str | os.PathLike[str], rows: int) -> Ref:
+    """The Ref of a file that is there, of `rows` rows by the caller's count."""
+    length, sha256 = _digest(Path(path))
+    return Ref(os.fspath(path), rows, length, sha256)
+
+
+def _digest(path: Path) -> tuple[int, str]:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+        return file.tell(), digest.hexdigest()

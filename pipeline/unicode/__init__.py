@@ -1,0 +1,1 @@
+"""Per-code-point tables behind the tokeniser (see `build.py`)."""

@@ -1,0 +1,181 @@
+"""`respun run`: what it prints where, and which code it exits with."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+from command_line import ROOT, SAMPLE
+
+from flows import LOOPBACK, PREFECT_DEFAULTS, set_prefect_defaults
+from flows.cli import cli, main
+from pipeline import __version__
+
+TRACEBACK = "Traceback (most recent call last)"
+
+
+def respun(*args: object):
+    return CliRunner().invoke(cli, [str(arg) for arg in args])
+
+
+def test_help_says_what_the_options_mean():
+    done = respun("run", "--help")
+    assert done.exit_code == 0
+    for option in ("INPUT...", "--output", "--config", "--set", "--direct", "--verbose", "Exit codes"):
+        assert option in done.output
+
+
+def test_help_needs_nothing_that_is_slow_to_import():
+    slow = {"prefect", "pyarrow", "numpy", "numba", "sklearn", "scipy", "rich", "pydantic"}
+    script = "import sys; from flows.cli import cli; cli(['-h'], standalone_mode=False); print(*sys.modules)"
+    out = subprocess.check_output([sys.executable, "-c", script], text=True, cwd=ROOT)
+    assert "Find the news articles" in out
+    assert not slow & set(out.splitlines()[-1].split())
+
+
+def test_version():
+    assert respun("--version").output == f"respun, version {__version__}\n"
+
+
+def test_main_exits_with_the_code():
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "nothing.jsonl"])
+    assert ended.value.code == 2
+
+
+def test_a_run_prints_its_folder_alone_on_stdout(sample_run):
+    assert sample_run.stdout == f"{sample_run.run_dir}\n"
+    assert sample_run.run_dir.is_absolute()
+    assert (sample_run.run_dir / "clusters.parquet").is_file()
+    latest = json.loads((sample_run.run_dir.parents[1] / "latest.json").read_text())
+    assert latest["run_id"] == sample_run.run_dir.name
+
+
+def test_a_run_tells_stages_and_summary_on_stderr(sample_run):
+    lines = sample_run.stderr.splitlines()
+    stages = [line for line in lines if re.match(r"[-\d]{10}T[:\d]{8}Z [a-z-]+: [\d,]+ rows in ", line)]
+    assert [line.split()[1] for line in (stages[0], stages[-1])] == ["read:", "publish:"]
+    assert "177 articles, " in sample_run.stderr
+    assert "largest clusters:" in lines
+    assert lines[-1].startswith(f"tables in {sample_run.run_dir}: articles, ")
+
+
+def test_nothing_is_left_in_scratch(sample_run):
+    assert not (sample_run.run_dir.parents[1] / ".work").exists()
+
+
+@pytest.mark.parametrize(("args", "words"), [
+    ((SAMPLE,), "--output"),
+    (("--output", "out"), "INPUT"),
+    ((SAMPLE, "--output", "out", "--nonsense"), "--nonsense"),
+    ((SAMPLE, "--output", "out", "--config", "nonsense"), "config file"),
+    ((SAMPLE, "--output", "out", "--set", "nonsense=1"), "nonsense: unknown key"),
+    ((SAMPLE, "--output", "out", "--set", "reprint.threshold=7"), "reprint.threshold"),
+    ((SAMPLE, "--output", "out", "--set", "columns.text=body"), "columns.text"),
+    (("nothing-here.jsonl", "--output", "out"), "nothing-here.jsonl"),
+])  # fmt: skip
+def test_what_cannot_be_used_is_named_in_one_line(args, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = respun("run", *args)
+    assert done.exit_code == 2
+    assert words in done.stderr.splitlines()[-1]
+    assert done.stdout == ""
+    assert TRACEBACK not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_output_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    done = respun("run", SAMPLE, "--output", tmp_path / "file" / "out", "--direct")
+    assert done.exit_code == 2
+    assert "output" in done.stderr.splitlines()[-1]
+
+
+def test_no_article_at_all_is_an_unusable_input(tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"article_id": "a", "text": "  "}\n')
+    done = respun("run", tmp_path / "in.jsonl", "--output", tmp_path / "out", "--direct")
+    assert done.exit_code == 2
+    assert TRACEBACK not in done.stderr
+    assert not (tmp_path / "out" / "latest.json").exists()
+
+
+@pytest.fixture
+def failing_stage(monkeypatch):
+    import pipeline.job
+
+    def fail(*_args):
+        raise ValueError("the disk\nis tired")
+
+    monkeypatch.setattr(pipeline.job.clusters, "cluster", fail)
+
+
+@pytest.mark.usefixtures("failing_stage")
+def test_a_failed_run_names_stage_cause_and_log(tmp_path):
+    done = respun("run", SAMPLE, "--output", tmp_path, "--direct")
+    assert done.exit_code == 1
+    assert done.stdout == ""
+    assert TRACEBACK not in done.stderr
+    line = done.stderr.splitlines()[-1]
+    found = re.fullmatch(r"respun: error: stage clusters: ValueError: the disk is tired \(log: (.*)\)", line)
+    with open(found[1], encoding="utf-8") as log:
+        assert TRACEBACK in log.read()
+    assert [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "run.log"] == []
+
+
+@pytest.mark.usefixtures("failing_stage")
+def test_verbose_shows_the_traceback(tmp_path):
+    done = respun("run", SAMPLE, "--output", tmp_path, "--direct", "--verbose")
+    assert done.exit_code == 1
+    assert TRACEBACK in done.stderr
+
+
+def test_an_interrupted_run_says_so_and_cleans_up(tmp_path, monkeypatch):
+    import pipeline.job
+
+    def interrupt(*_args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline.job.clusters, "cluster", interrupt)
+    done = respun("run", SAMPLE, "--output", tmp_path, "--direct")
+    assert done.exit_code == 130
+    assert done.stderr.splitlines()[-1] == "respun: error: interrupted"
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_failed_run_leaves_the_last_one_current(sample_run, tmp_path, failing_stage):
+    output = tmp_path / "out"
+    shutil.copytree(sample_run.run_dir.parents[1], output)
+    before = (output / "latest.json").read_bytes()
+    assert respun("run", SAMPLE, "--output", output, "--direct").exit_code == 1
+    assert (output / "latest.json").read_bytes() == before
+
+
+def test_prefect_defaults_change_nothing_that_is_set():
+    mine = dict.fromkeys(PREFECT_DEFAULTS, "mine")
+    environ = dict(mine)
+    set_prefect_defaults(environ)
+    assert environ == mine
+    environ = {}
+    set_prefect_defaults(environ)
+    assert environ == PREFECT_DEFAULTS
+
+
+@pytest.mark.parametrize(("before", "after"), [
+    ({"HTTPS_PROXY": "p"}, ",".join(LOOPBACK)),
+    ({"http_proxy": "p", "NO_PROXY": "a.example, localhost"}, "a.example,localhost,127.0.0.1"),
+    ({"ALL_PROXY": "p", "NO_PROXY": "*"}, "*"),
+])  # fmt: skip
+def test_a_proxy_is_not_asked_for_this_machine(before, after):
+    environ = dict(before)
+    set_prefect_defaults(environ)
+    assert environ["NO_PROXY"] == after
+
+
+def test_importing_the_flows_sets_them():
+    assert os.environ["DO_NOT_TRACK"]

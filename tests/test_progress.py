@@ -1,0 +1,95 @@
+"""What a run shows: log lines, a display on a terminal, the summary's text."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from rich.console import Console
+
+from flows import progress
+from flows.report import summary_lines
+from pipeline.executor import StageReport
+from pipeline.summary import LargeCluster, Summary
+
+REPORT = StageReport("confirm", 2, 3000, 1.5, 200 << 20)
+
+
+def test_a_line_for_each_stage():
+    lines: list[str] = []
+    listen = progress.LogLines(lines.append)
+    listen.stage_started("confirm", 2)
+    listen.call_finished("confirm", 1000)
+    listen.stage_finished(REPORT)
+    assert lines == ["confirm: 3,000 rows in 1.5 s (2,000 rows/s), memory up to 200 MiB"]
+
+
+def test_a_stage_that_takes_long_gives_signs_of_life(monkeypatch):
+    monkeypatch.setattr(progress, "QUIET_SECONDS", -1.0)
+    lines: list[str] = []
+    listen = progress.LogLines(lines.append)
+    listen.stage_started("confirm", 3)
+    listen.call_finished("confirm", 1000)
+    listen.call_finished("confirm", 500)
+    assert lines == ["confirm: 1 of 3 calls done, 1,000 rows", "confirm: 2 of 3 calls done, 1,500 rows"]
+
+
+def test_short_stages_have_no_rate():
+    lines: list[str] = []
+    progress.LogLines(lines.append).stage_finished(StageReport("number", 1, 5, 0.01, 1 << 20))
+    assert lines == ["number: 5 rows in 0.0 s, memory up to 1 MiB"]
+
+
+def test_the_display_has_a_line_for_each_stage():
+    screen = io.StringIO()
+    with progress._bars(Console(file=screen, force_terminal=True, width=120)) as bars:
+        listen = progress.StageBars(bars, "starting Prefect")
+        for stage in ("read", "confirm"):
+            listen.stage_started(stage, 2)
+            listen.call_finished(stage, 1000)
+            listen.stage_finished(StageReport(stage, 2, 3000, 1.5, 0))
+        assert [task.description for task in bars.tasks] == ["read", "confirm"]
+        assert all(task.finished for task in bars.tasks)
+    last_frame = screen.getvalue()
+    assert "3,000 rows in 1.5 s (2,000 rows/s)" in last_frame
+
+
+def test_the_display_closes_a_stage_without_calls():
+    with progress._bars(Console(file=io.StringIO())) as bars:
+        listen = progress.StageBars(bars, "starting")
+        listen.stage_started("confirm", 0)
+        listen.stage_finished(StageReport("confirm", 0, 0, 0.0, 0))
+        assert all(task.finished for task in bars.tasks)
+
+
+def test_lines_elsewhere_than_on_a_terminal(capsys):
+    with progress.progress_display("starting") as listen:
+        assert isinstance(listen, progress.LogLines)
+        listen.stage_finished(REPORT)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert [line.split(" ", 1)[1][:8] for line in err.splitlines()] == ["starting", "confirm:"]
+
+
+SUMMARY = Summary(
+    run_id="r", run_dir=Path("out/runs/r"), n_articles=1200, n_clustered=1,
+    rejected_by_reason={"empty_text": 2}, n_clusters=1,
+    pairs_by_relation={"exact": 1, "reprint": 0, "excerpt": 0, "respun": 1500},
+    clusters_by_relation={"exact": 0, "reprint": 0, "excerpt": 0, "respun": 1},
+    largest=(LargeCluster("c", 3, 1, ("exact", "respun"), "A very\nlong title " * 10),),
+    n_articles_with_repeats=0, n_repeated_groups=0, tables=("articles", "clusters"),
+)  # fmt: skip
+
+
+def test_the_summary_in_words():
+    lines = list(summary_lines(SUMMARY))
+    assert lines[:5] == [
+        "1,200 articles, 1 of them in clusters",
+        "2 rejected: 2 empty_text",
+        "1,501 confirmed pairs: 1 exact, 1,500 respun",
+        "1 cluster of two or more: 1 respun, each under its loosest relation",
+        "0 articles with repeated sections, 0 groups",
+    ]
+    assert lines[6].startswith("  3 articles from 1 source (exact, respun): A very long title A very")
+    assert lines[6].endswith("…")
+    assert lines[-1] == "tables in out/runs/r: articles, clusters"
