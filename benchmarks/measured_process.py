@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -63,12 +64,16 @@ def measure(
             start_new_session=True,
         )
         peak = 0
-        while True:
-            pid, status, usage = os.wait4(process.pid, os.WNOHANG)
-            if pid:
-                break
-            peak = max(peak, session_bytes(process.pid))
-            time.sleep(SAMPLE_SECONDS)
+        try:
+            while True:
+                pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+                if pid:
+                    break
+                peak = max(peak, session_bytes(process.pid))
+                time.sleep(SAMPLE_SECONDS)
+        except BaseException:  # interrupted: what the command started would live on
+            os.killpg(process.pid, signal.SIGTERM)
+            raise
         seconds = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         stdout.seek(0)

@@ -1,6 +1,6 @@
 """Measures the speed of respun and its peers side by side, in one session, and prints Markdown tables.
 
-    python -m benchmarks.speed --environments DIR [--repeats N] [--articles PARQUET]
+    python -m benchmarks.speed [--environments DIR] [--repeats N] [--articles PARQUET]
 
 The runs alternate: every contender once, then all again, so that a slow minute of the machine hits all. Each
 peer runs in its own environment (benchmarks/peers/README.md), on one core and on all of them. Start-up is
@@ -91,7 +91,7 @@ class Session:
 
     def run_job(self, n_cores: int) -> Record:
         """Run respun's whole job once over a few articles, once over the collection."""
-        tiny, _ = self._job(self._tiny, n_cores)
+        tiny = self.run_tiny_job(n_cores)
         measured, run_dir = self._job(self.corpus, n_cores)
         members = pq.read_table(run_dir / "cluster_members.parquet", columns=["article_id", "cluster_id"])
         return Record(
@@ -109,6 +109,10 @@ class Session:
             pairs=evaluate(self._confirmed(run_dir), self.truth),
             clusters=evaluate(pairs_of_clusters(self._labels(members.to_pylist())), self.truth),
         )
+
+    def run_tiny_job(self, n_cores: int) -> Measured:
+        """Run respun's whole job over a few articles: what it costs to start."""
+        return self._job(self._tiny, n_cores)[0]
 
     def _job(self, corpus: Path, n_cores: int) -> tuple[Measured, Path]:
         output = (self._scratch / "respun").absolute()
@@ -176,6 +180,7 @@ def warm_up(session: Session, peers: Sequence[Contender]) -> None:
     """Run everyone once over little, unmeasured: bytecode, compiled kernels and files get into caches."""
     for contender in chain(peers, [SIGNER]):
         session.run(contender, 1, N_WARM_UP)
+    session.run_tiny_job(1)
 
 
 def main() -> None:
@@ -206,7 +211,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--environments", type=Path, required=True, help="folder of the peers' environments")
+    parser.add_argument("--environments", type=Path, default=Path(".cache/environments"), help="of the peers")
     parser.add_argument("--peers", default="", help="names, separated by commas; all by default")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--n-articles", type=int, default=20_000)

@@ -13,14 +13,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline import schema
+from pipeline import furniture, schema
 from pipeline.clusters import read_judged
 from pipeline.config import Config
 from pipeline.confirm import EXCERPT, RELATIONS, Judge, Measurer
-from pipeline.signatures import Signed
 from pipeline.shards import take_articles
+from pipeline.signatures import Signed
 from pipeline.tables import Ref, read_batches, read_ipc, write_parquet
-from pipeline.words import run_starts
+from pipeline.text import keep
+from pipeline.tokens import tokenise
+from pipeline.vectors import VectorFiles
+from pipeline.words import distinct, run_starts
 
 _RELATIONS = pa.array(RELATIONS)
 # By the bits signatures.REPRINT and signatures.RESPUN.
@@ -34,8 +37,7 @@ class Found:
     shards: tuple[Ref, ...]
     rejected: Ref
     signed: tuple[Signed, ...]
-    masked: Ref
-    statistics: Ref
+    vectors: tuple[VectorFiles, ...]
     judged: tuple[Ref, ...]
     membership: Ref
     sections: tuple[Ref, ...]
@@ -75,8 +77,7 @@ def _column(shards: Sequence[Ref], name: str) -> pa.ChunkedArray:
 
 
 def _batch(name: str, columns: Sequence[pa.Array | pa.ChunkedArray]) -> pa.RecordBatch:
-    plain = [c.combine_chunks() if isinstance(c, pa.ChunkedArray) else c for c in columns]
-    plain = [pa.concat_arrays(c.chunks) if isinstance(c, pa.ChunkedArray) else c for c in plain]
+    plain = [_plain(c) if isinstance(c, pa.ChunkedArray) else c for c in columns]
     return pa.record_batch(plain, schema=schema.TABLES[name])
 
 
@@ -176,7 +177,7 @@ def _judged_pairs(
     missing = np.flatnonzero(known[place] != wanted) if len(known) else np.arange(len(wanted))
     fresh = judged.schema.empty_table()
     if len(missing):
-        judge = Judge(Measurer(found.shards, found.signed, found.masked, found.statistics, config))
+        judge = Judge(Measurer(found.signed, found.vectors, config))
         bare = {"left": left[missing].astype(np.int32), "right": right[missing].astype(np.int32)}
         blank = np.zeros(len(missing))
         columns = {**bare, "found_by": blank.astype(np.uint8), "estimate_reprint": blank.astype(np.float32),
@@ -188,8 +189,7 @@ def _judged_pairs(
 
 def _sides(ids: pa.ChunkedArray, pairs: pa.Table) -> tuple[pa.Array, pa.Array, pa.Array]:
     """Smaller id, larger id, and whether the pair's left article is the one with the larger id."""
-    left, right = (ids.take(pairs[c]).combine_chunks() for c in ("left", "right"))
-    left, right = (pa.concat_arrays(s.chunks) if isinstance(s, pa.ChunkedArray) else s for s in (left, right))
+    left, right = (_plain(ids.take(pairs[c])) for c in ("left", "right"))
     swap = pc.greater(left, right)
     return pc.if_else(swap, right, left), pc.if_else(swap, left, right), swap
 
@@ -223,12 +223,39 @@ def _sections(found: Found) -> Iterator[pa.RecordBatch]:
 
 
 def _furniture(found: Found) -> pa.RecordBatch:
-    """Furniture lines over all groups: the text as first seen, the articles added up."""
+    """Furniture lines with the articles that carry them, each as it stands in the first of these."""
     lines = pa.concat_tables([read_ipc(s.lines.path) for s in found.signed])
-    total = lines.group_by("key", use_threads=False).aggregate(
-        [("source", "first"), ("line", "first"), ("n_articles", "sum")]
-    )
-    table = pa.table([
-        total["source_first"], total["line_first"], total["n_articles_sum"].cast(pa.int32()),
-    ], schema=schema.FURNITURE)  # fmt: skip
+    keys, rows = lines["key"].to_numpy(), lines["row"].to_numpy()
+    order = np.lexsort((rows, keys))
+    keys, rows = keys[order], rows[order]
+    starts = run_starts(keys)
+    n_articles = np.diff(np.append(starts, len(keys))).astype(np.int32)
+    texts, sources = _line_texts(found.shards, keys[starts], rows[starts])
+    table = pa.table([sources, texts, pa.array(n_articles)], schema=schema.FURNITURE)
     return _batch("furniture", table.sort_by([("source", "ascending"), ("line", "ascending")]).columns)
+
+
+def _line_texts(shards: Sequence[Ref], keys: np.ndarray, rows: np.ndarray) -> tuple[pa.Array, pa.Array]:
+    """Text of each furniture line in the article of that row, and the source it counts in (null: in all)."""
+    if not len(keys):
+        return pa.array([], pa.string()), pa.array([], pa.string())
+    wanted = distinct(rows.astype(np.uint64)).astype(np.int64)
+    articles = take_articles(shards, wanted, ("text", "source"))
+    tokens = tokenise(None, _plain(articles["text"]))
+    kept = keep(tokens)
+    owner = np.repeat(np.arange(len(wanted)), np.diff(kept.line_indptr))
+    of_source, of_all = furniture.line_keys(kept, furniture.source_salts(_plain(articles["source"])))
+    place = {}
+    for line_key in (of_all, of_source):
+        place.update(zip(zip(owner.tolist(), line_key.tolist(), strict=True), range(len(owner)), strict=True))
+    at = np.array([place[r, k] for r, k in zip(np.searchsorted(wanted, rows).tolist(), keys.tolist(), strict=True)])
+    begin, end = tokens.begin[kept.line_starts[at]], tokens.end[kept.line_ends[at] - 1]
+    bodies = articles["text"].to_pylist()
+    texts = [bodies[o].encode()[b:e].decode() for o, b, e in zip(owner[at].tolist(), begin, end, strict=True)]
+    sources = _plain(articles["source"].take(pa.array(owner[at])))
+    return pa.array(texts, pa.string()), pc.if_else(pa.array((keys & np.uint64(1)) == 1), sources, pa.scalar(None, pa.string()))
+
+
+def _plain(column: pa.ChunkedArray) -> pa.Array:
+    joined = column.combine_chunks()
+    return pa.concat_arrays(joined.chunks) if isinstance(joined, pa.ChunkedArray) else joined

@@ -6,7 +6,6 @@ counting 0, down to a mean of `clusters.min_linkage`: two groups of articles bec
 together, they are likely to be the same story. One good pair between two groups no longer chains them.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +16,12 @@ import pyarrow.compute as pc
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
+from scipy.spatial.distance import squareform
 
 from pipeline.config import Config
-from pipeline.confirm import EXACT, EXCERPT, RELATIONS, REPRINT
+from pipeline.confirm import EXACT, EXCERPT, REPRINT
 from pipeline.tables import Ref, read_ipc, write_ipc
-from pipeline.words import run_starts
+from pipeline.words import distinct, run_starts
 
 # Reprints of at least this resemblance are copies: they are never taken apart.
 COPY_JACCARD = 0.7
@@ -75,18 +75,37 @@ def components(n: int, left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 def partition(graph: Graph, min_linkage: float) -> np.ndarray:
     """Label int64 (n,) of each article's cluster: the cluster's least row."""
-    labels = components(graph.n, graph.left[graph.links], graph.right[graph.links])
     copies = components(graph.n, graph.left[graph.is_copy], graph.right[graph.is_copy])
-    inside = labels[graph.left] == labels[graph.right]
-    order = np.flatnonzero(inside)
-    order = order[np.argsort(labels[graph.left[order]], kind="stable")]
-    owner = labels[graph.left[order]]
+    labels = _bounded_components(graph, copies)
+    inside = np.flatnonzero(labels[graph.left] == labels[graph.right])
+    inside = inside[np.argsort(labels[graph.left[inside]], kind="stable")]
+    owner = labels[graph.left[inside]]
+    n_heads = _n_heads(copies, labels)
     starts = run_starts(owner)
-    for start, stop in zip(starts, np.append(starts[1:], len(order)), strict=True):
-        pairs = order[start:stop]
-        nodes = copies[np.concatenate((graph.left[pairs], graph.right[pairs]))]
-        if len(np.unique(nodes)) > 2:
-            _break_chains(graph, pairs, copies, labels, min_linkage)
+    for start, stop in zip(starts, np.append(starts[1:], len(inside)), strict=True):
+        if 2 < n_heads[owner[start]] <= MAX_LINKAGE:
+            _break_chains(graph, inside[start:stop], copies, labels, min_linkage)
+    # Linkage also weighs pairs that are likely but not confirmed: what holds a cluster together is confirmed.
+    kept = graph.links & (labels[graph.left] == labels[graph.right])
+    return components(graph.n, graph.left[kept], graph.right[kept])
+
+
+def _n_heads(copies: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Groups of copies in each component, by the component's label."""
+    heads = np.flatnonzero(copies == np.arange(len(copies)))
+    return np.bincount(labels[heads], minlength=len(copies))
+
+
+def _bounded_components(graph: Graph, copies: np.ndarray) -> np.ndarray:
+    """Components of the links, those too large for a matrix cut at rising probabilities."""
+    links = graph.links
+    labels = components(graph.n, graph.left[links], graph.right[links])
+    for floor in _RISING:
+        is_large = _n_heads(copies, labels) > MAX_LINKAGE
+        if not is_large.any():
+            break
+        links = links & (graph.is_copy | (graph.probability >= floor) | ~is_large[labels[graph.left]])
+        labels = components(graph.n, graph.left[links], graph.right[links])
     return labels
 
 
@@ -94,44 +113,18 @@ def _break_chains(
     graph: Graph, pairs: np.ndarray, copies: np.ndarray, labels: np.ndarray, min_linkage: float
 ) -> None:
     """Rewrites `labels` of one component; `pairs` are the judged pairs inside it."""
-    rows = np.unique(np.concatenate((graph.left[pairs], graph.right[pairs])))
-    heads, local = np.unique(copies[rows], return_inverse=True)
-    if len(heads) > MAX_LINKAGE:
-        _cut_large(graph, pairs, copies, labels, min_linkage)
-        return
+    rows = distinct(np.concatenate((graph.left[pairs], graph.right[pairs])))
+    heads = distinct(copies[rows])
     left = np.searchsorted(heads, copies[graph.left[pairs]])
     right = np.searchsorted(heads, copies[graph.right[pairs]])
     likeness = np.zeros((len(heads), len(heads)))
     np.maximum.at(likeness, (left, right), graph.probability[pairs])
     likeness = np.maximum(likeness, likeness.T)
-    upper = np.triu_indices(len(heads), 1)
-    group = fcluster(linkage(1 - likeness[upper], "average"), 1 - min_linkage, "distance")
+    group = fcluster(linkage(squareform(1 - likeness, checks=False), "average"), 1 - min_linkage, "distance")
+    of_row = group[np.searchsorted(heads, copies[rows])]
     least = np.full(group.max() + 1, graph.n, np.int64)
-    np.minimum.at(least, group[local], rows)
-    labels[rows] = least[group[local]]
-
-
-def _cut_large(
-    graph: Graph, pairs: np.ndarray, copies: np.ndarray, labels: np.ndarray, min_linkage: float
-) -> None:
-    """Cuts a component that is too large for a matrix at rising probabilities until its parts fit."""
-    rows = np.unique(np.concatenate((graph.left[pairs], graph.right[pairs])))
-    for floor in _RISING:
-        strong = pairs[graph.links[pairs] & ((graph.probability[pairs] >= floor) | graph.is_copy[pairs])]
-        parts = components(
-            len(rows), np.searchsorted(rows, graph.left[strong]), np.searchsorted(rows, graph.right[strong])
-        )
-        largest = max(len(np.unique(copies[rows[parts == part]])) for part in np.unique(parts))
-        if largest <= MAX_LINKAGE or floor == _RISING[-1]:
-            break
-    labels[rows] = rows[parts]
-    part_l = parts[np.searchsorted(rows, graph.left[pairs])]
-    part_r = parts[np.searchsorted(rows, graph.right[pairs])]
-    for part in np.unique(parts):
-        inner = pairs[(part_l == part) & (part_r == part)]
-        n_heads = len(np.unique(copies[rows[parts == part]]))
-        if 2 < n_heads <= MAX_LINKAGE:
-            _break_chains(graph, inner, copies, labels, min_linkage)
+    np.minimum.at(least, of_row, rows)
+    labels[rows] = least[of_row]
 
 
 def representatives(graph: Graph, labels: np.ndarray, published: np.ndarray, id_order: np.ndarray) -> np.ndarray:
@@ -165,12 +158,3 @@ def cluster(judged: Sequence[Ref], shards: Sequence[Ref], config: Config, work: 
     size = np.bincount(labels, minlength=n)[labels].astype(np.int32)
     batch = pa.record_batch([pa.array(labels), pa.array(size), pa.array(medoid)], schema=MEMBERSHIP)
     return write_ipc(work / "clusters.arrow", MEMBERSHIP, [batch])
-
-
-def cluster_id(article_ids: Sequence[str]) -> str:
-    """Name of a cluster from its members: 16 hex digits of the SHA-256 of the sorted ids."""
-    joined = "\n".join(sorted(article_ids)).encode()
-    return hashlib.sha256(joined).hexdigest()[:16]
-
-
-__all__ = ["RELATIONS", "cluster", "cluster_id", "partition", "representatives"]

@@ -1,108 +1,148 @@
-"""Cosines and containments of candidate pairs, from two articles' sorted rows."""
+"""Kernels that compare pairs of rows of two `Vectors`: cosines, overlaps and runs.
+
+Pairs come ascending by left row. The keys of a left row go into a small hash table once, and every right
+row of its pairs is probed against it: a few nanoseconds a key, with nothing sorted.
+"""
 
 import numba as nb
 import numpy as np
 
-_U32, _U8, _I64, _F32 = nb.uint32[::1], nb.uint8[::1], nb.int64[::1], nb.float32[::1]
+from pipeline.arrays import BYTES, F32, I64, READ_F32, READ_I64, READ_U32
+from pipeline.minhash import fmix32
 
 
-@nb.njit(nb.void(_U32, _F32, _U8, _I64, _I64, _I64, nb.float32[:, ::1]), cache=True, nogil=True)
-def term_measures(keys, weights, kinds, indptr, left, right, out):  # type: ignore[no-untyped-def]
-    """Per pair: sums of products and of squares over all terms, names and numbers.
+@nb.njit(cache=True, nogil=True, inline="always")
+def _begin(ends, row):  # type: ignore[no-untyped-def]
+    return ends[row - 1] if row > 0 else 0
 
-    out float32 (n_pairs, 9): dot; dot, |l|^2, |r|^2 over names and numbers; the same over numbers;
-    then the weight of the shorter's terms that the longer has: share of |l|^2, share of |r|^2.
+
+@nb.njit(nb.int64(READ_I64, I64), cache=True, nogil=True)
+def _room(ends, left):  # type: ignore[no-untyped-def]
+    """Slots that the longest of the left rows needs: a power of two, at most half full."""
+    longest = 1
+    for p in range(len(left)):
+        longest = max(longest, ends[left[p]] - _begin(ends, left[p]))
+    size = 4
+    while size < 2 * longest:
+        size *= 2
+    return size
+
+
+@nb.njit(nb.uint32(READ_U32, nb.int64, nb.int64, nb.int32[::1]), cache=True, nogil=True)
+def _fill(keys, begin, end, slots):  # type: ignore[no-untyped-def]
+    """Puts keys[begin:end] (distinct) into slots, as index - begin + 1; returns the mask."""
+    room = 4
+    while room < 2 * (end - begin):
+        room *= 2
+    slots[:room] = 0
+    mask = np.uint32(room - 1)
+    for j in range(begin, end):
+        slot = np.uint32(fmix32(keys[j]) & mask)
+        while slots[slot] != 0:
+            slot = np.uint32(np.uint32(slot + np.uint32(1)) & mask)
+        slots[slot] = np.int32(j - begin + 1)
+    return mask
+
+
+@nb.njit(nb.int64(READ_U32, nb.int64, nb.int32[::1], nb.uint32, nb.uint32), cache=True, nogil=True, inline="always")
+def _probe(keys, begin, slots, mask, key):  # type: ignore[no-untyped-def]
+    """Index of `key` among the filled keys, -1 where it is not."""
+    slot = np.uint32(fmix32(key) & mask)
+    while slots[slot] != 0:
+        at = begin + slots[slot] - 1
+        if keys[at] == key:
+            return at
+        slot = np.uint32(np.uint32(slot + np.uint32(1)) & mask)
+    return -1
+
+
+@nb.njit(
+    nb.void(
+        READ_U32, READ_F32, BYTES, READ_I64, READ_U32, READ_F32, BYTES, READ_I64, I64, I64, nb.float32[:, ::1]
+    ),
+    cache=True, nogil=True,
+)  # fmt: skip
+def term_sums(  # type: ignore[no-untyped-def]
+    keys_l, weights_l, kinds_l, ends_l, keys_r, weights_r, kinds_r, ends_r, left, right, out
+):
+    """Sums of products and squares per pair, out float32 (n_pairs, 9).
+
+    Dot product over all terms; dot, |l|^2, |r|^2 over names and numbers; the same over numbers; the share
+    of |l|^2 on terms that r has too, and of |r|^2 on terms that l has.
     """
+    slots = np.zeros(_room(ends_l, left), np.int32)
+    mask = np.uint32(0)
+    previous = -1
+    name_l = number_l = 0.0
     for p in range(len(left)):
-        i, i_stop = indptr[left[p]], indptr[left[p] + 1]
-        j, j_stop = indptr[right[p]], indptr[right[p] + 1]
-        dot = names = name_l = name_r = numbers = number_l = number_r = in_l = in_r = 0.0
-        for k in range(i, i_stop):
-            if kinds[k]:
-                square = weights[k] * weights[k]
-                name_l += square
-                if kinds[k] == 2:
-                    number_l += square
-        for k in range(j, j_stop):
-            if kinds[k]:
-                square = weights[k] * weights[k]
+        begin, end = _begin(ends_l, left[p]), ends_l[left[p]]
+        if left[p] != previous:
+            previous = left[p]
+            mask = _fill(keys_l, begin, end, slots)
+            name_l = number_l = 0.0
+            for i in range(begin, end):
+                if kinds_l[i]:
+                    name_l += weights_l[i] * weights_l[i]
+                    if kinds_l[i] == 2:
+                        number_l += weights_l[i] * weights_l[i]
+        dot = names = numbers = name_r = number_r = in_l = in_r = 0.0
+        for j in range(_begin(ends_r, right[p]), ends_r[right[p]]):
+            square = weights_r[j] * weights_r[j]
+            if kinds_r[j]:
                 name_r += square
-                if kinds[k] == 2:
+                if kinds_r[j] == 2:
                     number_r += square
-        while i < i_stop and j < j_stop:
-            if keys[i] < keys[j]:
-                i += 1
-            elif keys[i] > keys[j]:
-                j += 1
-            else:
-                product = weights[i] * weights[j]
+            i = _probe(keys_l, begin, slots, mask, keys_r[j])
+            if i >= 0:
+                product = weights_l[i] * weights_r[j]
                 dot += product
-                in_l += weights[i] * weights[i]
-                in_r += weights[j] * weights[j]
-                if kinds[i] and kinds[j]:
+                in_l += weights_l[i] * weights_l[i]
+                in_r += square
+                if kinds_l[i] and kinds_r[j]:
                     names += product
-                    if kinds[i] == 2:
+                    if kinds_r[j] == 2:
                         numbers += product
-                i += 1
-                j += 1
-        out[p, 0] = dot
-        out[p, 1] = names
-        out[p, 2] = name_l
-        out[p, 3] = name_r
-        out[p, 4] = numbers
-        out[p, 5] = number_l
-        out[p, 6] = number_r
-        out[p, 7] = in_l
-        out[p, 8] = in_r
+        out[p, 0], out[p, 1], out[p, 2], out[p, 3] = dot, names, name_l, name_r
+        out[p, 4], out[p, 5], out[p, 6], out[p, 7], out[p, 8] = numbers, number_l, number_r, in_l, in_r
 
 
-@nb.njit(nb.void(_U32, _F32, _I64, _I64, _I64, _F32), cache=True, nogil=True)
-def dots(keys, weights, indptr, left, right, out):  # type: ignore[no-untyped-def]
+@nb.njit(nb.void(READ_U32, READ_F32, READ_I64, READ_U32, READ_F32, READ_I64, I64, I64, F32), cache=True, nogil=True)
+def dots(keys_l, weights_l, ends_l, keys_r, weights_r, ends_r, left, right, out):  # type: ignore[no-untyped-def]
     """Dot product of each pair of rows, float32 (n_pairs,)."""
+    slots = np.zeros(_room(ends_l, left), np.int32)
+    mask = np.uint32(0)
+    previous = -1
     for p in range(len(left)):
-        i, i_stop = indptr[left[p]], indptr[left[p] + 1]
-        j, j_stop = indptr[right[p]], indptr[right[p] + 1]
+        begin = _begin(ends_l, left[p])
+        if left[p] != previous:
+            previous = left[p]
+            mask = _fill(keys_l, begin, ends_l[left[p]], slots)
         dot = 0.0
-        while i < i_stop and j < j_stop:
-            if keys[i] < keys[j]:
-                i += 1
-            elif keys[i] > keys[j]:
-                j += 1
-            else:
-                dot += weights[i] * weights[j]
-                i += 1
-                j += 1
+        for j in range(_begin(ends_r, right[p]), ends_r[right[p]]):
+            i = _probe(keys_l, begin, slots, mask, keys_r[j])
+            if i >= 0:
+                dot += weights_l[i] * weights_r[j]
         out[p] = dot
 
 
-@nb.njit(nb.void(_U32, _I64, _I64, _I64, _I64), cache=True, nogil=True)
-def overlaps(keys, indptr, left, right, out):  # type: ignore[no-untyped-def]
-    """Number of keys that each pair of rows has in common, int64 (n_pairs,)."""
+@nb.njit(nb.void(READ_U32, READ_I64, READ_U32, READ_I64, I64, I64, I64, I64), cache=True, nogil=True)
+def overlaps(keys_l, ends_l, keys_r, ends_r, left, right, shared, longest):  # type: ignore[no-untyped-def]
+    """Keys that each pair of rows has in common, and the most of them in a row on the right side."""
+    slots = np.zeros(_room(ends_l, left), np.int32)
+    mask = np.uint32(0)
+    previous = -1
     for p in range(len(left)):
-        i, i_stop = indptr[left[p]], indptr[left[p] + 1]
-        j, j_stop = indptr[right[p]], indptr[right[p] + 1]
-        n = 0
-        while i < i_stop and j < j_stop:
-            if keys[i] < keys[j]:
-                i += 1
-            elif keys[i] > keys[j]:
-                j += 1
-            else:
+        begin = _begin(ends_l, left[p])
+        if left[p] != previous:
+            previous = left[p]
+            mask = _fill(keys_l, begin, ends_l[left[p]], slots)
+        n = run = best = 0
+        for j in range(_begin(ends_r, right[p]), ends_r[right[p]]):
+            if _probe(keys_l, begin, slots, mask, keys_r[j]) >= 0:
                 n += 1
-                i += 1
-                j += 1
-        out[p] = n
-
-
-@nb.njit(nb.void(_U32, _I64, _U32, _I64, _I64, _I64, _I64), cache=True, nogil=True)
-def longest_runs(sequence, sequence_indptr, keys, indptr, left, right, out):  # type: ignore[no-untyped-def]
-    """Most shingles in a row of left (in order: `sequence`) that stand anywhere in right (sorted: `keys`)."""
-    for p in range(len(left)):
-        low, high = indptr[right[p]], indptr[right[p] + 1]
-        best = 0
-        run = 0
-        for k in range(sequence_indptr[left[p]], sequence_indptr[left[p] + 1]):
-            at = low + np.searchsorted(keys[low:high], sequence[k])
-            run = run + 1 if at < high and keys[at] == sequence[k] else 0
-            best = max(best, run)
-        out[p] = best
+                run += 1
+                best = max(best, run)
+            else:
+                run = 0
+        shared[p] = n
+        longest[p] = best

@@ -181,7 +181,7 @@ class CandidatesConfig(_Section):
         ),
     )
     min_jaccard_respun: float = Field(
-        default=0.05,
+        default=0.06,
         ge=0.0,
         le=1.0,
         description=(
@@ -194,9 +194,15 @@ class CandidatesConfig(_Section):
 class ClustersConfig(_Section):
     """How confirmed pairs become clusters."""
 
-    min_linkage: float = Field(default=0.25, gt=0.0, lt=1.0, description=(
-        "Mean probability between two groups of articles from which they are one cluster (0..1). Higher "
-        "breaks more chains and splits more clusters."))
+    min_linkage: float = Field(
+        default=0.25,
+        gt=0.0,
+        lt=1.0,
+        description=(
+            "Mean probability between two groups of articles from which they are one cluster (0..1). Higher "
+            "breaks more chains and splits more clusters."
+        ),
+    )
 
 
 class SectionsConfig(_Section):
@@ -212,11 +218,11 @@ class SectionsConfig(_Section):
         ),
     )
     min_agreement: float = Field(
-        default=0.62,
+        default=0.6,
         gt=0.0,
         le=1.0,
         description=(
-            "Mean of TF-IDF cosine and share of common terms from which two paragraphs tell the same "
+            "Mean of TF-IDF cosine and Dice coefficient of the terms from which two paragraphs tell the same "
             "(0..1). Higher finds fewer reworded ones."
         ),
     )

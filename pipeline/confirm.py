@@ -7,16 +7,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipeline import measures, vectors
+from pipeline import measures
 from pipeline.candidates import PAIRS, load_articles
 from pipeline.config import Config
-from pipeline.furniture import FurnitureMask, tokenise_masked
 from pipeline.measures import Measures
 from pipeline.rule import Rule, load_rule
-from pipeline.shards import take_articles
 from pipeline.signatures import Signed
 from pipeline.tables import Ref, read_ipc, write_ipc
-from pipeline.terms import TermStatistics
+from pipeline.vectors import VectorFiles
 
 # Below this cosine over all terms nothing is confirmed, so nothing more is measured. On the development
 # benchmark the 1st percentile of true pairs is 0.24 and the median of pairs of unrelated texts that share
@@ -46,24 +44,26 @@ JUDGED = pa.schema([
 class Measurer:
     """Measures pairs of articles, given as global rows."""
 
-    def __init__(
-        self, shards: Sequence[Ref], signed: Sequence[Signed], masked: Ref, statistics: Ref, config: Config
-    ) -> None:
+    def __init__(self, signed: Sequence[Signed], vectors: Sequence[VectorFiles], config: Config) -> None:
         self.config = config
         self.text_hash = load_articles(signed, "text_hash")
-        self._shards = shards
-        self._mask = FurnitureMask(masked, config)
-        self._statistics = TermStatistics.load(statistics.path)
+        self._files = vectors
+        self._firsts = np.array([v.first_row for v in vectors])
 
     def measure(self, left: np.ndarray, right: np.ndarray, min_cosine: float) -> tuple[np.ndarray, Measures]:
         """Which pairs of rows int64 have a cosine of at least `min_cosine` (indices), and their measures."""
-        rows = np.flatnonzero(np.bincount(np.concatenate((left, right)), minlength=1)).astype(np.int64)
-        tokens = tokenise_masked(take_articles(self._shards, rows, ("title", "text", "source")), self._mask)
-        built = vectors.build(tokens, self._statistics, self.config.reprint.shingle_size)
-        left, right = np.searchsorted(rows, left), np.searchsorted(rows, right)
-        sums = measures.term_sums(built, left, right)
-        kept = np.flatnonzero(sums[:, 0] >= min_cosine)
-        return kept, measures.measure(built, left[kept], right[kept], sums[kept])
+        group_l, group_r = (np.searchsorted(self._firsts, side, side="right") - 1 for side in (left, right))
+        kept, parts = [], []
+        for i, j in sorted(set(zip(group_l.tolist(), group_r.tolist(), strict=True))):
+            chosen = np.flatnonzero((group_l == i) & (group_r == j))
+            chosen = chosen[np.argsort(left[chosen], kind="stable")]
+            l, r = self._files[i].load(), self._files[j].load()
+            rows_l, rows_r = left[chosen] - self._firsts[i], right[chosen] - self._firsts[j]
+            sums = measures.term_sums(l, r, rows_l, rows_r)
+            enough = np.flatnonzero(sums[:, 0] >= min_cosine)
+            kept.append(chosen[enough])
+            parts.append(measures.measure(l, r, rows_l[enough], rows_r[enough], sums[enough]))
+        return np.concatenate(kept), measures.concatenate(parts)
 
 
 class Judge:
@@ -108,11 +108,11 @@ def relate(m: Measures, same_text: np.ndarray, shingle_size: int) -> np.ndarray:
 
 
 def confirm_slice(
-    pairs: Ref, begin: int, end: int, shards: Sequence[Ref], signed: Sequence[Signed], masked: Ref,
-    statistics: Ref, config: Config, work: Path,
+    pairs: Ref, begin: int, end: int, signed: Sequence[Signed], vectors: Sequence[VectorFiles], config: Config,
+    work: Path,
 ) -> Ref:  # fmt: skip
     """Judges the candidate pairs [begin, end)."""
-    judge = Judge(Measurer(shards, signed, masked, statistics, config))
+    judge = Judge(Measurer(signed, vectors, config))
     table = read_ipc(pairs.path)
     cuts = range(begin, end, PAIRS_AT_A_TIME)
     batches = (

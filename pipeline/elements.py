@@ -8,13 +8,12 @@ over the elements estimates the weighted resemblance.
 import numba as nb
 import numpy as np
 
+from pipeline.arrays import I32, I64, READ_U32, U8, U32
 from pipeline.minhash import fmix32
 from pipeline.tokens import CAPITAL, DIGIT, FURNITURE
 
-_U32, _U8, _I64, _I32 = nb.uint32[::1], nb.uint8[::1], nb.int64[::1], nb.int32[::1]
 
-
-@nb.njit(nb.int64(_U32, _U8, _I64, nb.int64, _U32, _I64), cache=True, nogil=True)
+@nb.njit(nb.int64(READ_U32, U8, I64, nb.int64, U32, I64), cache=True, nogil=True)
 def shingle_elements(terms, flags, indptr, k, out, out_indptr):  # type: ignore[no-untyped-def]
     """Hashes uint32 of every run of k tokens, furniture left out; returns how many.
 
@@ -53,7 +52,7 @@ def shingle_elements(terms, flags, indptr, k, out, out_indptr):  # type: ignore[
 
 
 @nb.njit(
-    nb.int64(_U32, _U8, _I64, _U32, _I32, _U8, _I32, nb.int64, nb.int64, _U32, _I64), cache=True, nogil=True
+    nb.int64(READ_U32, U8, I64, U32, I32, U8, I32, nb.int64, nb.int64, U32, I64), cache=True, nogil=True
 )
 def rare_elements(terms, flags, indptr, df, spelling, weight, seen, name_weight, number_weight, out, out_indptr):  # type: ignore[no-untyped-def]
     """Elements uint32 of the rare terms of each article; returns how many.

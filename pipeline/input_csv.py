@@ -114,18 +114,19 @@ class CsvRecords:
                     return self._no_header(), len(data)
                 return None, 0
         body = data[skipped:] if skipped else data
-        end = record_end(body, final)
-        if end == 0 and not stuck:
+        whole = record_end(body, final)
+        if whole == 0 and not stuck:
             return None, skipped
-        rows = self.fast(body[:end]) if end else None
-        if rows is not None and end is not None:
-            return rows, skipped + end
+        if whole:
+            rows = self.fast(body[:whole])
+            if rows is not None:
+                return rows, skipped + whole
         rows, taken = self.slow(body, final, stuck)
         return rows, skipped + taken
 
     def fast(self, block: bytes) -> Rows | None:
         """Rows by Arrow's parser; None when it refuses the block, or might read it otherwise than `slow`."""
-        if not is_valid_utf8(block) or block.count(b"\r") != block.count(b"\r\n"):
+        if not is_valid_utf8(block) or (b"\r" in block and block.count(b"\r") != block.count(b"\r\n")):
             return None
         header = self._header or []
         names = [str(i) for i in range(len(header))]

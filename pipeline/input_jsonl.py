@@ -172,13 +172,16 @@ def _object_lines(block: bytes) -> int | None:
     Arrow's parser alone would also take an object over two lines, or two in one line.
     """
     body = block.strip()
-    newlines = body.count(b"\n")
-    if not (body.startswith(b"{") and body.endswith(b"}") and body.count(b"\n{") == newlines):
+    if not (body.startswith(b"{") and body.endswith(b"}")) or _NULL_ROW.search(body):
         return None
-    if _NULL_ROW.search(body):
+    array = np.frombuffer(body, dtype=np.uint8)
+    newlines = np.flatnonzero(array == ord("\n"))
+    last = array[newlines - 1]
+    if b"\r" in body:
+        last = np.where(last == ord("\r"), array[newlines - 2], last)
+    if (last != ord("}")).any() or (array[newlines + 1] != ord("{")).any():
         return None
-    ends = body.count(b"}\n") + (body.count(b"}\r\n") if b"\r" in body else 0)
-    return newlines + 1 if ends == newlines else None
+    return len(newlines) + 1
 
 
 def _has_utf8(text: str) -> bool:

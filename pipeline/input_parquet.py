@@ -86,6 +86,7 @@ def _read_group(
     batches = parquet.iter_batches(
         _batch_rows(parquet, group, columns["text"]),
         row_groups=[group],
+        use_threads=False,
         columns=list(dict.fromkeys(present.values())),
     )
     try:

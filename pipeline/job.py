@@ -25,6 +25,8 @@ from pipeline import (
     sections,
     signatures,
     terms,
+    text,
+    vectors,
 )
 from pipeline.config import Config
 from pipeline.errors import RespunError, RunError
@@ -85,9 +87,9 @@ class Staged:
 
     accepted: articles.ArticlesResult
     groups: tuple[ShardGroup, ...]
-    masked: Ref
     statistics: Ref
     signed: tuple[signatures.Signed, ...]
+    vectors: tuple[vectors.VectorFiles, ...]
     bands: tuple[candidates.BandPairs, ...]
     pairs: Ref
 
@@ -101,17 +103,18 @@ def candidate_stages(
     )
     accepted = run.call("number", articles.number, read, config, work, rows=lambda r: r.n_accepted)
     groups = group_shards(accepted.shards, GROUPS)
-    lines = run.map("furniture", furniture.count, [(g, config, work) for g in groups], rows=ref_rows)
+    kept = run.map("text", text.tokenise_group, [(g, work) for g in groups], rows=ref_rows)
+    both = list(zip(groups, kept, strict=True))
+
+    lines = run.map("furniture", furniture.count, [(*b, config, work) for b in both], rows=ref_rows)
     masked = run.call("furniture-merge", furniture.merge, lines, config, work, rows=ref_rows)
     bits = terms.bits_for(accepted.text_bytes)
-    counts = run.map("terms", terms.count, [(g, masked, bits, config, work) for g in groups], rows=ref_rows)
+    counts = run.map("terms", terms.count, [(*b, masked, bits, config, work) for b in both], rows=ref_rows)
     statistics = run.call("terms-merge", terms.merge, counts, work, rows=ref_rows)
-    signed = run.map(
-        "signatures",
-        signatures.sign,
-        [(g, masked, statistics, config, work) for g in groups],
-        rows=lambda s: s.articles.rows,
-    )
+
+    basis = [(*b, masked, statistics, config, work) for b in both]
+    signed = run.map("signatures", signatures.sign, basis, rows=lambda s: s.articles.rows)
+    built = run.map("vectors", vectors.write_group, basis, rows=lambda v: v.n_articles)
     bands = run.map(
         "candidates",
         candidates.find_in_bands,
@@ -119,7 +122,7 @@ def candidate_stages(
         rows=lambda b: b.pairs.rows,
     )
     pairs = run.call("candidates-merge", candidates.merge, bands, work, rows=ref_rows)
-    return Staged(accepted, tuple(groups), masked, statistics, tuple(signed), tuple(bands), pairs)
+    return Staged(accepted, tuple(groups), statistics, tuple(signed), tuple(built), tuple(bands), pairs)
 
 
 def _run_stages(
@@ -128,14 +131,16 @@ def _run_stages(
 ) -> Path:  # fmt: skip
     """The stages in their order. Returns the folder of the published run."""
     staged = candidate_stages(units, config, run, work)
-    shards = staged.accepted.shards
-    basis = (shards, staged.signed, staged.masked, staged.statistics, config, work)
     judged = run.map(
         "confirm",
         confirm.confirm_slice,
-        [(staged.pairs, begin, end, *basis) for begin, end in slices(staged.pairs.rows)],
+        [
+            (staged.pairs, begin, end, staged.signed, staged.vectors, config, work)
+            for begin, end in slices(staged.pairs.rows)
+        ],
         rows=ref_rows,
     )
+    shards = staged.accepted.shards
     membership = run.call("clusters", clusters.cluster, judged, shards, config, work, rows=ref_rows)
     repeated = run.map(
         "sections",
@@ -144,8 +149,8 @@ def _run_stages(
         rows=ref_rows,
     )
     found = assemble.Found(
-        shards, staged.accepted.rejected, staged.signed, staged.masked, staged.statistics, tuple(judged),
-        membership, tuple(repeated),
+        shards, staged.accepted.rejected, staged.signed, staged.vectors, tuple(judged), membership,
+        tuple(repeated),
     )  # fmt: skip
     tables = run.call(
         "tables", assemble.write_tables, found, config, work / TABLES, rows=lambda t: t["articles"].rows

@@ -1,5 +1,6 @@
 """What is measured of a candidate pair, exactly: cosines in four spaces, resemblance and containments."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -20,7 +21,7 @@ class Measures:
     `jaccard`, `containment_l_in_r`, `containment_r_in_l` of the shingles; `weight_l_in_r`, `weight_r_in_l`:
     the share of an article's squared TF-IDF weight on terms that the other has too; `names_l`, `names_r`,
     `numbers_l`, `numbers_r`: the share that is on names and numbers, and on numbers; `n_tokens_l`,
-    `n_tokens_r`; `longest_run`: most shingles in a row of l that r has too.
+    `n_tokens_r`; `longest_run`: most shingles in a row of r that l has too.
     """
 
     cosine: np.ndarray
@@ -45,27 +46,31 @@ class Measures:
         return Measures(**{f.name: getattr(self, f.name)[chosen] for f in fields(self)})
 
 
-def term_sums(vectors: Vectors, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """`compare.term_measures` of pairs of rows int64: float32 (n, 9)."""
+def concatenate(parts: Sequence[Measures]) -> Measures:
+    """The measures of several lots of pairs, one after the other."""
+    return Measures(**{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Measures)})
+
+
+def term_sums(l: Vectors, r: Vectors, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """`compare.term_sums` of pairs of rows int64, ascending by left: float32 (n, 9)."""
     sums = np.empty((len(left), 9), np.float32)
-    space = vectors.terms
-    compare.term_measures(space.keys, space.weights, space.kinds, space.indptr, left, right, sums)
+    compare.term_sums(
+        l.term_keys, l.term_weights, l.term_kinds, l.term_ends, r.term_keys, r.term_weights, r.term_kinds,
+        r.term_ends, left, right, sums,
+    )  # fmt: skip
     return sums
 
 
-def measure(vectors: Vectors, left: np.ndarray, right: np.ndarray, sums: np.ndarray | None = None) -> Measures:
-    """Measures of pairs of rows int64 of `vectors`; `sums` are their `term_sums` where already known."""
-    sums = term_sums(vectors, left, right) if sums is None else sums
+def measure(l: Vectors, r: Vectors, left: np.ndarray, right: np.ndarray, sums: np.ndarray) -> Measures:
+    """Measures of pairs of rows int64 of `l` and `r`, ascending by left; `sums` are their `term_sums`."""
     bigrams = np.empty(len(left), np.float32)
-    space = vectors.bigrams
-    compare.dots(space.keys, space.weights, space.indptr, left, right, bigrams)
+    compare.dots(
+        l.bigram_keys, l.bigram_weights, l.bigram_ends, r.bigram_keys, r.bigram_weights, r.bigram_ends,
+        left, right, bigrams,
+    )  # fmt: skip
     shared, runs = np.empty(len(left), np.int64), np.empty(len(left), np.int64)
-    compare.overlaps(vectors.shingles, vectors.shingle_indptr, left, right, shared)
-    compare.longest_runs(
-        vectors.sequence, vectors.sequence_indptr, vectors.shingles, vectors.shingle_indptr, left, right, runs
-    )
-    n_shingles = np.diff(vectors.shingle_indptr)
-    n_l, n_r = n_shingles[left], n_shingles[right]
+    compare.overlaps(l.shingle_keys, l.shingle_ends, r.shingle_keys, r.shingle_ends, left, right, shared, runs)
+    n_l, n_r = (np.diff(v.shingle_ends, prepend=0)[rows] for v, rows in ((l, left), (r, right)))
     return Measures(
         cosine=sums[:, 0],
         # Terms and bigrams side by side, each space normalised: the cosine of the joint rows is the mean.
@@ -81,8 +86,8 @@ def measure(vectors: Vectors, left: np.ndarray, right: np.ndarray, sums: np.ndar
         names_r=sums[:, 3],
         numbers_l=sums[:, 5],
         numbers_r=sums[:, 6],
-        n_tokens_l=vectors.n_tokens[left].astype(np.float32),
-        n_tokens_r=vectors.n_tokens[right].astype(np.float32),
+        n_tokens_l=l.n_tokens[left].astype(np.float32),
+        n_tokens_r=r.n_tokens[right].astype(np.float32),
         longest_run=runs.astype(np.int32),
     )
 

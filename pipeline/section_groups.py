@@ -44,15 +44,21 @@ def chain_units(
         while (a + n, b + n) in pairs and a + n < b:
             n += 1
         units = paragraphs[[a, a + n - 1, b, b + n - 1]]
-        edges = starts[units + np.array([0, 1, 0, 1])]
-        matches.append(Match(*(int(edge) for edge in edges), is_section=n > 1))
+        matches.append(_match(starts, units, is_section=n > 1))
         # The rest of a chain that ran into its own copy is a chain of its own.
         while (a + n, b + n) in pairs:
             units = paragraphs[[a + n, a + n, b + n, b + n]]
-            edges = starts[units + np.array([0, 1, 0, 1])]
-            matches.append(Match(*(int(edge) for edge in edges), is_section=False))
+            matches.append(_match(starts, units, is_section=False))
             n += 1
     return matches
+
+
+def _match(
+    starts: npt.NDArray[np.int32], units: npt.NDArray[np.int32], *, is_section: bool
+) -> Match:  # fmt: skip
+    """Match of first and last unit on the left, first and last unit on the right."""
+    begin_l, end_l, begin_r, end_r = starts[units + np.array([0, 1, 0, 1])].tolist()
+    return Match(begin_l, end_l, begin_r, end_r, is_section)
 
 
 def without_covered(matches: Sequence[Match]) -> list[Match]:
@@ -71,8 +77,8 @@ def without_covered(matches: Sequence[Match]) -> list[Match]:
 def group_matches(matches: Sequence[Match]) -> list[tuple[bool, list[tuple[int, int]]]]:
     """Whether it is of sections, and the spans of tokens of each group, by place; spans are disjoint.
 
-    Matches that share half of a span are of one group; overlapping spans of a group are one occurrence. What
-    is left with a single occurrence is no repeat.
+    Matches with spans that are half of each other are of one group; overlapping spans of a group are one
+    occurrence. What is left with a single occurrence is no repeat.
     """
     groups: list[tuple[bool, list[tuple[int, int]]]] = []
     for match in sorted(matches, key=lambda m: (-m.n_tokens, m.begin_l, m.begin_r)):
@@ -80,7 +86,7 @@ def group_matches(matches: Sequence[Match]) -> list[tuple[bool, list[tuple[int, 
         is_section = match.is_section
         apart = []
         for group in groups:
-            if any(_half_within(*a, *b) or _half_within(*b, *a) for a in spans for b in group[1]):
+            if any(_half_within(*a, *b) and _half_within(*b, *a) for a in spans for b in group[1]):
                 is_section, spans = is_section or group[0], spans + group[1]
             else:
                 apart.append(group)

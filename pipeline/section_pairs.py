@@ -3,70 +3,86 @@
 import numba as nb
 import numpy as np
 
-SHINGLE = 5
+from pipeline.arrays import F32, I32, U8, U32
 
-_I32, _U8, _U32, _F32 = nb.int32[::1], nb.uint8[::1], nb.uint32[::1], nb.float32[::1]
-_PAIRS = nb.types.Tuple((_I32, _I32, _F32))
-_RUNS = nb.types.Tuple((_I32, _I32, _I32))
+SHINGLE = 5
+MAX_UNITS = 50  # a term of more units is a word of the page, not of a paragraph; keeps the work linear
+
+_PAIRS = nb.types.Tuple((I32, I32, F32))  # type: ignore[no-untyped-call]
+_RUNS = nb.types.Tuple((I32, I32, I32))  # type: ignore[no-untyped-call]
 
 
 @nb.njit(
-    _PAIRS(_I32, _U8, _I32, _I32, _I32, _F32, nb.int64, nb.int64, nb.float32), cache=True, nogil=True
+    _PAIRS(I32, U8, I32, I32, I32, F32, nb.int64, nb.int64, nb.float32), cache=True, nogil=True
 )  # fmt: skip
 def pair_units(starts, kinds, indptr, terms, counts, weights, min_tokens, min_terms, min_agreement):  # type: ignore[no-untyped-def]
     """Pairs of units (left < right, int32) that agree, and by how much (float32), by right, then left.
 
-    Agreement is the mean of the TF-IDF cosine (sublinear tf) and of the share of the distinct terms of the
-    poorer unit that the other has. The cosine alone is ruled by one rare name said twice; the share alone
-    by common words. Units of fewer than `min_tokens` tokens, and of a kind, take no part; nor do pairs
-    that share fewer than `min_terms` distinct terms.
+    Agreement is the mean of the TF-IDF cosine (sublinear tf) and of the Dice coefficient of the distinct
+    terms (shared / mean number). The cosine alone is ruled by one rare name said twice; Dice alone by common
+    words; and what a short paragraph shares with a long one is not the same told again. Units of fewer than
+    `min_tokens` tokens, and of a kind, take no part; terms of more than MAX_UNITS of the others count for
+    nothing; nor do pairs that share fewer than `min_terms` terms.
     """
     n_units = len(starts) - 1
     n_terms = len(weights)
-    norms = np.zeros(n_units, np.float32)
-    after = np.zeros(n_terms + 1, np.int32)
+    within = np.zeros(n_terms + 1, np.int32)  # units of each term, then where its postings begin
     for unit in range(n_units):
-        if starts[unit + 1] - starts[unit] < min_tokens or kinds[unit]:
-            continue
-        squares = np.float32(0)
-        for k in range(indptr[unit], indptr[unit + 1]):
-            value = weights[terms[k]]
-            if counts[k] > 1:
-                value *= np.float32(1) + np.log(np.float32(counts[k]))
-            squares += value * value
-            after[terms[k] + 1] += 1
-        norms[unit] = np.sqrt(squares)
+        if starts[unit + 1] - starts[unit] >= min_tokens and not kinds[unit]:
+            for k in range(indptr[unit], indptr[unit + 1]):
+                within[terms[k] + 1] += 1
     for term in range(n_terms):
-        after[term + 1] += after[term]
-    place = after[:n_terms].copy()
-    unit_of = np.empty(after[n_terms], np.int32)
-    value_of = np.empty(after[n_terms], np.float32)
+        if within[term + 1] > MAX_UNITS:
+            within[term + 1] = 0
+        within[term + 1] += within[term]
+    place = within[:n_terms].copy()
+    unit_of = np.empty(within[n_terms], np.int32)
+    value_of = np.empty(within[n_terms], np.float32)
     dots = np.zeros(n_units, np.float32)
     shared = np.zeros(n_units, np.int32)
+    sizes = np.zeros(n_units, np.int32)
+    touched = np.empty(n_units, np.int32)
     room = 16
     left = np.empty(room, np.int32)
     right = np.empty(room, np.int32)
     agreement = np.empty(room, np.float32)
     n = 0
     for unit in range(n_units):
-        if norms[unit] <= 0:
+        if starts[unit + 1] - starts[unit] < min_tokens or kinds[unit]:
             continue
+        squares = np.float32(0)
+        for k in range(indptr[unit], indptr[unit + 1]):
+            if within[terms[k]] < within[terms[k] + 1]:
+                value = weights[terms[k]]
+                if counts[k] > 1:
+                    value *= np.float32(1) + np.log(np.float32(counts[k]))
+                squares += value * value
+                sizes[unit] += 1
+        norm = np.sqrt(squares)
+        n_touched = 0
         for k in range(indptr[unit], indptr[unit + 1]):
             term = terms[k]
-            value = weights[term] / norms[unit]
+            if within[term] == within[term + 1]:
+                continue
+            value = weights[term] / norm
             if counts[k] > 1:
                 value *= np.float32(1) + np.log(np.float32(counts[k]))
-            for p in range(after[term], place[term]):
-                dots[unit_of[p]] += value * value_of[p]
-                shared[unit_of[p]] += 1
+            for p in range(within[term], place[term]):
+                other = unit_of[p]
+                if shared[other] == 0:
+                    touched[n_touched] = other
+                    n_touched += 1
+                dots[other] += value * value_of[p]
+                shared[other] += 1
             unit_of[place[term]] = unit
             value_of[place[term]] = value
             place[term] += 1
-        size = indptr[unit + 1] - indptr[unit]
-        for other in range(unit):
+        first = n
+        for t in range(n_touched):
+            other = touched[t]
             if shared[other] >= min_terms:
-                poorer = min(size, indptr[other + 1] - indptr[other])
-                value = (min(dots[other], np.float32(1)) + np.float32(shared[other] / poorer)) / np.float32(2)
+                dice = np.float32(2 * shared[other]) / np.float32(sizes[unit] + sizes[other])
+                value = (min(dots[other], np.float32(1)) + dice) / np.float32(2)
                 if value >= min_agreement:
                     if n == room:
                         room *= 2
@@ -79,10 +95,14 @@ def pair_units(starts, kinds, indptr, terms, counts, weights, min_tokens, min_te
                     n += 1
             dots[other] = 0
             shared[other] = 0
+        if n - first > 1:
+            order = np.argsort(left[first:n])
+            left[first:n] = left[first:n][order]
+            agreement[first:n] = agreement[first:n][order]
     return left[:n].copy(), right[:n].copy(), agreement[:n].copy()
 
 
-@nb.njit(_RUNS(_U32, nb.int64), cache=True, nogil=True)
+@nb.njit(_RUNS(U32, nb.int64), cache=True, nogil=True)
 def find_runs(terms, min_tokens):  # type: ignore[no-untyped-def]
     """Runs of `min_tokens` (>= SHINGLE) or more tokens that stood before: left, right, length, int32 each.
 
@@ -141,3 +161,41 @@ def find_runs(terms, min_tokens):  # type: ignore[no-untyped-def]
             source = seen
             begin = i
     return left[:count].copy(), right[:count].copy(), length[:count].copy()
+
+
+@nb.njit(nb.boolean(U32, nb.int64), cache=True, nogil=True)
+def may_hold_run(terms, min_tokens):  # type: ignore[no-untyped-def]
+    """Whether `find_runs` can find anything: False only where it can't.
+
+    A run of `min_tokens` begins min_tokens - SHINGLE + 1 shingles, so one of them stands at a multiple of
+    that number on its left side: only these are kept, and every shingle is looked up.
+    """
+    n = len(terms) - SHINGLE + 1
+    stride = min_tokens - SHINGLE + 1
+    size = 16
+    while size * stride < 4 * n:
+        size *= 2
+    kept = np.full(size, np.int32(-1), np.int32)
+    factor = np.uint64(0x9E3779B97F4A7C15)
+    oldest = np.uint64(1)
+    for _ in range(SHINGLE):
+        oldest = np.uint64(oldest * factor)
+    state = np.uint64(0)
+    for i in range(min(SHINGLE - 1, len(terms))):
+        state = np.uint64((state + np.uint64(terms[i])) * factor)
+    for i in range(n):
+        state = np.uint64((state + np.uint64(terms[i + SHINGLE - 1])) * factor)
+        slot = np.int64(state >> np.uint64(40)) & (size - 1)
+        while kept[slot] >= 0:
+            equal = True
+            for k in range(SHINGLE):
+                if terms[kept[slot] + k] != terms[i + k]:
+                    equal = False
+                    break
+            if equal:
+                return True
+            slot = (slot + 1) & (size - 1)
+        if i % stride == 0:
+            kept[slot] = i
+        state = np.uint64(state - np.uint64(np.uint64(terms[i]) * oldest))
+    return False

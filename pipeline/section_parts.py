@@ -7,24 +7,25 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.section_scan import span_kinds
 from pipeline.section_terms import index_units, weigh_terms
 from pipeline.section_units import cut_units
-from pipeline.section_versions import LEAD, weigh_boundaries
+from pipeline.section_versions import LEAD, SEAM, weigh_boundaries
 
 # Logistic regression over the columns of `weigh_boundaries` (restated, lead, numbers, share, side, seam),
 # fitted on the boundaries of the development pages, of pairs of its articles set one after the other and of
 # 3,700 single articles; rounded. `python -m benchmarks.sections` measures it again.
-COEFFICIENTS = np.array([1.6, 6.5, 1.0, 8.2, 1.9, 1.95], np.float32)
-INTERCEPT = np.float32(-13.1)
+COEFFICIENTS = np.array([1.7, 5.9, 0.85, 7.5, 1.8, 1.9], np.float32)
+INTERCEPT = np.float32(-13.0)
 
 # Common words are no evidence; names and numbers are what two stories of one kind don't share.
-MIN_IDF, FACT_WEIGHT = np.float32(1.0), np.float32(2.0)
+MIN_IDF, FACT_WEIGHT = np.float32(1.0), np.float32(3.0)
 
 MIN_PART_TOKENS = 80  # two short paragraphs: the shortest teaser that goes before a whole version
-# Within so many tokens of the best boundary the version begins where score + LEAD_BONUS * lead is highest: whether
-# there is a second version is a matter of the whole page, where it begins of its opening. From 4 to 8 all headline-
-# spun development pages and the page of two real versions are cut within 300 characters of the true place.
-NEAR_TOKENS, LEAD_BONUS = 100, np.float32(5)
+# Whether there is a second version is a matter of the whole page, where it begins of its opening: within so many
+# tokens of the best boundary what opening and seam weigh is shifted by this. Cuts all but 3 of 60 headline-spun
+# development pages (20, under three idfs), and a real page of two versions, within 300 characters.
+NEAR_TOKENS, LEAD_BONUS, SEAM_MALUS = 100, np.float32(5.0), np.float32(1.0)
 _RETOLD = 0.6  # share of the shorter side that paragraphs of the other tell again
 
 
@@ -48,6 +49,7 @@ class Page:
 
     @property
     def n_units(self) -> int:
+        """Units of the page."""
         return len(self.unit_kinds)
 
     def cut(self, first: int, stop: int) -> Page:
@@ -63,7 +65,7 @@ class Page:
     def merged(self, starts: npt.NDArray[np.int32]) -> Page:
         """The same tokens in larger units, which begin at `starts` int32, the last one n_tokens."""
         indptr, terms, counts = index_units(self.term_of, self.weights, starts)
-        kinds = np.zeros(len(starts) - 1, np.uint8)
+        kinds = span_kinds(self.starts, self.unit_kinds, starts[:-1], starts[1:])
         return Page(starts, kinds, self.term_of, self.weights, self.kinds, indptr, terms, counts)
 
 
@@ -78,7 +80,9 @@ def weigh_page(
     return Page(starts, unit_kinds, term_of, weights, kinds, *index_units(term_of, weights, starts))
 
 
-def find_parts(page: Page, left: npt.NDArray[np.int32], right: npt.NDArray[np.int32], min_score: float) -> list[int]:
+def find_parts(
+    page: Page, left: npt.NDArray[np.int32], right: npt.NDArray[np.int32], min_score: float
+) -> list[int]:
     """First units of the parts, then n_units; two or more parts, or an empty list.
 
     `left` and `right` are units that agree. A page is cut at its best boundary, then each piece again as a
@@ -96,32 +100,32 @@ def find_parts(page: Page, left: npt.NDArray[np.int32], right: npt.NDArray[np.in
     return sorted(edges) if len(edges) > 2 else []
 
 
-def _best_cut(
-    page: Page, left: npt.NDArray[np.int32], right: npt.NDArray[np.int32], min_score: float
-) -> int:
+def _best_cut(page: Page, left: npt.NDArray[np.int32], right: npt.NDArray[np.int32], min_score: float) -> int:
     """The unit with which a second version begins, or 0."""
     if page.starts[-1] < 2 * MIN_PART_TOKENS:
         return 0
-    score, lead = score_boundaries(page)
+    score, evidence = score_boundaries(page)
     best = int(np.argmax(score))
     if score[best] < min_score:
         return _retold(page, left, right)
     across = (left < best) & (right >= best)
-    if len(set(left[across].tolist())) == 1 and not _holds_without(page, int(right[across][0]), best, min_score):
+    is_single = len(np.unique(left[across])) == 1
+    if is_single and not _holds_without(page, int(right[across][0]), best, min_score):
         return 0
     near = (np.abs(page.starts[:-1] - page.starts[best]) <= NEAR_TOKENS) & (score > -np.inf)
-    return int(np.argmax(np.where(near, score + LEAD_BONUS * lead, -np.inf)))
+    shift = LEAD_BONUS * evidence[:, LEAD] - SEAM_MALUS * evidence[:, SEAM]
+    return int(np.argmax(np.where(near, score + shift, -np.inf)))
 
 
 def score_boundaries(page: Page) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Log-odds that a second version begins with each unit (-inf next to the ends), and its `lead` evidence."""
+    """Log-odds that a second version begins with each unit, -inf near the ends; and the evidence."""
     evidence = weigh_boundaries(
         page.term_of, page.starts, page.unit_kinds, page.indptr, page.terms, page.weights, page.kinds,
-        MIN_PART_TOKENS,
+        MIN_PART_TOKENS, COEFFICIENTS, np.float32(-np.inf),
     )  # fmt: skip
     score = evidence @ COEFFICIENTS + INTERCEPT
     score[_sides(page) < MIN_PART_TOKENS] = -np.inf
-    return score, evidence[:, LEAD]
+    return score, evidence
 
 
 def _holds_without(page: Page, unit: int, best: int, min_score: float) -> bool:
@@ -131,14 +135,16 @@ def _holds_without(page: Page, unit: int, best: int, min_score: float) -> bool:
     starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
     term_of = np.delete(page.term_of, np.s_[page.starts[unit] : page.starts[unit + 1]])
     index = index_units(term_of, page.weights, starts)
-    score, _ = score_boundaries(Page(starts, page.unit_kinds[rest], term_of, page.weights, page.kinds, *index))
+    shorter = Page(starts, page.unit_kinds[rest], term_of, page.weights, page.kinds, *index)
+    score, _ = score_boundaries(shorter)
     near = np.abs(starts[:-1] - page.starts[best]) <= NEAR_TOKENS
     return bool(np.any(score[near] >= min_score))
 
 
 def _sides(page: Page) -> npt.NDArray[np.int32]:
     """Tokens of the shorter side of the boundary before each unit."""
-    return np.minimum(page.starts[:-1], page.starts[-1] - page.starts[:-1])
+    sides: npt.NDArray[np.int32] = np.minimum(page.starts[:-1], page.starts[-1] - page.starts[:-1])
+    return sides
 
 
 def _retold(page: Page, left: npt.NDArray[np.int32], right: npt.NDArray[np.int32]) -> int:
@@ -147,17 +153,14 @@ def _retold(page: Page, left: npt.NDArray[np.int32], right: npt.NDArray[np.int32
     Finds a short teaser before a whole version, of which the boundary's own evidence is weak.
     """
     sizes, sides = np.diff(page.starts), _sides(page)
-    for at in sorted(set(right.tolist())):
-        across = (left < at) & (right >= at)
-        pairs = left[across], right[across]
-        if sides[at] < MIN_PART_TOKENS or len(set(pairs[0].tolist())) < 2 or len(set(pairs[1].tolist())) < 2:
+    for lead in np.unique(right[left == _first_paragraph(page, 0)]).tolist():
+        across = (left < lead) & (right >= lead)
+        told_l, told_r = np.unique(left[across]), np.unique(right[across])
+        if sides[lead] < MIN_PART_TOKENS or len(told_l) < 2 or len(told_r) < 2:
             continue
-        leads = [_first_paragraph(page, 0), _first_paragraph(page, at)]
-        if not np.any((pairs[0] == leads[0]) & (pairs[1] == leads[1])):
-            continue
-        shorter = 0 if page.starts[at] <= page.starts[-1] - page.starts[at] else 1
-        if sizes[np.unique(pairs[shorter])].sum() >= _RETOLD * sides[at]:
-            return _back_to_seam(page, at)
+        is_first_shorter = page.starts[lead] <= page.starts[-1] - page.starts[lead]
+        if sizes[told_l if is_first_shorter else told_r].sum() >= _RETOLD * sides[lead]:
+            return _back_to_seam(page, lead)
     return 0
 
 

@@ -3,19 +3,16 @@
 import numba as nb
 import numpy as np
 
-from pipeline.section_pairs import find_runs, pair_units
+from pipeline.arrays import BYTES, F32, I32, I64, READ_I32, U8, U32
+from pipeline.section_pairs import find_runs, may_hold_run, pair_units
 from pipeline.section_terms import index_units, weigh_terms
 from pipeline.section_units import CAPTION, SHORT, cut_units
-from pipeline.section_versions import weigh_boundaries
+from pipeline.section_versions import N_EVIDENCE, SIDE, weigh_boundaries
 
 SECTION_TOKENS = 60  # a heading's text of at least two short paragraphs
 
-_I32, _U8, _U32, _F32, _I64 = nb.int32[::1], nb.uint8[::1], nb.uint32[::1], nb.float32[::1], nb.int64[::1]
-_BYTES = nb.types.Array(nb.uint8, 1, "C", readonly=True)
-_OFFSETS = nb.types.Array(nb.int32, 1, "C", readonly=True)
 
-
-@nb.njit(_I32(_I32, _U8), cache=True, nogil=True)
+@nb.njit(I32(I32, U8), cache=True, nogil=True)
 def lead_sections(starts, kinds):  # type: ignore[no-untyped-def]
     """First tokens of the sections led by a heading, int32, then n_tokens; the text before the first is one.
 
@@ -33,79 +30,90 @@ def lead_sections(starts, kinds):  # type: ignore[no-untyped-def]
     return out[: n + 1].copy()
 
 
-@nb.njit(nb.boolean(_I32, _U8, _I32, _I32), cache=True, nogil=True)
-def in_paragraph(starts, kinds, begin, stop):  # type: ignore[no-untyped-def]
-    """Whether at least half of the tokens of any span [begin, stop) stand in units that aren't CAPTIONs."""
+@nb.njit(U8(I32, U8, I32, I32), cache=True, nogil=True)
+def span_kinds(starts, kinds, begin, stop):  # type: ignore[no-untyped-def]
+    """Kinds uint8 of spans of tokens [begin, stop): CAPTION where half or more is in units of a kind, or 0.
+
+    Menus, tables, captions and verse in short lines repeat by nature.
+    """
+    out = np.zeros(len(begin), np.uint8)
     for k in range(len(begin)):
         told = 0
         unit = np.searchsorted(starts, begin[k], side="right") - 1
         while unit < len(kinds) and starts[unit] < stop[k]:
-            if not kinds[unit] & CAPTION:
+            if not kinds[unit]:
                 told += min(stop[k], starts[unit + 1]) - max(begin[k], starts[unit])
             unit += 1
-        if 2 * told >= stop[k] - begin[k]:
-            return True
-    return False
+        if 2 * told <= stop[k] - begin[k]:
+            out[k] = CAPTION
+    return out
+
+
+_LIMITS = nb.types.Tuple((nb.int64, nb.int64, nb.float32, nb.int64, nb.float32))  # type: ignore[no-untyped-call]
+
+
+@nb.njit(
+    nb.boolean(U32, I32, U8, I32, F32, U8, F32, _LIMITS), cache=True, nogil=True
+)  # fmt: skip
+def may_repeat(terms, starts, unit_kinds, term_of, weights, kinds, coefficients, limits):  # type: ignore[no-untyped-def]
+    """Whether one article can hold a repeated section; `limits` as for `scan`."""
+    min_tokens, min_terms, min_agreement, min_part_tokens, min_score = limits
+    at, units, counts = index_units(term_of, weights, starts)
+    left, _, _ = pair_units(
+        starts, unit_kinds, at, units, counts, weights, min_tokens, min_terms, min_agreement
+    )
+    if len(left):
+        return True
+    if len(terms) >= 2 * min_part_tokens:
+        evidence = weigh_boundaries(
+            term_of, starts, unit_kinds, at, units, weights, kinds, min_part_tokens, coefficients, min_score
+        )
+        for unit in range(1, len(unit_kinds)):
+            score = np.float32(0)
+            for k in range(N_EVIDENCE):
+                score += evidence[unit, k] * coefficients[k]
+            # A boundary with too short a side has no evidence at all, its SIDE is 0.
+            if evidence[unit, SIDE] > 0 and score >= min_score:
+                return True
+        sections = lead_sections(starts, unit_kinds)
+        if len(sections) > 3:
+            at, units, counts = index_units(term_of, weights, sections)
+            section_kinds = span_kinds(starts, unit_kinds, sections[:-1], sections[1:])
+            left, _, _ = pair_units(
+                sections, section_kinds, at, units, counts, weights, SECTION_TOKENS, min_terms, min_agreement
+            )
+            if len(left):
+                return True
+    if not may_hold_run(terms, min_tokens):
+        return False
+    _, right, length = find_runs(terms, min_tokens)
+    return len(right) > 0 and span_kinds(starts, unit_kinds, right, right + length).min() == 0
 
 
 @nb.njit(
     nb.void(
-        _BYTES, _OFFSETS, _U32, _U8, _I32, _I32, _I32, _I64, _I64, _F32, nb.float32, nb.float32,
-        nb.int64, nb.int64, nb.float32, nb.int64, _F32, nb.float32, _U8,
+        BYTES, READ_I32, U32, U8, I32, I32, I32, I64, I64, F32, nb.float32, nb.float32, F32,
+        _LIMITS, U8,
     ),
     cache=True, nogil=True,
 )  # fmt: skip
 def scan(  # type: ignore[no-untyped-def]
-    data, offsets, terms, flags, begin, end, line, body, indptr, idf, min_idf, fact_weight,
-    min_tokens, min_terms, min_agreement, min_part_tokens, coefficients, min_score, out,
+    data, offsets, terms, flags, begin, end, line, body, indptr, idf, min_idf, fact_weight, coefficients,
+    limits, out,
 ):  # fmt: skip
     """out[i] = 1 where article i of a batch may hold a repeated section: `find_repeats` looks closer.
 
-    `data`, `offsets` are the bodies' Arrow buffers, `terms` to `indptr` the arrays of `Tokens`;
-    `min_score` is the least sum of evidence times `coefficients` of a boundary between parts.
+    `data`, `offsets` are the bodies' Arrow buffers, `terms` to `indptr` the arrays of `Tokens`. `limits`:
+    least tokens of a paragraph, least shared terms and least agreement of two, least tokens of a part, and
+    least sum of evidence times `coefficients` of a boundary between parts.
     """
     for i in range(len(body)):
         out[i] = 0
-        first, stop = body[i], indptr[i + 1]
-        if stop - first < 2 * min_tokens:
+        own = slice(body[i], indptr[i + 1])
+        if indptr[i + 1] - body[i] < 2 * limits[0]:
             continue
-        bytes_of = data[: offsets[i + 1]]
         starts, unit_kinds = cut_units(
-            bytes_of, np.int64(offsets[i]), begin[first:stop], end[first:stop], line[first:stop], flags[first:stop]
+            data[: offsets[i + 1]], np.int64(offsets[i]), begin[own], end[own], line[own], flags[own]
         )
-        term_of, weights, kinds = weigh_terms(
-            terms[first:stop], flags[first:stop], starts, idf, min_idf, fact_weight
-        )
-        at, units, counts = index_units(term_of, weights, starts)
-        left, _, _ = pair_units(
-            starts, unit_kinds, at, units, counts, weights, min_tokens, min_terms, min_agreement
-        )
-        if len(left):
-            out[i] = 1
-            continue
-        if stop - first >= 2 * min_part_tokens:
-            evidence = weigh_boundaries(
-                term_of, starts, unit_kinds, at, units, weights, kinds, min_part_tokens
-            )
-            for unit in range(1, len(unit_kinds)):
-                score = np.float32(0)
-                for k in range(len(coefficients)):
-                    score += evidence[unit, k] * coefficients[k]
-                # A boundary with too short a side has no evidence at all: its SIDE is 0.
-                if evidence[unit, 4] > 0 and score >= min_score:
-                    out[i] = 1
-            if out[i]:
-                continue
-            sections = lead_sections(starts, unit_kinds)
-            if len(sections) > 3:
-                at, units, counts = index_units(term_of, weights, sections)
-                left, _, _ = pair_units(
-                    sections, np.zeros(len(sections) - 1, np.uint8), at, units, counts, weights,
-                    SECTION_TOKENS, min_terms, min_agreement,
-                )  # fmt: skip
-                if len(left):
-                    out[i] = 1
-                    continue
-        _, right, length = find_runs(terms[first:stop], min_tokens)
-        if len(right) and in_paragraph(starts, unit_kinds, right, right + length):
-            out[i] = 1
+        term_of, weights, kinds = weigh_terms(terms[own], flags[own], starts, idf, min_idf, fact_weight)
+        out[i] = may_repeat(terms[own], starts, unit_kinds, term_of, weights, kinds, coefficients, limits)

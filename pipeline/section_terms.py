@@ -3,16 +3,16 @@
 import numba as nb
 import numpy as np
 
+from pipeline.arrays import F32, I32, U8, U32
 from pipeline.tokens import CAPITAL, CASE_OWED, DIGIT
 
 NAME, NUMBER = 1, 2  # kinds of a term; 0 is any other word
 
-_U32, _I32, _U8, _F32 = nb.uint32[::1], nb.int32[::1], nb.uint8[::1], nb.float32[::1]
-_WEIGHED = nb.types.Tuple((_I32, _F32, _U8))
-_INDEX = nb.types.Tuple((_I32, _I32, _I32))
+_WEIGHED = nb.types.Tuple((I32, F32, U8))  # type: ignore[no-untyped-call]
+_INDEX = nb.types.Tuple((I32, I32, I32))  # type: ignore[no-untyped-call]
 
 
-@nb.njit(_WEIGHED(_U32, _U8, _I32, _F32, nb.float32, nb.float32), cache=True, nogil=True)
+@nb.njit(_WEIGHED(U32, U8, I32, F32, nb.float32, nb.float32), cache=True, nogil=True)
 def weigh_terms(terms, flags, starts, idf, min_idf, fact_weight):  # type: ignore[no-untyped-def]
     """Numbers the distinct terms of one body in order of appearance, and weighs them.
 
@@ -71,9 +71,9 @@ def weigh_terms(terms, flags, starts, idf, min_idf, fact_weight):  # type: ignor
     return term_of, weights, kinds
 
 
-@nb.njit(_INDEX(_I32, _F32, _I32), cache=True, nogil=True)
+@nb.njit(_INDEX(I32, F32, I32), cache=True, nogil=True)
 def index_units(term_of, weights, starts):  # type: ignore[no-untyped-def]
-    """Distinct terms of weight of each unit: CSR indptr int32 (n_units + 1,), terms and counts int32 (nnz,)."""
+    """Distinct terms of weight of each unit, as CSR: indptr int32 (n_units + 1,), terms and counts int32."""
     n_units = len(starts) - 1
     indptr = np.zeros(n_units + 1, np.int32)
     terms = np.empty(len(term_of), np.int32)

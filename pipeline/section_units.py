@@ -7,6 +7,7 @@ not. Unbroken text is cut at sentences, so that a page without line breaks has u
 import numba as nb
 import numpy as np
 
+from pipeline.arrays import BYTES, I32, U8
 from pipeline.tokens import CASE_OWED, DIGIT, PAIR
 
 # Bits of a unit's kind; 0 is a paragraph.
@@ -19,12 +20,11 @@ SHORT_TOKENS, CAPTION_TOKENS = 16, 40
 WRAPPED_MIN, WRAPPED_MAX = 38, 100  # bytes of a wrapped line
 UNBROKEN_TOKENS = 100  # a longer line is cut at the next sentence; news paragraphs have 50 tokens on average
 
-_BYTES, _I32, _U8 = nb.types.Array(nb.uint8, 1, "C", readonly=True), nb.int32[::1], nb.uint8[::1]
-_UNITS = nb.types.Tuple((_I32, _U8))
+_UNITS = nb.types.Tuple((I32, U8))  # type: ignore[no-untyped-call]
 _NEWLINE, _RETURN = 0x0A, 0x0D
 
 
-@nb.njit(nb.boolean(_BYTES, nb.int64, nb.int64), cache=True, nogil=True)
+@nb.njit(nb.boolean(BYTES, nb.int64, nb.int64), cache=True, nogil=True)
 def ends_sentence(data, at, stop):  # type: ignore[no-untyped-def]
     """Whether a full stop, of any script, comes before the next line break in data[at:stop]."""
     for k in range(at, stop):
@@ -49,7 +49,7 @@ def ends_sentence(data, at, stop):  # type: ignore[no-untyped-def]
     return False
 
 
-@nb.njit(nb.boolean(_BYTES, nb.int64, nb.int64, nb.int64), cache=True, nogil=True)
+@nb.njit(nb.boolean(BYTES, nb.int64, nb.int64, nb.int64), cache=True, nogil=True)
 def continues(data, line_begin, at, stop):  # type: ignore[no-untyped-def]
     """Whether the line that ends at `at` and the one that begins at `stop` are of one wrapped paragraph.
 
@@ -69,7 +69,15 @@ def continues(data, line_begin, at, stop):  # type: ignore[no-untyped-def]
     return breaks == 1
 
 
-@nb.njit(_UNITS(_BYTES, nb.int64, _I32, _I32, _I32, _U8), cache=True, nogil=True)
+@nb.njit(nb.boolean(BYTES, nb.int64, nb.int64), cache=True, nogil=True)
+def numbers_item(data, begin, end):  # type: ignore[no-untyped-def]
+    """Whether the first token of a line, data[begin:end], numbers an item: one or two digits, then . or )."""
+    if end - begin > 2 or end >= len(data) or data[end] not in (0x2E, 0x29):
+        return False
+    return 0x30 <= data[begin] <= 0x39 and 0x30 <= data[end - 1] <= 0x39
+
+
+@nb.njit(_UNITS(BYTES, nb.int64, I32, I32, I32, U8), cache=True, nogil=True)
 def cut_units(data, origin, begin, end, line, flags):  # type: ignore[no-untyped-def]
     """First tokens int32 (n_units + 1,), the last one n_tokens, and kinds uint8 (n_units,) of one body.
 
@@ -86,7 +94,9 @@ def cut_units(data, origin, begin, end, line, flags):  # type: ignore[no-untyped
         new = i == 0 or i == n
         if not new:
             if line[i] != line[i - 1]:
-                new = not continues(data, origin + line_begin, origin + end[i - 1], origin + begin[i])
+                new = numbers_item(data, origin + begin[i], origin + end[i]) or not continues(
+                    data, origin + line_begin, origin + end[i - 1], origin + begin[i]
+                )
                 line_begin = begin[i]
             elif i - starts[count - 1] >= UNBROKEN_TOKENS and flags[i] & CASE_OWED:
                 new = True

@@ -3,6 +3,7 @@
 import numba as nb
 import numpy as np
 
+from pipeline.arrays import F32, I32, U8
 from pipeline.section_terms import NUMBER
 from pipeline.section_units import SHORT
 
@@ -14,11 +15,10 @@ _MANY = 12  # a term of more units is found on both sides of nearly any boundary
 RESTATED, LEAD, NUMBERS, SHARE, SIDE, SEAM = range(6)
 N_EVIDENCE = 6
 
-_I32, _U8, _F32 = nb.int32[::1], nb.uint8[::1], nb.float32[::1]
 _EVIDENCE = nb.float32[:, ::1]
 
 
-@nb.njit(nb.void(_I32, _I32, _I32, _F32, _EVIDENCE), cache=True, nogil=True)
+@nb.njit(nb.void(I32, I32, I32, F32, _EVIDENCE), cache=True, nogil=True)
 def restated(starts, indptr, terms, weights, out):  # type: ignore[no-untyped-def]
     """out[b, RESTATED]: how much more is told on both sides of unit b's beginning than by chance.
 
@@ -67,13 +67,13 @@ def restated(starts, indptr, terms, weights, out):  # type: ignore[no-untyped-de
             out[unit, RESTATED] = (both - expected) / np.sqrt(variance)
 
 
-@nb.njit(nb.void(_I32, _I32, _F32, _U8, nb.int64, _EVIDENCE), cache=True, nogil=True)
-def reopened(term_of, starts, weights, kinds, min_tokens, out):  # type: ignore[no-untyped-def]
+@nb.njit(nb.void(I32, I32, F32, U8, U8, _EVIDENCE), cache=True, nogil=True)
+def reopened(term_of, starts, weights, kinds, wanted, out):  # type: ignore[no-untyped-def]
     """How much of the page's opening is told again right after the beginning of unit b.
 
     out[b, LEAD] is the cosine (sublinear tf) of the first LEAD_TOKENS of the page and of the LEAD_TOKENS
     after the boundary; out[b, NUMBERS] = ln(1 + distinct numbers that the NUMBER_TOKENS of both share).
-    Left at 0 where a side has fewer than `min_tokens`, which must be LEAD_TOKENS or more.
+    Left at 0 where wanted[b], uint8 (n_units,), is 0; elsewhere both sides must have LEAD_TOKENS or more.
     """
     n_units = len(starts) - 1
     n = starts[n_units]
@@ -83,9 +83,9 @@ def reopened(term_of, starts, weights, kinds, min_tokens, out):  # type: ignore[
     opening = 0
     squares = 0.0
     for unit in range(1, n_units):
-        at = starts[unit]
-        if at < min_tokens or n - at < min_tokens:
+        if not wanted[unit]:
             continue
+        at = starts[unit]
         if squares == 0.0:
             for i in range(LEAD_TOKENS):
                 lead[term_of[i]] += 1
@@ -120,25 +120,41 @@ def reopened(term_of, starts, weights, kinds, min_tokens, out):  # type: ignore[
         out[unit, NUMBERS] = np.log(1.0 + numbers)
 
 
-@nb.njit(_EVIDENCE(_I32, _I32, _U8, _I32, _I32, _F32, _U8, nb.int64), cache=True, nogil=True)
-def weigh_boundaries(term_of, starts, unit_kinds, indptr, terms, weights, kinds, min_tokens):  # type: ignore[no-untyped-def]
+@nb.njit(
+    _EVIDENCE(I32, I32, U8, I32, I32, F32, U8, nb.int64, F32, nb.float32), cache=True, nogil=True
+)  # fmt: skip
+def weigh_boundaries(  # type: ignore[no-untyped-def]
+    term_of, starts, unit_kinds, indptr, terms, weights, kinds, min_tokens, coefficients, min_score
+):  # fmt: skip
     """Evidence float32 (n_units, N_EVIDENCE) that the page is told again from the beginning of each unit.
 
     Besides `restated` and `reopened`: SHARE, ln of the shorter side's share of the tokens; SIDE, ln of its
-    tokens; SEAM, 1 where a heading or a line of furniture stands at the boundary. All 0 in row 0 and where
-    a side has fewer than `min_tokens`.
+    tokens; SEAM, 1 where a heading or a line of furniture stands at the boundary. All 0 in row 0, where a
+    side has fewer than `min_tokens` (>= LEAD_TOKENS), and where evidence times `coefficients` (>= 0) can't
+    reach `min_score` whatever the opening says.
     """
     n_units = len(starts) - 1
     out = np.zeros((n_units, N_EVIDENCE), np.float32)
-    restated(starts, indptr, terms, weights, out)
-    reopened(term_of, starts, weights, kinds, min_tokens, out)
+    wanted = np.zeros(n_units, np.uint8)
     n = starts[n_units]
+    if n < 2 * min_tokens:
+        return out
+    restated(starts, indptr, terms, weights, out)
+    opening = 0
+    for i in range(min(n, NUMBER_TOKENS)):
+        opening += kinds[term_of[i]] == NUMBER
+    most = coefficients[LEAD] + coefficients[NUMBERS] * np.log(1.0 + opening)
     for unit in range(n_units):
         side = min(starts[unit], n - starts[unit])
-        if unit == 0 or side < min_tokens:
-            out[unit, RESTATED] = 0
-            continue
-        out[unit, SHARE] = np.log(side / n)
-        out[unit, SIDE] = np.log(np.float64(side))
-        out[unit, SEAM] = (unit_kinds[unit] | unit_kinds[unit - 1]) & SHORT
+        if unit and side >= min_tokens:
+            out[unit, SHARE] = np.log(side / n)
+            out[unit, SIDE] = np.log(np.float64(side))
+            out[unit, SEAM] = (unit_kinds[unit] | unit_kinds[unit - 1]) & SHORT
+            score = np.float32(0)
+            for k in range(N_EVIDENCE):
+                score += out[unit, k] * coefficients[k]
+            wanted[unit] = score + most >= min_score
+        if not wanted[unit]:
+            out[unit] = 0
+    reopened(term_of, starts, weights, kinds, wanted, out)
     return out

@@ -8,6 +8,7 @@ part only what the same part repeats is reported.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.common_words import rarity
 from pipeline.config import Config, SectionsConfig
 from pipeline.schema import TABLES
 from pipeline.section_groups import Match, chain_units, group_matches, without_covered
@@ -31,14 +31,16 @@ from pipeline.section_parts import (
     find_parts,
     weigh_page,
 )
-from pipeline.section_scan import SECTION_TOKENS, in_paragraph, lead_sections, scan
+from pipeline.section_scan import SECTION_TOKENS, lead_sections, scan, span_kinds
 from pipeline.shards import ShardGroup, article_batches
 from pipeline.tables import Ref, write_ipc
 from pipeline.terms import TermStatistics
 from pipeline.tokens import Tokens, buffers, tokenise
 
-# Distinct terms, common words apart, that two paragraphs share before they can agree: a sentence's worth.
-MIN_TERMS = 8
+# More than so many matches in one article are of a list or a log; the largest are kept.
+MAX_MATCHES = 500
+# Distinct terms, common words apart, that two paragraphs share before they can agree: half a sentence's.
+MIN_TERMS = 11
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Occurrence:
 
 def find_in_shards(group: ShardGroup, statistics: Ref, config: Config, work: Path) -> Ref:
     """Write the repeated sections of a group of shards, in the order of the articles."""
-    idf = rarity(TermStatistics.load(statistics.path))
+    idf = TermStatistics.load(statistics.path).rarity()
     batches = (find_in_batch(batch, idf, config.sections) for batch in article_batches(group))
     return write_ipc(work / f"sections-{group.number:03d}.arrow", TABLES["repeated_sections"], batches)
 
@@ -70,7 +72,7 @@ def find_in_batch(
 ) -> pa.RecordBatch:
     """Rows of repeated_sections for a batch with the columns article_id and text.
 
-    `idf` float32 (a power of two,): the rarity of the terms of each bucket, as by `rarity`.
+    `idf` float32 (a power of two,): the rarity of the terms of each bucket, as by `TermStatistics.rarity`.
     """
     texts = batch.column("text")
     tokens = tokenise(None, texts)
@@ -89,9 +91,9 @@ def scan_batch(
     out = np.zeros(tokens.n_articles, np.uint8)
     scan(
         data, offsets, tokens.terms, tokens.flags, tokens.begin, tokens.end, tokens.line, tokens.body,
-        tokens.indptr, idf, MIN_IDF, FACT_WEIGHT, config.min_tokens, MIN_TERMS,
-        np.float32(config.min_agreement), MIN_PART_TOKENS, COEFFICIENTS,
-        np.float32(_log_odds(config) - INTERCEPT), out,
+        tokens.indptr, idf, MIN_IDF, FACT_WEIGHT, COEFFICIENTS,
+        (config.min_tokens, MIN_TERMS, np.float32(config.min_agreement), MIN_PART_TOKENS,
+         np.float32(_log_odds(config) - INTERCEPT)), out,
     )  # fmt: skip
     return out
 
@@ -132,10 +134,11 @@ def _groups(
     edges = find_parts(page, left, right, _log_odds(config))
     parts = page.starts[edges].tolist()
     matches += _headed_sections(page, parts, agreement) + _runs(page, terms, config.min_tokens)
+    matches = sorted(matches, key=lambda m: (-m.n_tokens, m.begin_l, m.begin_r))[:MAX_MATCHES]
     matches = [m for m in without_covered(matches) if not _is_told(m, parts)]
     groups: list[tuple[str, list[tuple[int, int]]]] = []
     if parts:
-        groups.append(("part", list(zip(parts, parts[1:], strict=False))))
+        groups.append(("part", list(itertools.pairwise(parts))))
     for is_section, spans in group_matches(matches):
         groups.append(("section" if is_section else "paragraph", spans))
     return groups
@@ -143,7 +146,8 @@ def _groups(
 
 def _is_told(match: Match, parts: list[int]) -> bool:
     """Whether it matches two parts with each other, which are reported already."""
-    return bool(np.searchsorted(parts, match.begin_l, "right") != np.searchsorted(parts, match.begin_r, "right"))
+    left, right = np.searchsorted(parts, [match.begin_l, match.begin_r], "right").tolist()
+    return bool(left != right)
 
 
 def _headed_sections(page: Page, parts: list[int], agreement: np.float32) -> list[Match]:
@@ -162,11 +166,12 @@ def _headed_sections(page: Page, parts: list[int], agreement: np.float32) -> lis
 
 
 def _runs(page: Page, terms: npt.NDArray[np.uint32], min_tokens: int) -> list[Match]:
-    matches = []
-    for a, b, n in zip(*find_runs(terms, min_tokens), strict=True):
-        if in_paragraph(page.starts, page.unit_kinds, np.array([b], np.int32), np.array([b + n], np.int32)):
-            matches.append(Match(int(a), int(a + n), int(b), int(b + n), is_section=False))
-    return matches
+    left, right, length = find_runs(terms, min_tokens)
+    told = span_kinds(page.starts, page.unit_kinds, right, right + length) == 0
+    return [
+        Match(int(a), int(a + n), int(b), int(b + n), is_section=False)
+        for a, b, n in zip(left[told], right[told], length[told], strict=True)
+    ]
 
 
 def _log_odds(config: SectionsConfig) -> float:
@@ -174,8 +179,9 @@ def _log_odds(config: SectionsConfig) -> float:
 
 
 def _widen(
-    body: npt.NDArray[np.uint8], begin: npt.NDArray[np.int32], end: npt.NDArray[np.int32], first: int, stop: int
-) -> tuple[int, int]:
+    body: npt.NDArray[np.uint8], begin: npt.NDArray[np.int32], end: npt.NDArray[np.int32],
+    first: int, stop: int,
+) -> tuple[int, int]:  # fmt: skip
     """Bytes of tokens [first, stop) with the punctuation that touches them."""
     at, floor = int(begin[first]), int(end[first - 1]) if first else 0
     while at > floor and body[at - 1] > 0x20:

@@ -13,22 +13,22 @@ import numba as nb
 import numpy as np
 import pyarrow as pa
 
+from pipeline.arrays import I32, I64, READ_I32, READ_U32, U8, U64
 from pipeline.config import Config, RespunConfig
 from pipeline.elements import rare_elements, shingle_elements
-from pipeline.furniture import FurnitureMask
+from pipeline.furniture import FurnitureMask, kept_with_salts
 from pipeline.minhash import fmix32, permutations, sign_sets
-from pipeline.shards import ShardGroup, article_batches
+from pipeline.shards import ShardGroup
 from pipeline.tables import Ref, atomic_file, file_ref, write_ipc
 from pipeline.terms import TermStatistics
-from pipeline.tokens import FURNITURE, Tokens, tokenise
+from pipeline.text import KeptTokens, keep
+from pipeline.tokens import FURNITURE, tokenise
 
 REPRINT, RESPUN = 1, 2  # bits of `found_by`
 
 _ARTICLES = pa.schema([("text_hash", pa.uint64()), ("n_tokens", pa.int32()), ("n_furniture_tokens", pa.int32()),
                        ("is_signed", pa.uint8())])  # fmt: skip
-_LINES = pa.schema([("key", pa.uint64()), ("n_articles", pa.int32()), ("source", pa.string()),
-                    ("line", pa.string())])  # fmt: skip
-_U32, _U8, _I64, _U64 = nb.uint32[::1], nb.uint8[::1], nb.int64[::1], nb.uint64[::1]
+_LINES = pa.schema([("key", pa.uint64()), ("row", pa.int64())])
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Signed:
 
     `articles` IPC: text_hash, n_tokens, n_furniture_tokens, is_signed (bits REPRINT, RESPUN: the view's set
     is not empty). `keys` .npy uint32 (n_bands of both views, n). `places` .npy uint8 (n, n_perm of both).
-    `lines` IPC: the furniture lines seen.
+    `lines` IPC: key of each furniture line and the article (row) that carries it, distinct.
     """
 
     first_row: int
@@ -72,10 +72,10 @@ def bands(config: Config) -> Bands:
 
 def sign_reprint(texts: pa.StringArray, config: Config) -> np.ndarray:
     """Reprint-view signatures of texts, uint32 (n, n_perm), tokenising included."""
-    return _sign_shingles(tokenise(None, texts), config)[0]
+    return _sign_shingles(keep(tokenise(None, texts)), config)[0]
 
 
-def _sign_shingles(tokens: Tokens, config: Config) -> tuple[np.ndarray, np.ndarray]:
+def _sign_shingles(tokens: KeptTokens, config: Config) -> tuple[np.ndarray, np.ndarray]:
     elements = np.empty(len(tokens.terms), np.uint32)
     indptr = np.empty(tokens.n_articles + 1, np.int64)
     n = shingle_elements(tokens.terms, tokens.flags, tokens.indptr, config.reprint.shingle_size, elements, indptr)
@@ -100,7 +100,7 @@ class RareTerms:
         self._weight = np.ones(most + 1, np.uint8)
         self._seen = np.full(len(statistics.df), -1, np.int32)
 
-    def elements(self, tokens: Tokens) -> tuple[np.ndarray, np.ndarray]:
+    def elements(self, tokens: KeptTokens) -> tuple[np.ndarray, np.ndarray]:
         """Elements uint32 and indptr int64 (n_articles + 1,)."""
         heaviest = 1 + max(self._config.name_weight, self._config.number_weight)
         out = np.empty(len(tokens.terms) * heaviest, np.uint32)
@@ -123,13 +123,13 @@ def _band_keys(signatures, n_bands, rows, out, first_band, first_row):  # type: 
             out[first_band + band, first_row + i] = key
 
 
-@nb.njit(nb.void(_U32, _U8, _I64, _I64, _U64, nb.int32[::1]), cache=True, nogil=True)
-def _describe(terms, flags, body, indptr, text_hash, n_furniture):  # type: ignore[no-untyped-def]
+@nb.njit(nb.void(READ_U32, U8, READ_I32, I64, U64, I32), cache=True, nogil=True)
+def _describe(terms, flags, n_title, indptr, text_hash, n_furniture):  # type: ignore[no-untyped-def]
     """Hash of each body's token sequence, and the number of its furniture tokens."""
-    for i in range(len(body)):
+    for i in range(len(n_title)):
         state = np.uint64(0x9AE16A3B2F90404F)
         n = 0
-        for j in range(body[i], indptr[i + 1]):
+        for j in range(indptr[i] + n_title[i], indptr[i + 1]):
             state = np.uint64((state ^ np.uint64(terms[j])) * np.uint64(0x9E3779B97F4A7C15))
             state ^= state >> np.uint64(32)
             n += (flags[j] & FURNITURE) != 0
@@ -137,7 +137,7 @@ def _describe(terms, flags, body, indptr, text_hash, n_furniture):  # type: igno
         n_furniture[i] = n
 
 
-def sign(group: ShardGroup, masked: Ref, statistics: Ref, config: Config, work: Path) -> Signed:
+def sign(group: ShardGroup, kept: Ref, masked: Ref, statistics: Ref, config: Config, work: Path) -> Signed:
     """Signs a group of shards in both views."""
     mask = FurnitureMask(masked, config)
     rare = RareTerms(TermStatistics.load(statistics.path), config.respun)
@@ -146,11 +146,10 @@ def sign(group: ShardGroup, masked: Ref, statistics: Ref, config: Config, work: 
     keys = np.empty((plan.n, group.n_articles), np.uint32)
     places = np.empty((group.n_articles, n_places), np.uint8)
     described: list[pa.RecordBatch] = []
-    lines = LineCollector()
+    lines: list[pa.RecordBatch] = []
     row = 0
-    for batch in article_batches(group):
-        tokens = tokenise(batch.column("title"), batch.column("text"))
-        lines.add(batch, tokens, *mask.apply(tokens, batch.column("source")))
+    for tokens, salts in kept_with_salts(group, kept):
+        lines.append(_furniture_lines(tokens, *mask.apply(tokens, salts), group.first_row + row))
         reprint, has_shingle = _sign_shingles(tokens, config)
         elements, indptr = rare.elements(tokens)
         respun = _sign(elements, indptr, config.respun.n_perm, config.seed)
@@ -166,13 +165,13 @@ def sign(group: ShardGroup, masked: Ref, statistics: Ref, config: Config, work: 
         write_ipc(work / f"signed-{name}.arrow", _ARTICLES, described),
         _save(work / f"keys-{name}.npy", keys, group.n_articles),
         _save(work / f"places-{name}.npy", places, group.n_articles),
-        write_ipc(work / f"furniture-{name}.arrow", _LINES, [lines.result()]),
+        write_ipc(work / f"furniture-{name}.arrow", _LINES, lines),
     )
 
 
-def _describe_batch(tokens: Tokens, signed: np.ndarray) -> pa.RecordBatch:
+def _describe_batch(tokens: KeptTokens, signed: np.ndarray) -> pa.RecordBatch:
     text_hash, n_furniture = np.empty(tokens.n_articles, np.uint64), np.empty(tokens.n_articles, np.int32)
-    _describe(tokens.terms, tokens.flags, tokens.body, tokens.indptr, text_hash, n_furniture)
+    _describe(tokens.terms, tokens.flags, tokens.n_title, tokens.indptr, text_hash, n_furniture)
     n_tokens = np.diff(tokens.indptr).astype(np.int32)
     columns = [pa.array(c) for c in (text_hash, n_tokens, n_furniture, signed.astype(np.uint8))]
     return pa.record_batch(columns, schema=_ARTICLES)
@@ -184,39 +183,11 @@ def _save(path: Path, values: np.ndarray, rows: int) -> Ref:
     return file_ref(path, rows)
 
 
-class LineCollector:
-    """Collects the furniture lines of a group: their text as first seen and the articles that carry them."""
-
-    def __init__(self) -> None:
-        self._counts: dict[int, int] = {}
-        self._texts: dict[int, tuple[str | None, str]] = {}
-
-    def add(
-        self, batch: pa.RecordBatch, tokens: Tokens, begin: np.ndarray, end: np.ndarray, keys: np.ndarray
-    ) -> None:
-        """Takes lines as tokens [begin, end) with their keys, as `FurnitureMask.apply` returns them."""
-        article = np.searchsorted(tokens.indptr, begin, side="right") - 1
-        order = np.lexsort((article, keys))
-        keys, article, begin, end = keys[order], article[order], begin[order], end[order]
-        fresh = np.ones(len(keys), bool)
-        fresh[1:] = (keys[1:] != keys[:-1]) | (article[1:] != article[:-1])
-        for key, n in zip(*np.unique(keys[fresh], return_counts=True), strict=True):
-            self._counts[int(key)] = self._counts.get(int(key), 0) + int(n)
-        heads, first = np.unique(keys, return_index=True)
-        for key, at in zip(heads.tolist(), first.tolist(), strict=True):
-            if key not in self._texts:
-                row = int(article[at])
-                raw = batch.column("text")[row].as_py().encode()
-                line = raw[tokens.begin[begin[at]] : tokens.end[end[at] - 1]].decode()
-                # Odd keys count within a source, even ones over the collection.
-                source = batch.column("source")[row].as_py() if key & 1 else None
-                self._texts[key] = (source, line)
-
-    def result(self) -> pa.RecordBatch:
-        keys = sorted(self._counts)
-        texts = [self._texts[key] for key in keys]
-        return pa.record_batch(
-            [pa.array(keys, pa.uint64()), pa.array([self._counts[k] for k in keys], pa.int32()),
-             pa.array([t[0] for t in texts], pa.string()), pa.array([t[1] for t in texts], pa.string())],
-            schema=_LINES,
-        )  # fmt: skip
+def _furniture_lines(tokens: KeptTokens, lines: np.ndarray, keys: np.ndarray, first_row: int) -> pa.RecordBatch:
+    """Distinct (key, row) of furniture lines given by index, as `FurnitureMask.apply` returns them."""
+    article = np.searchsorted(tokens.line_indptr, lines, side="right") - 1
+    order = np.lexsort((article, keys))
+    keys, article = keys[order], article[order]
+    fresh = np.ones(len(keys), bool)
+    fresh[1:] = (keys[1:] != keys[:-1]) | (article[1:] != article[:-1])
+    return pa.record_batch([pa.array(keys[fresh]), pa.array(article[fresh] + first_row)], schema=_LINES)

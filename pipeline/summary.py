@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-# From the closest to the loosest. A cluster counts once, under the loosest relation among its pairs.
-RELATIONS = ("exact", "reprint", "excerpt", "respun")
+from pipeline.confirm import RELATIONS
+
 N_LARGEST = 5
 
 
@@ -31,8 +31,9 @@ class LargeCluster:
 class Summary:
     """What a run found.
 
-    `n_clusters` counts clusters of two or more articles, `clusters_by_relation` adds up to it. `tables` are
-    the names of the Parquet files in `run_dir`.
+    `n_clusters` counts clusters of two or more articles. `clusters_by_relation` adds up to it: a cluster
+    counts once, under the loosest relation among its pairs. `tables` are the names of the Parquet files in
+    `run_dir`.
     """
 
     run_id: str
@@ -83,7 +84,7 @@ def read_summary(run_dir: Path) -> Summary:
 
 
 def loosest(relations: list[str]) -> str:
-    """The loosest of a cluster's relations."""
+    """The loosest of a cluster's relations; RELATIONS goes from the closest to the loosest."""
     return max(relations, key=RELATIONS.index)
 
 

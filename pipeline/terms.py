@@ -10,14 +10,16 @@ from pathlib import Path
 
 import numba as nb
 import numpy as np
+import numpy.typing as npt
 
+from pipeline import common_words
+from pipeline.arrays import I32, I64, READ_U32, U8, U32
 from pipeline.config import Config
-from pipeline.furniture import FurnitureMask, tokenise_masked
-from pipeline.shards import ShardGroup, article_batches
+from pipeline.furniture import masked_batches
+from pipeline.shards import ShardGroup
 from pipeline.tables import Ref, atomic_file, file_ref
-from pipeline.tokens import CAPITAL, CASE_OWED, DIGIT, FURNITURE, TITLE, Tokens
-
-_U32, _U8, _I64, _I32 = nb.uint32[::1], nb.uint8[::1], nb.int64[::1], nb.int32[::1]
+from pipeline.text import KeptTokens
+from pipeline.tokens import CAPITAL, CASE_OWED, DIGIT, FURNITURE, TITLE
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,10 @@ class TermStatistics:
         """ln((1 + n) / (1 + df)) + 1 per bucket, float32: scikit-learn's smooth idf (TfidfTransformer)."""
         return (np.log((1 + self.n_articles) / (1.0 + self.df)) + 1).astype(np.float32)
 
+    def rarity(self) -> npt.NDArray[np.float32]:
+        """ln((1 + n) / (1 + df)) per bucket, float32: 0 for a term of every article."""
+        return self.idf() - np.float32(1)
+
     def save(self, path: Path) -> Ref:
         with atomic_file(path) as file:
             np.savez(file, n_articles=np.int64(self.n_articles), df=self.df, spelling=self.spelling)
@@ -57,11 +63,11 @@ class TermStatistics:
 
 
 def bits_for(n_bytes: int) -> int:
-    """Size of the table for a collection of `n_bytes` of text: about a bucket per 32 bytes, 2**16 to 2**24."""
-    return min(24, max(16, (n_bytes // 32).bit_length()))
+    """Size of the table for a collection of `n_bytes` of text: about a bucket per 64 bytes, 2**16 to 2**24."""
+    return min(24, max(16, (n_bytes // 64).bit_length()))
 
 
-@nb.njit(nb.void(_U32, _U8, _I64, _U32, _I32, _U32, nb.uint32), cache=True, nogil=True)
+@nb.njit(nb.void(READ_U32, U8, I64, U32, I32, U32, nb.uint32), cache=True, nogil=True)
 def _count(terms, flags, indptr, df, spelling, seen, stamp):  # type: ignore[no-untyped-def]
     """Adds a batch to `df` and `spelling`; `seen` holds the stamp of the last article that had the term."""
     mask = np.uint32(len(df) - 1)
@@ -86,7 +92,7 @@ class TermCounter:
         self._seen = np.zeros(1 << bits, np.uint32)
         self._n = 0
 
-    def add(self, tokens: Tokens) -> None:
+    def add(self, tokens: KeptTokens) -> None:
         _count(
             tokens.terms, tokens.flags, tokens.indptr,
             self._statistics.df, self._statistics.spelling, self._seen, np.uint32(self._n),
@@ -97,18 +103,30 @@ class TermCounter:
         return TermStatistics(self._n, self._statistics.df, self._statistics.spelling)
 
 
-def count(group: ShardGroup, masked: Ref, bits: int, config: Config, work: Path) -> Ref:
+def count(group: ShardGroup, tokens: Ref, masked: Ref, bits: int, config: Config, work: Path) -> Ref:
     """Counts the terms of a group of shards, furniture left out."""
-    mask = FurnitureMask(masked, config)
     counter = TermCounter(bits)
-    for batch in article_batches(group):
-        counter.add(tokenise_masked(batch, mask))
+    for kept in masked_batches(group, tokens, masked, config):
+        counter.add(kept)
     return counter.result().save(work / f"terms-{group.number:03d}.npz")
 
 
+def with_prior(statistics: TermStatistics) -> TermStatistics:
+    """The statistics with `common_words.PRIOR_ARTICLES` articles of news at large added.
+
+    A collection of a few articles can't tell common words from rare ones by itself; in a large one the
+    prior counts nothing.
+    """
+    terms, counts = common_words.prior()
+    df = statistics.df.copy()
+    np.add.at(df, terms & np.uint32(len(df) - 1), counts)
+    return TermStatistics(statistics.n_articles + common_words.PRIOR_ARTICLES, df, statistics.spelling)
+
+
 def merge(parts: Sequence[Ref], work: Path) -> Ref:
-    """Adds up the counts of all groups; rows of the result: articles."""
+    """Adds up the counts of all groups, and of the prior; rows of the result: articles."""
     total = TermStatistics.load(parts[0].path)
     for part in parts[1:]:
         total = total + TermStatistics.load(part.path)
+    total = with_prior(total)
     return total.save(work / "terms.npz")

@@ -21,6 +21,7 @@ from pipeline.unicode.build import (
     IGNORED,
     LIMIT,
     MARK,
+    MOVES,
     NEWLINE,
     OTHER,
     STOP,
@@ -174,7 +175,12 @@ def _scan(  # type: ignore[no-untyped-def]
                     | np.uint32(data[at + 3] & 0x3F)
                 )
                 width = 4
-            kind = category[code] if code < LIMIT else (UNSPACED if code < 0x40000 else OTHER)
+            if code < LIMIT:
+                kind = category[code]
+            elif 0xE0000 <= code < 0xE1000:  # tags and variation selectors, as U+FE00 to U+FE0F
+                kind = IGNORED
+            else:
+                kind = UNSPACED if code < 0x40000 else OTHER
         # --- most code points continue a word
         if 0 < kind < IGNORED:
             if not inside and kind != MARK:
@@ -190,7 +196,12 @@ def _scan(  # type: ignore[no-untyped-def]
                 else:
                     place = np.int64(form) - np.int64(EXPANDS)
                     for k in range(expansions[place]):
-                        state = _step(state, np.uint64(expansions[place + 1 + k]))
+                        part = np.uint64(expansions[place + 1 + k])
+                        # Marks that may change places are added, so that their order doesn't matter.
+                        if part >= MOVES:
+                            state = np.uint64(state + np.uint64(_finish(_step(seed, part))))
+                        else:
+                            state = _step(state, part)
                 last_digit = kind == DIGIT_CLASS
                 has_digit = has_digit or last_digit
                 word_end = at - first + width
@@ -212,7 +223,7 @@ def _scan(  # type: ignore[no-untyped-def]
                 terms[n] = _finish(_step(seed, previous))
                 flags[n] = PAIR | extra
                 begin[n] = previous_begin
-                end[n] = previous_begin + 3
+                end[n] = previous_begin + (4 if data[first + previous_begin] >= 0xF0 else 3)
                 lines[n] = line
                 n += 1
             previous = np.uint64(0)

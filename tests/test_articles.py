@@ -12,10 +12,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from collections_on_disk import FORMATS, as_csv, pack, write_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collections_on_disk import FORMATS, as_csv, pack, write_rows
 from pipeline import articles, inputs
 from pipeline.config import Config, load_config
 from pipeline.errors import InputError
@@ -39,7 +39,9 @@ class Read:
 
     @property
     def reasons(self) -> dict[str, str]:
-        return {row["article_id"] or f"{row['input_file']}:{row['row']}": row["reason"] for row in self.rejected}
+        return {
+            row["article_id"] or f"{row['input_file']}:{row['row']}": row["reason"] for row in self.rejected
+        }
 
 
 def read(paths, work, config: Config = CONFIG) -> Read:
@@ -67,8 +69,13 @@ EVERY_REASON = [
     {"article_id": "limit", "text": "y" * 1000},
     {"article_id": "han", "text": "\u65b0\u805e"},
 ]
-REASONS = {"empty": "empty_text", "blank": "empty_text", "marks": "no_token", "long": "text_too_large",
-           "good": "duplicate_id"}
+REASONS = {
+    "empty": "empty_text",
+    "blank": "empty_text",
+    "marks": "no_token",
+    "long": "text_too_large",
+    "good": "duplicate_id",
+}
 
 
 @pytest.mark.parametrize("ending", FORMATS)
@@ -77,7 +84,10 @@ def test_each_reason_in_each_format(tmp_path, ending):
     found = read([path], tmp_path / "work")
     assert found.ids == ["good", "limit", "han"]
     assert found.reasons == REASONS
-    assert found.articles[0] | {"text": "A text.", "title": "T", "source": None, "url": None} == found.articles[0]
+    assert (
+        found.articles[0] | {"text": "A text.", "title": "T", "source": None, "url": None}
+        == found.articles[0]
+    )
     assert [row["row"] for row in found.rejected] == [1, 2, 3, 4, 5]
     assert found.rejected[-1]["detail"] == f"first in a.{ending} row 0"
     assert found.result.n_rejected_by_reason == dict(sorted(Counter(REASONS.values()).items()))
@@ -86,12 +96,19 @@ def test_each_reason_in_each_format(tmp_path, ending):
 def test_missing_text_is_not_empty_text(tmp_path):
     path = write_rows(tmp_path / "a.jsonl", [{"text": None}, {"title": "x"}, {"text": "ok"}, {"text": ""}])
     assert read([path], tmp_path / "work").reasons == {
-        "a.jsonl#0": "missing_text", "a.jsonl#1": "missing_text", "a.jsonl#3": "empty_text"}
+        "a.jsonl#0": "missing_text",
+        "a.jsonl#1": "missing_text",
+        "a.jsonl#3": "empty_text",
+    }
 
 
 def test_id_from_url_else_from_file_and_row(tmp_path):
-    rows = [{"text": "a", "url": "http://x/1", "article_id": "mine"}, {"text": "b", "url": "http://x/2"},
-            {"text": "c", "url": None}, {"text": "d", "url": "", "article_id": ""}]
+    rows = [
+        {"text": "a", "url": "http://x/1", "article_id": "mine"},
+        {"text": "b", "url": "http://x/2"},
+        {"text": "c", "url": None},
+        {"text": "d", "url": "", "article_id": ""},
+    ]
     write_rows(tmp_path / "in" / "sub" / "a.jsonl", rows)
     (tmp_path / "in" / "b.txt").write_text("e")
     found = read([tmp_path / "in"], tmp_path / "work")
@@ -100,9 +117,23 @@ def test_id_from_url_else_from_file_and_row(tmp_path):
 
 def test_columns_are_mapped_and_may_be_left_out(tmp_path):
     path = tmp_path / "a.parquet"
-    pq.write_table(pa.table({"id": [7, 8], "body": ["one", "two"], "when": ["16-MAR-1987 08:57:53.18", "soon"],
-                             "site": ["s", None]}), path)
-    mapping = ["columns.text=body", "columns.article_id=id", "columns.published_at=when", "columns.source=site"]
+    pq.write_table(
+        pa.table(
+            {
+                "id": [7, 8],
+                "body": ["one", "two"],
+                "when": ["16-MAR-1987 08:57:53.18", "soon"],
+                "site": ["s", None],
+            }
+        ),
+        path,
+    )
+    mapping = [
+        "columns.text=body",
+        "columns.article_id=id",
+        "columns.published_at=when",
+        "columns.source=site",
+    ]
     found = read([path], tmp_path / "work", load_config(None, mapping))
     assert found.ids == ["7", "8"]
     assert [row["source"] for row in found.articles] == ["s", None]
@@ -125,13 +156,17 @@ def test_missing_columns_refuse_the_run_and_name_what_is_there(tmp_path, ending)
     for key, rest in (("text", f"a column of a.{ending}"), ("source", "a column of the input")):
         with pytest.raises(InputError) as caught:
             articles.plan_inputs([str(path)], load_config(None, [f"columns.{key}=body"]))
-        assert f"columns.{key}: must name {rest}, 'body' is none of article_id, title, text" in str(caught.value)
+        assert f"columns.{key}: must name {rest}, 'body' is none of article_id, title, text" in str(
+            caught.value
+        )
 
 
 def test_columns_that_cannot_be_text(tmp_path):
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"text": [1, 2]}), path)
-    with pytest.raises(InputError, match=r"columns\.text: must name a column of text, 'text' of a\.parquet is int"):
+    with pytest.raises(
+        InputError, match=r"columns\.text: must name a column of text, 'text' of a\.parquet is int"
+    ):
         articles.plan_inputs([str(path)], CONFIG)
     pq.write_table(pa.table({"text": ["a"], "title": [["b"]]}), path)
     with pytest.raises(InputError, match=r"columns\.title: .* is list"):
@@ -145,14 +180,17 @@ def test_unreadable_files_are_counted_and_the_others_go_on(tmp_path):
     found = read([tmp_path / "in"], tmp_path / "work")
     assert found.ids == ["b.jsonl#0"]
     assert [(r["input_file"], r["row"], r["reason"]) for r in found.rejected] == [
-        (name, None, "unreadable_file") for name in ("a.parquet", "c.jsonl.gz", "d.csv", "e.txt.zst")]
+        (name, None, "unreadable_file") for name in ("a.parquet", "c.jsonl.gz", "d.csv", "e.txt.zst")
+    ]
     result = found.result
     assert (result.n_files, result.n_unreadable_files, result.n_input_rows) == (5, 4, 5)
 
 
 def test_nothing_accepted(tmp_path):
     path = write_rows(tmp_path / "a.jsonl", [{"text": ""}, {"text": "?"}])
-    with pytest.raises(InputError, match="at least one article must be accepted, none was: empty_text 1, no_token 1"):
+    with pytest.raises(
+        InputError, match="at least one article must be accepted, none was: empty_text 1, no_token 1"
+    ):
         read([path], tmp_path / "work")
     path.write_text("\n")
     with pytest.raises(InputError, match="none was: there are no rows"):
@@ -166,11 +204,12 @@ def test_repeated_ids_keep_the_first_and_rewrite_only_their_shards(tmp_path, mon
     rows = [{"article_id": f"{name}{i}", "text": "ten bytes!"} for name in "abcd" for i in range(5)]
     rows[16] = dict(rows[2])
     for part in range(4):
-        write_rows(tmp_path / "in" / f"{part}.jsonl", rows[part * 5:part * 5 + 5])
+        write_rows(tmp_path / "in" / f"{part}.jsonl", rows[part * 5 : part * 5 + 5])
     found = read([tmp_path / "in"], tmp_path / "work")
     assert found.ids == [row["article_id"] for i, row in enumerate(rows) if i != 16]
     assert [(r["input_file"], r["row"], r["article_id"], r["detail"]) for r in found.rejected] == [
-        ("3.jsonl", 1, "a2", "first in 0.jsonl row 2")]
+        ("3.jsonl", 1, "a2", "first in 0.jsonl row 2")
+    ]
     assert sum("distinct" in shard.path for shard in found.result.shards) == 1
     assert len(found.result.shards) > 4
 
@@ -182,20 +221,32 @@ def test_batches_and_shards_are_bounded(tmp_path, monkeypatch):
     found = read([write_rows(tmp_path / "a.jsonl", rows)], tmp_path / "work")
     assert [row["text"] for row in found.articles] == [row["text"] for row in rows]
     for shard in found.result.shards:
-        sizes = [[len(text) for text in batch.column("text").to_pylist()] for batch in read_batches(shard.path)]
+        sizes = [
+            [len(text) for text in batch.column("text").to_pylist()] for batch in read_batches(shard.path)
+        ]
         assert all(sum(batch) <= 900 or len(batch) == 1 for batch in sizes)
         assert sum(map(sum, sizes)) <= 3_000
     assert found.result.text_bytes == sum(len(row["text"]) for row in rows)
 
 
-ROWS = st.fixed_dictionaries({
-    "article_id": st.sampled_from([None, "a", "b", "c", "d", "\u00e9"]),
-    "title": st.sampled_from([None, "A, title", 'say "so"']),
-    "text": st.sampled_from([None, "", " ", "?!", "one", "two\nlines", 'quo"te, comma', "z" * 1001, "\u65b0\u805e"])})
-BROKEN = {"jsonl": [b"{\n", b'{"text": "\xff"}\n', b"[]\n", b'{"text": {}}\n'],
-          "csv": [b"one\n", b'a,b,"x"y\n', b"a,b,\xff\n", b"1,2,3,4\n"]}
-FILES = st.lists(st.tuples(st.sampled_from(FORMATS), st.lists(st.one_of(ROWS, st.integers(0, 3)), max_size=7)),
-                 min_size=1, max_size=4)
+ROWS = st.fixed_dictionaries(
+    {
+        "article_id": st.sampled_from([None, "a", "b", "c", "d", "\u00e9"]),
+        "title": st.sampled_from([None, "A, title", 'say "so"']),
+        "text": st.sampled_from(
+            [None, "", " ", "?!", "one", "two\nlines", 'quo"te, comma', "z" * 1001, "\u65b0\u805e"]
+        ),
+    }
+)
+BROKEN = {
+    "jsonl": [b"{\n", b'{"text": "\xff"}\n', b"[]\n", b'{"text": {}}\n'],
+    "csv": [b"one\n", b'a,b,"x"y\n', b"a,b,\xff\n", b"1,2,3,4\n"],
+}
+FILES = st.lists(
+    st.tuples(st.sampled_from(FORMATS), st.lists(st.one_of(ROWS, st.integers(0, 3)), max_size=7)),
+    min_size=1,
+    max_size=4,
+)
 
 
 @settings(deadline=None, max_examples=60)
@@ -243,7 +294,7 @@ def write_mixture(path: Path, rows: list) -> Path:
 def test_number_of_units_does_not_change_the_articles(tmp_path, monkeypatch):
     rows = [{"article_id": f"a{i % 70}", "text": f"text {i}" if i % 9 else ""} for i in range(100)]
     for part in range(10):
-        write_rows(tmp_path / "in" / f"{part}.parquet", rows[part * 10:part * 10 + 10])
+        write_rows(tmp_path / "in" / f"{part}.parquet", rows[part * 10 : part * 10 + 10])
     one = read([tmp_path / "in"], tmp_path / "work")
     monkeypatch.setattr(inputs, "MIN_UNIT_BYTES", 1)
     assert len(articles.plan_inputs([str(tmp_path / "in")], CONFIG)) == inputs.MAX_UNITS

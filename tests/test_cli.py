@@ -125,7 +125,7 @@ def test_a_failed_run_names_stage_cause_and_log(tmp_path):
     found = re.fullmatch(r"respun: error: stage clusters: ValueError: the disk is tired \(log: (.*)\)", line)
     with open(found[1], encoding="utf-8") as log:
         assert TRACEBACK in log.read()
-    assert [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "run.log"] == []
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {".respun", "run.log"}
 
 
 @pytest.mark.usefixtures("failing_stage")
@@ -145,7 +145,7 @@ def test_an_interrupted_run_says_so_and_cleans_up(tmp_path, monkeypatch):
     done = respun("run", SAMPLE, "--output", tmp_path, "--direct")
     assert done.exit_code == 130
     assert done.stderr.splitlines()[-1] == "respun: error: interrupted"
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {".respun"}
 
 
 def test_a_failed_run_leaves_the_last_one_current(sample_run, tmp_path, failing_stage):

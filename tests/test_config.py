@@ -53,28 +53,38 @@ def test_file_then_overrides(tmp_path):
     assert (config.n_workers, config.furniture.min_articles, config.furniture.max_tokens) == (2, 7, 40)
 
 
-@pytest.mark.parametrize(("override", "value"), [
-    ("columns.text=2024", "2024"), ("columns.text=true", "true"), ('columns.text="a b"', "a b"),
-    ("columns.text=a=b", "a=b"), ("columns.text = body ", "body"), ("columns.text=2024-01-02", "2024-01-02"),
-])
+@pytest.mark.parametrize(
+    ("override", "value"),
+    [
+        ("columns.text=2024", "2024"),
+        ("columns.text=true", "true"),
+        ('columns.text="a b"', "a b"),
+        ("columns.text=a=b", "a=b"),
+        ("columns.text = body ", "body"),
+        ("columns.text=2024-01-02", "2024-01-02"),
+    ],
+)
 def test_a_key_that_holds_text_takes_any_text(override, value):
     assert load_config(None, [override]).columns.text == value
 
 
-@pytest.mark.parametrize(("override", "words"), [
-    ("furniture.min_articles=1", ["furniture.min_articles", "greater than or equal to 2", "not 1"]),
-    ("threshold=1.5", ["threshold", "less than or equal to 1", "not 1.5"]),
-    ("threshold=nan", ["threshold", "finite", "not nan"]),
-    ("n_workers=two", ["n_workers", "valid integer", "not 'two'"]),
-    ("n_workers=2.0", ["n_workers", "valid integer", "not 2.0"]),
-    ("keep_texts=1", ["keep_texts", "valid boolean", "not 1"]),
-    ("furniture.min_article=3", ["furniture.min_article: unknown key", "furniture.min_articles"]),
-    ("min_articles=3", ["min_articles: unknown key", "furniture.min_articles"]),
-    ("furniture=3", ["furniture: unknown key"]),
-    ("columns.text=", ["columns.text", "at least 1 character", "not ''"]),
-    ("n_workers", ["--set", "key=value", "'n_workers'"]),
-    ("=3", ["--set", "key=value"]),
-])
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("furniture.min_articles=1", ["furniture.min_articles", "greater than or equal to 2", "not 1"]),
+        ("threshold=1.5", ["threshold", "less than or equal to 1", "not 1.5"]),
+        ("threshold=nan", ["threshold", "finite", "not nan"]),
+        ("n_workers=two", ["n_workers", "valid integer", "not 'two'"]),
+        ("n_workers=2.0", ["n_workers", "valid integer", "not 2.0"]),
+        ("keep_texts=1", ["keep_texts", "valid boolean", "not 1"]),
+        ("furniture.min_article=3", ["furniture.min_article: unknown key", "furniture.min_articles"]),
+        ("min_articles=3", ["min_articles: unknown key", "furniture.min_articles"]),
+        ("furniture=3", ["furniture: unknown key"]),
+        ("columns.text=", ["columns.text", "at least 1 character", "not ''"]),
+        ("n_workers", ["--set", "key=value", "'n_workers'"]),
+        ("=3", ["--set", "key=value"]),
+    ],
+)
 def test_errors_name_key_rule_and_value_on_one_line(override, words):
     with pytest.raises(ConfigError) as caught:
         load_config(None, [override])
@@ -84,13 +94,16 @@ def test_errors_name_key_rule_and_value_on_one_line(override, words):
     assert caught.value.exit_code == 2
 
 
-@pytest.mark.parametrize(("text", "words"), [
-    ("[respun]\nn_band = 3\n", ["respun.n_band: unknown key", "respun.n_bands"]),
-    ("[respan]\nn_bands = 3\n", ["respan: unknown key"]),
-    ("respun = 3\n", ["respun:", "not 3"]),
-    ("n_workers = \n", ["valid TOML", "line 1"]),
-    ("n_workers = -1\nthreshold = 2\n", ["n_workers", "threshold"]),
-])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[respun]\nn_band = 3\n", ["respun.n_band: unknown key", "respun.n_bands"]),
+        ("[respan]\nn_bands = 3\n", ["respan: unknown key"]),
+        ("respun = 3\n", ["respun:", "not 3"]),
+        ("n_workers = \n", ["valid TOML", "line 1"]),
+        ("n_workers = -1\nthreshold = 2\n", ["n_workers", "threshold"]),
+    ],
+)
 def test_errors_of_a_file(tmp_path, text, words):
     file = tmp_path / "mine.toml"
     file.write_text(text)
@@ -134,8 +147,12 @@ def test_fingerprint_is_of_what_affects_the_result():
     for key in keys(Config):
         value = flat(Config().model_dump())[key]
         other = (not value) if isinstance(value, bool) else value + "x" if isinstance(value, str) else None
-        changed = load_config(None, [f"{key}={str(other).lower() if isinstance(other, bool) else other}"]
-                              if other is not None else [f"{key}={_neighbour(key, value)}"])
+        changed = load_config(
+            None,
+            [f"{key}={str(other).lower() if isinstance(other, bool) else other}"]
+            if other is not None
+            else [f"{key}={_neighbour(key, value)}"],
+        )
         same = changed.fingerprint() == fingerprint
         assert same == (key in {"n_workers", "keep_texts", "keep_candidates"}), key
 

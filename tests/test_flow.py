@@ -68,29 +68,28 @@ def call(number, error):
         raise error
     return number
 
-@flow
-def probe(errors, n_workers):
-    with ThreadPoolTaskRunner(max_workers=n_workers) as runner:
-        done = []
-        results = module.PrefectExecutor(runner).map("stage", call, list(enumerate(errors)), done.append)
-        return results, sorted(done)
-
 def outcome(*errors):
     tries.clear()
+    done = []
     try:
-        results, done = probe(list(errors), 2)
-        return {"results": results, "done": done, "tries": list(tries.values())}
+        with ThreadPoolTaskRunner(max_workers=2) as runner:
+            results = module.PrefectExecutor(runner).map("stage", call, list(enumerate(errors)), done.append)
+        return {"results": results, "done": sorted(done), "tries": [tries[n] for n in sorted(tries)]}
     except Exception as error:
-        return {"error": type(error).__name__, "text": str(error), "tries": max(tries.values())}
+        return {"error": type(error).__name__, "tries": max(tries.values())}
+
+@flow
+def probe():
+    return {
+        "plain": outcome(*[None] * 20),
+        "flaky": outcome(None, OSError(5, "input/output error"), None),
+        "missing": outcome(FileNotFoundError(2, "gone")),
+        "wrong": outcome(ValueError("bad")),
+        "refused": outcome(RunError("not today")),
+    }
 
 module.exponential_backoff = lambda backoff_factor: lambda retries: [0.0] * retries
-print(json.dumps({
-    "plain": outcome(*[None] * 20),
-    "flaky": outcome(None, OSError(5, "input/output error"), None),
-    "missing": outcome(FileNotFoundError(2, "gone")),
-    "wrong": outcome(ValueError("bad")),
-    "refused": outcome(RunError("not today")),
-}))
+print(json.dumps(probe()))
 """
 
 

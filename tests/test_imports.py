@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[1]
 # What everything rests on: each module may import those before it, and nothing else of pipeline.
 FOUNDATION = ("pipeline", "pipeline.errors", "pipeline.config_load", "pipeline.config", "pipeline.schema",
               "pipeline.tables")
-# What puts the stages together: no stage may import it.
-TOP = {"pipeline.job", "pipeline.executor", "pipeline.scratch", "pipeline.summary"}
+# What runs the stages and publishes what they found: no stage may import it.
+TOP = {f"pipeline.{name}" for name in ("job", "executor", "scratch", "summary", "manifest", "publish")}
 # The flows hold no algorithm: this is all they may know of the pipeline.
 FLOWS_MAY_USE = {"pipeline", "pipeline.config", "pipeline.errors", "pipeline.executor", "pipeline.job",
                  "pipeline.summary"}

@@ -14,9 +14,10 @@ from pipeline.tables import write_parquet
 # Written out on purpose: users build on these names and their order.
 COLUMNS = {
     "articles": "article_id source url title published_at text_hash n_tokens n_furniture_tokens cluster_id",
-    "clusters": "cluster_id n_articles n_sources representative_id title first_published_at last_published_at "
-    "min_probability mean_cosine relations",
-    "cluster_members": "cluster_id article_id is_representative relation probability cosine jaccard cluster_size",
+    "clusters": "cluster_id n_articles n_sources representative_id title first_published_at "
+    "last_published_at min_probability mean_cosine relations",
+    "cluster_members": "cluster_id article_id is_representative relation probability cosine jaccard "
+    "cluster_size",
     "confirmed_pairs": "article_id_l article_id_r relation probability cosine cosine_bigrams cosine_names "
     "cosine_numbers jaccard containment_l_in_r containment_r_in_l found_by",
     "repeated_sections": "article_id group_id occurrence level begin end n_tokens relation cosine jaccard",
@@ -55,4 +56,6 @@ def test_descriptions_are_in_the_file(tmp_path, name):
 
 def test_docs_are_up_to_date():
     docs = Path(__file__).parent.parent / "docs" / "tables.md"
-    assert docs.read_text(encoding="utf-8") == tables_markdown(), "run: python -m pipeline.schema > docs/tables.md"
+    assert docs.read_text(encoding="utf-8") == tables_markdown(), (
+        "run: python -m pipeline.schema > docs/tables.md"
+    )

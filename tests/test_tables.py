@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,10 @@ SCHEMA = pa.schema([pa.field("article_id", pa.string(), nullable=False), pa.fiel
 
 
 def make(texts: list[str]) -> pa.RecordBatch:
-    return pa.record_batch({"article_id": [f"a{i}" for i in range(len(texts))],
-                            "text": pa.array(texts, pa.string())}, schema=SCHEMA)
+    return pa.record_batch(
+        {"article_id": [f"a{i}" for i in range(len(texts))], "text": pa.array(texts, pa.string())},
+        schema=SCHEMA,
+    )
 
 
 def naive_regroup(sizes: list[int], max_rows: int, max_bytes: int) -> list[int]:
@@ -34,12 +37,16 @@ def naive_regroup(sizes: list[int], max_rows: int, max_bytes: int) -> list[int]:
     return pieces + ([rows] if rows else [])
 
 
-@given(sizes=st.lists(st.integers(0, 12), max_size=40), cuts=st.lists(st.integers(0, 40), max_size=6),
-       max_rows=st.integers(1, 9), max_bytes=st.integers(1, 20))
+@given(
+    sizes=st.lists(st.integers(0, 12), max_size=40),
+    cuts=st.lists(st.integers(0, 40), max_size=6),
+    max_rows=st.integers(1, 9),
+    max_bytes=st.integers(1, 20),
+)
 def test_regroup_is_the_naive_twin_however_the_batches_were_cut(sizes, cuts, max_rows, max_bytes):
     whole = make(["é" * (n // 2) + "x" * (n % 2) for n in sizes])
     edges = [0, *sorted(min(c, len(sizes)) for c in cuts), len(sizes)]
-    batches = [whole.slice(a, b - a) for a, b in zip(edges, edges[1:], strict=False)]
+    batches = [whole.slice(a, b - a) for a, b in itertools.pairwise(edges)]
     pieces = list(tables.regroup(batches, max_rows, max_bytes, "text"))
     assert [piece.num_rows for piece in pieces] == naive_regroup(sizes, max_rows, max_bytes)
     assert [r for piece in pieces for r in piece.to_pylist()] == whole.to_pylist()
@@ -72,11 +79,17 @@ def test_empty_table_is_a_file_with_columns(tmp_path):
     tables.read_back(ref.path, SCHEMA, 0)
 
 
-@pytest.mark.parametrize(("table", "words"), [
-    (pa.table({"text": ["a"], "article_id": ["b"]}), "must have the columns article_id string, text string"),
-    (pa.table({"article_id": [1], "text": ["b"]}), "has article_id int64"),
-    (pa.table({"article_id": pa.array([None, "a"]), "text": ["b", "c"]}), "article_id must not be null"),
-])
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (
+            pa.table({"text": ["a"], "article_id": ["b"]}),
+            "must have the columns article_id string, text string",
+        ),
+        (pa.table({"article_id": [1], "text": ["b"]}), "has article_id int64"),
+        (pa.table({"article_id": pa.array([None, "a"]), "text": ["b", "c"]}), "article_id must not be null"),
+    ],
+)
 def test_wrong_columns_are_refused_and_leave_no_file(tmp_path, table, words):
     with pytest.raises(RunError, match=words):
         tables.write_parquet(tmp_path / "t.parquet", SCHEMA, table)
@@ -122,7 +135,7 @@ def test_ref_notices_a_file_that_changed_or_is_gone(tmp_path):
 def test_a_write_that_fails_leaves_the_old_file(tmp_path):
     path = tmp_path / "f"
     path.write_bytes(b"old")
-    with pytest.raises(ZeroDivisionError), tables.atomic_file(path) as file:  # noqa: PT012
+    with pytest.raises(ZeroDivisionError), tables.atomic_file(path) as file:
         file.write(b"new")
         raise ZeroDivisionError
     assert [p.name for p in tmp_path.iterdir()] == ["f"]

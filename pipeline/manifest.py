@@ -1,0 +1,128 @@
+"""The manifest of a run: what went in, by which configuration and versions, and how each stage went."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from pipeline import __version__
+from pipeline.articles import ArticlesResult
+from pipeline.config import Config
+from pipeline.executor import StageReport, peak_rss_bytes
+from pipeline.inputs import InputFile, InputUnit
+from pipeline.rule import load_rule
+from pipeline.tables import Ref, atomic_file
+
+MANIFEST = "manifest.json"
+# Hashing reads the file once more: larger ones are named by size and time of change.
+MAX_HASHED_BYTES = 64 << 20
+_PACKAGES = ("datasketch", "numba", "numpy", "prefect", "pyarrow", "pydantic", "scikit-learn", "scipy")
+
+
+def run_id(now: datetime, config: Config, units: Sequence[InputUnit]) -> str:
+    """UTC time to the second, and 8 hex digits that tell runs of the same second apart.
+
+    `now` must be in UTC. The digits are of a hash over the exact time, the configuration and the input.
+    """
+    known = [
+        now.isoformat(),
+        config.fingerprint(),
+        *(f"{file.path} {file.bytes}" for file in files_of(units)),
+    ]
+    digits = hashlib.sha256("\n".join(known).encode(errors="surrogateescape")).hexdigest()[:8]
+    return f"{now:%Y%m%dT%H%M%SZ}-{digits}"
+
+
+def files_of(units: Iterable[InputUnit]) -> list[InputFile]:
+    """The input files, each once, in input order."""
+    return list(dict.fromkeys(part.file for unit in units for part in unit.parts))
+
+
+def make_manifest(
+    run_id: str,
+    config: Config,
+    units: Sequence[InputUnit],
+    accepted: ArticlesResult,
+    tables: Mapping[str, Ref],
+    reports: Sequence[StageReport],
+) -> dict[str, Any]:
+    """The manifest as a JSON object. Times in seconds, sizes in bytes."""
+    rule = load_rule(config.calibration)
+    return {
+        "run_id": run_id,
+        "config": config.model_dump(),
+        "config_fingerprint": config.fingerprint(),
+        "versions": versions(),
+        "inputs": [describe(file) for file in files_of(units)],
+        "counts": _counts(accepted, tables),
+        "tables": {name: {"rows": ref.rows, "bytes": ref.bytes, "sha256": ref.sha256}
+                   for name, ref in sorted(tables.items())},
+        "stages": [_stage(report) for report in reports],
+        "peak_rss_bytes": max([peak_rss_bytes(), *(report.peak_rss_bytes for report in reports)]),
+        "threshold": config.threshold or rule.threshold,
+        "calibration": rule.version,
+    }  # fmt: skip
+
+
+def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Write manifest.json into the folder of the run's tables."""
+    with atomic_file(folder / MANIFEST) as file:
+        file.write((json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode(errors="replace"))
+
+
+def versions() -> dict[str, str]:
+    """Versions of respun, Python, and the packages that compute; those not installed are left out."""
+    found = {"respun": __version__, "python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def describe(file: InputFile) -> dict[str, Any]:
+    """One input file: its name in the tables, path, size, and SHA-256, or for large files time of change."""
+    found: dict[str, Any] = {"name": file.name, "path": file.path, "bytes": file.bytes}
+    path = Path(file.path)
+    try:
+        if file.bytes <= MAX_HASHED_BYTES:
+            with path.open("rb") as source:
+                found["sha256"] = hashlib.file_digest(source, "sha256").hexdigest()
+        else:
+            found["modified_at"] = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat()
+    except OSError as error:
+        found["error"] = error.strerror
+    return found
+
+
+def _counts(accepted: ArticlesResult, tables: Mapping[str, Ref]) -> dict[str, Any]:
+    return {
+        "n_files": accepted.n_files,
+        "n_unreadable_files": accepted.n_unreadable_files,
+        "n_input": accepted.n_input_rows,
+        "n_accepted": accepted.n_accepted,
+        "n_rejected": accepted.n_rejected,
+        "n_rejected_by_reason": accepted.n_rejected_by_reason,
+        "n_unreadable_dates": accepted.n_bad_dates,
+        "text_bytes": accepted.text_bytes,
+        **{f"n_{name}": tables[name].rows for name in ("clusters", "confirmed_pairs", "repeated_sections")
+           if name in tables},
+    }  # fmt: skip
+
+
+def _stage(report: StageReport) -> dict[str, Any]:
+    return {
+        "stage": report.stage,
+        "n_calls": report.n_calls,
+        "n_rows": report.n_rows,
+        "seconds": round(report.seconds, 4),
+        "rows_per_second": round(report.rows_per_second, 1),
+        "peak_rss_bytes": report.peak_rss_bytes,
+    }

@@ -1,0 +1,109 @@
+"""Stage "publish": check the run's tables, then make them the current ones in one atomic step.
+
+The tables wait in the run's scratch folder, on the same file system. They become `<output>/runs/<run_id>` by
+one rename, and current by another one, of `latest.json`. A kill between any two steps leaves the previous
+run current, with every file that it had.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from pipeline.articles import ArticlesResult
+from pipeline.config import Config
+from pipeline.errors import OutputError
+from pipeline.executor import StageReport
+from pipeline.inputs import OUTPUT_MARKER, InputUnit
+from pipeline.manifest import MANIFEST, make_manifest, write_manifest
+from pipeline.scratch import WORK
+from pipeline.table_checks import check_tables
+from pipeline.tables import Ref, atomic_file, sync_folder
+
+RUNS, LATEST = "runs", "latest.json"
+_OURS = {RUNS, LATEST, WORK, OUTPUT_MARKER}
+_MARKER_TEXT = "Written by respun: latest.json names the current run in runs/.\n"
+
+
+class Stages(Protocol):
+    """What the stages before left: here only which articles were accepted."""
+
+    @property
+    def accepted(self) -> ArticlesResult:
+        """The accepted articles."""
+
+
+def check_output(output: Path) -> None:
+    """Make the output folder, and mark it as respun's. A marked folder may hold files of yours as well.
+
+    Raises OutputError when it can't be written, or holds files of something else.
+    """
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        found = {entry.name for entry in output.iterdir()}
+        if OUTPUT_MARKER not in found:
+            others = sorted(name for name in found - _OURS if not name.startswith(f".{LATEST}."))
+            if others:
+                shown = ", ".join(others[:5]) + (" ..." if len(others) > 5 else "")
+                raise OutputError(
+                    f"output {output}: must be new, empty or respun's, holds other files: {shown}"
+                )
+        with atomic_file(output / OUTPUT_MARKER) as file:
+            file.write(_MARKER_TEXT.encode())
+    except OSError as error:
+        raise OutputError(
+            f"output {output}: must be a folder that can be written: {error.strerror}"
+        ) from None
+
+
+def publish(
+    output: Path,
+    run_id: str,
+    config: Config,
+    units: Sequence[InputUnit],
+    staged: Stages,
+    tables: Mapping[str, Ref],
+    reports: Sequence[StageReport],
+) -> Path:
+    """Check `tables`, write the manifest beside them, and make both current. Returns the run's folder.
+
+    `tables` must lie in one folder of the output's file system, which is moved. May be called again after
+    a failure, whatever it had done by then. Raises RunError when a table fails a check.
+    """
+    final = output / RUNS / run_id
+    if not final.exists():
+        check_tables(tables, staged.accepted)
+        folder = Path(next(iter(tables.values())).path).parent
+        write_manifest(folder, make_manifest(run_id, config, units, staged.accepted, tables, reports))
+        _move(folder, final)
+    _make_current(output, run_id)
+    return final
+
+
+def current_run(output: Path) -> Path:
+    """The folder of the current run. Raises OutputError when there is none."""
+    try:
+        latest = json.loads((output / LATEST).read_text(encoding="utf-8"))
+        folder = output / str(latest["path"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise OutputError(f"output {output}: must hold a published run, has no readable {LATEST}") from None
+    if not (folder / MANIFEST).is_file():
+        raise OutputError(f"output {output}: must hold the run that {LATEST} names, {latest['path']} is gone")
+    return folder
+
+
+def _move(folder: Path, final: Path) -> None:
+    """Rename the folder, with its entries and its new name on the disk."""
+    final.parent.mkdir(exist_ok=True)
+    sync_folder(folder)
+    folder.rename(final)
+    sync_folder(final.parent)
+    sync_folder(final.parent.parent)
+
+
+def _make_current(output: Path, run_id: str) -> None:
+    with atomic_file(output / LATEST) as file:
+        file.write((json.dumps({"run_id": run_id, "path": f"{RUNS}/{run_id}"}) + "\n").encode())
+    sync_folder(output)

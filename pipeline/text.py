@@ -1,0 +1,137 @@
+"""Stage "text": every article tokenised once; what later stages need of it is kept by shard group.
+
+A kept article is its terms, the flags of its tokens, and its lines. Places in the text are not kept: the
+few articles whose lines or sections are shown are tokenised again.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numba as nb
+import numpy as np
+import pyarrow as pa
+
+from pipeline.arrays import I32, I64, READ_I32, READ_U32, U64
+from pipeline.shards import ShardGroup, article_batches
+from pipeline.tables import Ref, read_batches, write_ipc
+from pipeline.tokens import Tokens, tokenise
+
+_KEPT = pa.schema([
+    ("terms", pa.list_(pa.uint32())), ("flags", pa.list_(pa.uint8())), ("n_title", pa.int32()),
+    ("line_keys", pa.list_(pa.uint64())), ("line_stops", pa.list_(pa.int32())), ("longest", pa.uint64()),
+])  # fmt: skip
+
+
+@dataclass(frozen=True)
+class KeptTokens:
+    """Tokens of a batch of articles as kept.
+
+    `terms` uint32 and `flags` uint8 (n_tokens,), `indptr` int64 (n_articles + 1,), `n_title` int32: tokens
+    of each title, which come first. `line_keys` uint64 and `line_stops` int32 (n_lines,): hash of each line
+    of the bodies and the token after its last, counted from the article's first token; `line_indptr` int64.
+    `longest` uint64 (n_articles,): key of the body's longest line.
+    """
+
+    terms: np.ndarray
+    flags: np.ndarray
+    indptr: np.ndarray
+    n_title: np.ndarray
+    line_keys: np.ndarray
+    line_stops: np.ndarray
+    line_indptr: np.ndarray
+    longest: np.ndarray
+
+    @property
+    def n_articles(self) -> int:
+        return len(self.n_title)
+
+    @property
+    def line_starts(self) -> np.ndarray:
+        """The first token of each line, int64, counted from the batch's first token."""
+        starts = np.concatenate((np.zeros(1, np.int32), self.line_stops[:-1])).astype(np.int64)
+        first = self.line_indptr[:-1][np.diff(self.line_indptr) > 0]
+        starts[first] = self.n_title[np.diff(self.line_indptr) > 0]
+        return starts + np.repeat(self.indptr[:-1], np.diff(self.line_indptr))
+
+    @property
+    def line_ends(self) -> np.ndarray:
+        """The token after each line, int64, counted from the batch's first token."""
+        return self.line_stops + np.repeat(self.indptr[:-1], np.diff(self.line_indptr))
+
+
+@nb.njit(nb.int64(READ_U32, READ_I32, I64, I64, U64, I32, I64, U64), cache=True, nogil=True)
+def find_lines(terms, line, body, indptr, keys, stops, line_indptr, longest):  # type: ignore[no-untyped-def]
+    """Hash and end of every line of the bodies that has tokens; returns how many lines there are."""
+    n = 0
+    line_indptr[0] = 0
+    for i in range(len(body)):
+        j = body[i]
+        most = 0
+        longest[i] = 0
+        while j < indptr[i + 1]:
+            number = line[j]
+            start = j
+            state = np.uint64(0x9AE16A3B2F90404F)
+            while j < indptr[i + 1] and line[j] == number:
+                state = np.uint64((state ^ np.uint64(terms[j])) * np.uint64(0x9E3779B97F4A7C15))
+                state ^= state >> np.uint64(32)
+                j += 1
+            keys[n] = state
+            stops[n] = j - indptr[i]
+            if j - start > most:
+                most = j - start
+                longest[i] = state
+            n += 1
+        line_indptr[i + 1] = n
+    return n
+
+
+def keep(tokens: Tokens) -> KeptTokens:
+    """The kept form of a batch of tokens."""
+    room = len(tokens.terms)
+    keys, stops = np.empty(room, np.uint64), np.empty(room, np.int32)
+    line_indptr, longest = np.empty(tokens.n_articles + 1, np.int64), np.empty(tokens.n_articles, np.uint64)
+    n = find_lines(
+        tokens.terms, tokens.line, tokens.body, tokens.indptr, keys, stops, line_indptr, longest
+    )
+    n_title = (tokens.body - tokens.indptr[:-1]).astype(np.int32)
+    return KeptTokens(
+        tokens.terms, tokens.flags, tokens.indptr, n_title, keys[:n], stops[:n], line_indptr, longest
+    )
+
+
+def tokenise_group(group: ShardGroup, work: Path) -> Ref:
+    """Tokenises the articles of a group of shards."""
+    batches = (
+        _to_arrow(keep(tokenise(batch.column("title"), batch.column("text")))) for batch in article_batches(group)
+    )
+    return write_ipc(work / f"tokens-{group.number:03d}.arrow", _KEPT, batches)
+
+
+def read_kept(ref: Ref) -> Iterator[KeptTokens]:
+    """The kept batches in order; flags are a copy that may be altered, the rest is mapped and must not be."""
+    for batch in read_batches(ref.path):
+        terms, indptr = _list(batch.column("terms"))
+        flags, _ = _list(batch.column("flags"))
+        keys, line_indptr = _list(batch.column("line_keys"))
+        stops, _ = _list(batch.column("line_stops"))
+        yield KeptTokens(
+            terms, flags.copy(), indptr, batch.column("n_title").to_numpy(), keys, stops, line_indptr,
+            batch.column("longest").to_numpy(),
+        )  # fmt: skip
+
+
+def _to_arrow(kept: KeptTokens) -> pa.RecordBatch:
+    def lists(values: np.ndarray, indptr: np.ndarray) -> pa.ListArray:
+        return pa.ListArray.from_arrays(pa.array(indptr.astype(np.int32)), pa.array(values))
+
+    return pa.record_batch([
+        lists(kept.terms, kept.indptr), lists(kept.flags, kept.indptr), pa.array(kept.n_title),
+        lists(kept.line_keys, kept.line_indptr), lists(kept.line_stops, kept.line_indptr), pa.array(kept.longest),
+    ], schema=_KEPT)  # fmt: skip
+
+
+def _list(column: pa.ListArray) -> tuple[np.ndarray, np.ndarray]:
+    """Values and indptr int64 of a list column."""
+    return column.values.to_numpy(), column.offsets.to_numpy().astype(np.int64)

@@ -1,0 +1,369 @@
+"""Stage "publish": wrong tables never become current, and a kill at any point leaves the previous run."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline import articles, manifest, publish
+from pipeline.config import Config
+from pipeline.errors import OutputError, RunError
+from pipeline.executor import StageReport
+from pipeline.schema import TABLES
+from pipeline.tables import Ref, write_parquet
+
+CONFIG = Config()
+REPORTS = (StageReport("read", 2, 4, 0.5, 1000), StageReport("number", 1, 3, 0.0, 2000))
+
+
+@dataclass(frozen=True)
+class Staged:
+    accepted: articles.ArticlesResult
+
+
+@dataclass
+class Run:
+    """A small finished run: a, b are one cluster, c is alone, one row was rejected."""
+
+    output: Path
+    run_id: str
+    units: list
+    staged: Staged
+    tables: dict[str, Ref]
+
+    def publish(self) -> Path:
+        return publish.publish(
+            self.output, self.run_id, CONFIG, self.units, self.staged, self.tables, REPORTS
+        )
+
+    def change(self, table: str, **columns: list) -> None:
+        """Write a table again with other values in some columns."""
+        rows = pq.read_table(self.tables[table].path).to_pydict() | columns
+        self.tables[table] = write(Path(self.tables[table].path).parent, table, rows)
+
+
+def write(folder: Path, name: str, rows: dict) -> Ref:
+    return write_parquet(folder / f"{name}.parquet", TABLES[name], pa.table(rows, schema=TABLES[name]))
+
+
+def make(output: Path, run_id: str = "one") -> Run:
+    source = output.parent / "in.jsonl"
+    source.write_text(
+        "".join(
+            json.dumps({"article_id": i, "text": t}) + "\n"
+            for i, t in (("a", "one t\u00e9xt"), ("b", "one text"), ("c", "two"), ("d", ""))
+        )
+    )
+    publish.check_output(output)
+    units = articles.plan_inputs([str(source)], CONFIG)
+    work = output / ".work" / run_id
+    accepted = articles.number([articles.read_unit(unit, CONFIG, work) for unit in units], CONFIG, work)
+    none, three = [None, None], [None, None, None]
+    scores = (
+        "cosine",
+        "cosine_bigrams",
+        "cosine_names",
+        "cosine_numbers",
+        "jaccard",
+        "containment_l_in_r",
+        "containment_r_in_l",
+        "probability",
+    )
+    rows = {
+        "articles": {
+            "article_id": ["a", "b", "c"],
+            "source": three,
+            "url": three,
+            "title": three,
+            "published_at": three,
+            "text_hash": ["1", "2", "3"],
+            "n_tokens": [2, 2, 1],
+            "n_furniture_tokens": [0, 0, 0],
+            "cluster_id": ["A", "A", "C"],
+        },
+        "clusters": {
+            "cluster_id": ["A"],
+            "n_articles": [2],
+            "n_sources": [0],
+            "representative_id": ["b"],
+            "title": none[:1],
+            "first_published_at": none[:1],
+            "last_published_at": none[:1],
+            "min_probability": [0.9],
+            "mean_cosine": [0.5],
+            "relations": [["respun"]],
+        },
+        "cluster_members": {
+            "cluster_id": ["A", "A", "C"],
+            "article_id": ["a", "b", "c"],
+            "is_representative": [False, True, True],
+            "relation": ["respun", None, None],
+            "probability": [0.9, None, None],
+            "cosine": [0.5, None, None],
+            "jaccard": [0.1, None, None],
+            "cluster_size": [2, 2, 1],
+        },
+        "confirmed_pairs": {
+            "article_id_l": ["a"],
+            "article_id_r": ["b"],
+            "relation": ["respun"],
+            "found_by": ["both"],
+        }
+        | {name: [0.5] for name in scores},
+        "repeated_sections": {
+            "article_id": ["a", "a"],
+            "group_id": ["g", "g"],
+            "occurrence": [0, 1],
+            "level": ["paragraph"] * 2,
+            "begin": [0, 4],
+            "end": [3, 8],
+            "n_tokens": [1, 1],
+            "relation": [None, "exact"],
+            "cosine": [None, 1.0],
+            "jaccard": [None, 1.0],
+        },
+        "rejected": {
+            "input_file": ["in.jsonl"],
+            "row": [3],
+            "article_id": ["d"],
+            "reason": ["empty_text"],
+            "detail": [None],
+        },
+        "texts": {
+            "article_id": ["a", "b", "c"],
+            "title": three,
+            "text": ["one t\u00e9xt", "one text", "two"],
+        },
+    }
+    tables = {name: write(work / "tables", name, columns) for name, columns in rows.items()}
+    return Run(output, run_id, units, Staged(accepted), tables)
+
+
+@pytest.fixture
+def run(tmp_path) -> Run:
+    return make(tmp_path / "out")
+
+
+def test_a_run_becomes_current_with_its_tables_and_manifest(run):
+    folder = run.publish()
+    assert folder == run.output / "runs" / "one" == publish.current_run(run.output)
+    assert json.loads((run.output / "latest.json").read_text()) == {"run_id": "one", "path": "runs/one"}
+    assert {path.name for path in folder.iterdir()} == {f"{name}.parquet" for name in run.tables} | {
+        "manifest.json"
+    }
+    found = json.loads((folder / "manifest.json").read_text())
+    assert found["run_id"] == "one"
+    assert found["config"] == CONFIG.model_dump()
+    assert found["config_fingerprint"] == CONFIG.fingerprint()
+    counts = found["counts"]
+    assert counts["n_input"] == counts["n_accepted"] + counts["n_rejected"] == 4
+    assert counts["n_rejected_by_reason"] == {"empty_text": 1}
+    assert (counts["n_clusters"], counts["n_files"], counts["n_unreadable_dates"]) == (1, 1, 0)
+    assert [(s["stage"], s["rows_per_second"]) for s in found["stages"]] == [("read", 8.0), ("number", 0.0)]
+    assert found["peak_rss_bytes"] > 2000
+    assert 0 < found["threshold"] < 1
+    assert found["versions"].keys() >= {"respun", "python", "numpy", "pyarrow", "scikit-learn", "datasketch"}
+    [source] = found["inputs"]
+    assert (source["name"], source["bytes"], len(source["sha256"])) == (
+        "in.jsonl",
+        (run.output.parent / "in.jsonl").stat().st_size,
+        64,
+    )
+
+
+def test_inputs_that_are_large_or_gone(tmp_path, monkeypatch):
+    run = make(tmp_path / "out")
+    [file] = manifest.files_of(run.units)
+    monkeypatch.setattr(manifest, "MAX_HASHED_BYTES", 10)
+    assert manifest.describe(file).keys() == {"name", "path", "bytes", "modified_at"}
+    Path(file.path).unlink()
+    assert manifest.describe(file)["error"]
+
+
+def test_run_id_tells_time_config_and_input(run):
+    now = datetime(2024, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
+    one = manifest.run_id(now, CONFIG, run.units)
+    assert one == manifest.run_id(now, CONFIG, run.units)
+    assert one.startswith("20240102T030405Z-")
+    assert len(one) == 25
+    others = {
+        manifest.run_id(now.replace(microsecond=7), CONFIG, run.units),
+        manifest.run_id(now, CONFIG.model_copy(update={"seed": 2}), run.units),
+        manifest.run_id(now, CONFIG, []),
+    }
+    assert len(others | {one}) == 4
+
+
+@pytest.mark.parametrize(
+    ("table", "columns", "words"),
+    [
+        ("articles", {"article_id": ["a", "b", "x"]}, "every id must be known, 1 are not, such as 'c'"),
+        (
+            "articles",
+            {"cluster_id": ["A", "A", "A"]},
+            "cluster_id must be that of articles, found otherwise in 1",
+        ),
+        ("cluster_members", {"article_id": ["a", "a", "c"]}, "each of 3 articles once, found 3 rows of 2"),
+        ("cluster_members", {"cluster_size": [2, 2, 2]}, "cluster_size must be"),
+        ("cluster_members", {"is_representative": [True, True, True]}, "must have one representative"),
+        ("clusters", {"cluster_id": ["C"]}, "every id must be known, 1 are not, such as 'C'"),
+        ("clusters", {"n_articles": [3]}, "n_articles must agree"),
+        ("clusters", {"representative_id": ["a"]}, "representative_id must agree"),
+        ("confirmed_pairs", {"article_id_l": ["b"], "article_id_r": ["a"]}, "must be less than"),
+        ("confirmed_pairs", {"article_id_r": ["x"]}, "every id must be known, 1 are not, such as 'x'"),
+        ("repeated_sections", {"article_id": ["a", "x"]}, "every id must be known"),
+        ("repeated_sections", {"begin": [3, 4]}, "0 <= begin < end"),
+        ("repeated_sections", {"end": [3, 9]}, "end must lie within the text, found beyond it in 1 rows"),
+        ("texts", {"article_id": ["a", "b", "b"]}, "every id must be known"),
+    ],
+)
+def test_tables_that_disagree_are_not_published(run, table, columns, words):
+    run.change(table, **columns)
+    with pytest.raises(RunError) as caught:
+        run.publish()
+    assert words in str(caught.value)
+    assert not (run.output / "latest.json").exists()
+    assert not (run.output / "runs").exists()
+
+
+def test_counts_must_add_up(run):
+    accepted = run.staged.accepted
+    for change, words in (
+        ({"n_input_rows": 5}, "must add up to 5 input rows, found 4"),
+        ({"n_accepted": 2}, "each of 2 accepted articles, found 3"),
+        ({"rejected": replace(accepted.rejected, rows=2)}, "each of 2 rejected rows, found 1"),
+    ):
+        run.staged = Staged(replace(accepted, **change))
+        with pytest.raises(RunError) as caught:
+            run.publish()
+        assert words in str(caught.value)
+
+
+def test_missing_changed_and_wrong_tables(run):
+    whole = dict(run.tables)
+    del run.tables["clusters"]
+    with pytest.raises(RunError, match="clusters missing"):
+        run.publish()
+    run.tables = whole
+    path = Path(whole["rejected"].path)
+    pq.write_table(pa.table({"x": [1]}), path)
+    with pytest.raises(RunError, match="must be the file of"):
+        run.publish()
+    run.tables = whole | {"rejected": replace(whole["articles"], rows=3)}
+    with pytest.raises(RunError, match="must have the columns input_file"):
+        run.publish()
+
+
+class Killed(BaseException):
+    """What a kill looks like from inside."""
+
+
+def kill_at(monkeypatch, number: int, after: bool) -> None:
+    """End the process, so to speak, before or after the number-th change of the disk: none follows it."""
+    calls = itertools.count()
+    dead = False
+
+    def wrap(owner, name):
+        original = getattr(owner, name)
+
+        def call(*args, **kwargs):
+            nonlocal dead
+            step = next(calls)
+            if dead or (step == number and not after):
+                dead = True
+                raise Killed
+            result = original(*args, **kwargs)
+            if step == number:
+                dead = True
+                raise Killed
+            return result
+
+        monkeypatch.setattr(owner, name, call)
+
+    wrap(os, "fsync")
+    wrap(Path, "rename")
+    wrap(Path, "replace")
+    wrap(Path, "unlink")
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_kill_at_any_step_leaves_a_whole_current_run_and_publishing_again_works(
+    tmp_path, monkeypatch, after
+):
+    output = tmp_path / "out"
+    make(output).publish()
+    for step in range(100):
+        run = make(output, f"run{step}")
+        with monkeypatch.context() as patch:
+            kill_at(patch, step, after)
+            try:
+                run.publish()
+                killed = False
+            except Killed:
+                killed = True
+        current = publish.current_run(output)
+        for path in current.glob("*.parquet"):
+            pq.read_table(path)
+        assert json.loads((current / "manifest.json").read_text())["run_id"] == current.name
+        assert killed or current.name == f"run{step}"
+        assert run.publish() == publish.current_run(output) == output / "runs" / f"run{step}"
+        if not killed:
+            break
+    assert step >= 6
+
+
+# The output folder
+
+
+def test_output_folder_is_made_marked_and_taken_again(tmp_path):
+    output = tmp_path / "deep" / "out"
+    publish.check_output(output)
+    assert [path.name for path in output.iterdir()] == [".respun"]
+    (output / "notes.txt").write_text("mine")
+    publish.check_output(output)
+
+
+def test_output_folder_from_before_the_marker(tmp_path):
+    for name in ("runs", ".work"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "latest.json").write_text("{}")
+    (tmp_path / ".latest.json.1.abc.tmp").write_text("")
+    publish.check_output(tmp_path)
+
+
+def test_output_folder_of_something_else(tmp_path):
+    for name in "gfedcba":
+        (tmp_path / name).mkdir()
+    with pytest.raises(OutputError, match=r"holds other files: a, b, c, d, e \.\.\."):
+        publish.check_output(tmp_path)
+    assert not (tmp_path / ".respun").exists()
+
+
+def test_output_that_cannot_be_a_folder(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(OutputError, match="must be a folder that can be written"):
+            publish.check_output(path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_output_folder_that_may_not_be_written(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(OutputError, match="Permission denied"):
+        publish.check_output(tmp_path)
+
+
+def test_current_run_of_a_folder_without_one(tmp_path):
+    with pytest.raises(OutputError, match=r"has no readable latest\.json"):
+        publish.current_run(tmp_path)
+    (tmp_path / "latest.json").write_text('{"run_id": "x", "path": "runs/x"}')
+    with pytest.raises(OutputError, match="runs/x is gone"):
+        publish.current_run(tmp_path)

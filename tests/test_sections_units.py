@@ -1,0 +1,202 @@
+"""Units of a body, against a plain-Python twin and by hand."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.section_scan import lead_sections, span_kinds
+from pipeline.section_terms import NAME, NUMBER, index_units, weigh_terms
+from pipeline.section_units import (
+    CAPTION,
+    CAPTION_TOKENS,
+    FIGURES,
+    SHORT,
+    SHORT_TOKENS,
+    UNBROKEN_TOKENS,
+    WRAPPED_MAX,
+    WRAPPED_MIN,
+    cut_units,
+)
+from pipeline.tokens import CAPITAL, CASE_OWED, DIGIT, PAIR, Tokens, buffers, tokenise
+
+FULL_STOP = re.compile(r"[.!?:;。！？…؟۔।]")
+LINES = st.lists(
+    st.text(st.sampled_from("ab1A .,:\n\n  \t“\r。é漢字😀-"), max_size=60).map(lambda s: s + " word"), max_size=8
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _wrapping_integers():
+    """Without the JIT, numpy warns where the kernels mean to wrap."""
+    with np.errstate(over="ignore"):
+        yield
+
+
+def cut(text: str) -> tuple[Tokens, np.ndarray, np.ndarray]:
+    texts = pa.array([text])
+    tokens = tokenise(None, texts)
+    data, offsets = buffers(texts)
+    starts, kinds = cut_units(data[: offsets[1]], 0, tokens.begin, tokens.end, tokens.line, tokens.flags)
+    return tokens, starts, kinds
+
+
+def units(text: str) -> list[str]:
+    tokens, starts, kinds = cut(text)
+    data = text.encode()
+    return [
+        data[tokens.begin[a] : tokens.end[b - 1]].decode()
+        for a, b in zip(starts[:-1], starts[1:], strict=True)
+    ]
+
+
+def naive_units(text: str) -> tuple[list[int], list[int]]:
+    tokens = tokenise(None, pa.array([text]))
+    data, n = text.encode(), len(tokens.terms)
+    starts, kinds = [], []
+    line_begin = 0
+    for i in range(n):
+        if i:
+            gap = data[tokens.end[i - 1] : tokens.begin[i]].decode()
+            if tokens.line[i] != tokens.line[i - 1]:
+                width = tokens.end[i - 1] - tokens.begin[line_begin]
+                item = (
+                    re.match(rb"\d{1,2}[.)]", data[tokens.begin[i] :]) and tokens.end[i] - tokens.begin[i] < 3
+                )
+                wrapped = (
+                    not item and re.fullmatch(r"[^\n]*\n\r*", gap) and WRAPPED_MIN <= width <= WRAPPED_MAX
+                )
+                if not wrapped:
+                    starts.append(i)
+                line_begin = i
+            elif i - starts[-1] >= UNBROKEN_TOKENS and tokens.flags[i] & CASE_OWED:
+                starts.append(i)
+                line_begin = i
+        else:
+            starts.append(0)
+    edges = [*starts, n] if n else [0]
+    for a, b in zip(edges[:-1], edges[1:], strict=True):
+        stop = tokens.begin[b] if b < n else len(data)
+        rest = data[tokens.end[b - 1] : stop].decode().split("\n")[0]
+        kind = 0
+        if b - a < CAPTION_TOKENS and not tokens.flags[b - 1] & PAIR and not FULL_STOP.search(rest):
+            kind = CAPTION | (SHORT if b - a <= SHORT_TOKENS else 0)
+        if 3 * sum(bool(f & DIGIT) for f in tokens.flags[a:b]) >= b - a:
+            kind |= FIGURES
+        kinds.append(kind)
+    return edges, kinds
+
+
+@settings(deadline=None)
+@given(LINES)
+def test_units_equal_the_naive_twin(lines):
+    text = "\n".join(lines)
+    _, starts, kinds = cut(text)
+    expected_starts, expected_kinds = naive_units(text)
+    assert starts.tolist() == expected_starts
+    assert kinds.tolist() == expected_kinds
+
+
+def test_empty_text_has_no_unit():
+    _, starts, kinds = cut("")
+    assert starts.tolist() == [0]
+    assert len(kinds) == 0
+
+
+def test_paragraphs_are_split_at_blank_lines_and_long_lines():
+    assert units("One thing is told here.\n\nAnother is told there.") == [
+        "One thing is told here",
+        "Another is told there",
+    ]
+    long = "A paragraph of one line which is far longer than any wrapped line of a news wire would be, by all means"
+    assert len(units(f"{long}\n{long}\n{long}")) == 3
+
+
+def test_wrapped_lines_are_one_paragraph_and_an_indent_opens_the_next():
+    text = (
+        "The company said on Monday that its board had approved\n"
+        "the sale of the plant to a group of its own managers.\n"
+        "    Shareholders will be asked to vote on the sale at the\n"
+        "meeting in May, the company added in a statement.\n"
+    )
+    assert [u.split()[0] for u in units(text)] == ["The", "Shareholders"]
+
+
+def test_list_items_and_headings_are_units():
+    text = "What to know\n\n1. The bridge closes on Monday morning.\n2. Buses take another road.\n• Trains do not.\n"
+    tokens, starts, kinds = cut(text)
+    assert len(kinds) == 4
+    assert kinds[0] & SHORT
+    assert not kinds[1] & SHORT
+
+
+def test_kinds_tell_tables_and_captions():
+    _, _, kinds = cut("12 34 56 78 90 and 11 22.\n\nPicture: a man looks at the river from his window in the old town at"
+                      " dusk on a cold winter day\n\nHe saw it.")  # fmt: skip
+    assert kinds.tolist() == [FIGURES, CAPTION, 0]
+
+
+def test_unbroken_text_is_cut_at_sentences():
+    text = " ".join(
+        f"Sentence {chr(97 + i % 26)} says a little more than the one before it did." for i in range(60)
+    )
+    assert len(units(text)) > 4
+    assert all(u.startswith("Sentence") for u in units(text))
+
+
+def test_chinese_paragraphs_end_with_their_own_full_stop():
+    _, _, kinds = cut("警方周二证实已经收到警告。\n\n社区领袖说他们以前听过这样的承诺。")
+    assert kinds.tolist() == [0, 0]
+
+
+TERMS = st.lists(st.integers(0, 12), min_size=1, max_size=60)
+
+
+@settings(deadline=None)
+@given(TERMS, st.data())
+def test_weights_and_index_equal_the_naive_twins(values, data):
+    terms = np.array(values, np.uint32) * np.uint32(2654435761)
+    n = len(terms)
+    flags = np.array(data.draw(st.lists(st.sampled_from([0, CAPITAL, CASE_OWED, CAPITAL | CASE_OWED, DIGIT]),
+                                        min_size=n, max_size=n)), np.uint8)  # fmt: skip
+    cuts = sorted({0, n, *data.draw(st.lists(st.integers(0, n), max_size=4))})
+    starts = np.array(cuts, np.int32)
+    idf = np.linspace(0.0, 4.0, 64, dtype=np.float32)
+    term_of, weights, kinds = weigh_terms(terms, flags, starts, idf, np.float32(1), np.float32(3))
+    order = list(dict.fromkeys(terms.tolist()))
+    assert term_of.tolist() == [order.index(t) for t in terms.tolist()]
+    for number, term in enumerate(order):
+        at = [i for i in range(n) if terms[i] == term]
+        says = [int(flags[i]) for i in at if not (flags[i] & DIGIT and i in cuts)]
+        free = [f for f in says if not f & (DIGIT | CASE_OWED)]
+        is_number = any(f & DIGIT for f in says)
+        is_name = bool(free) and all(f & CAPITAL for f in free)
+        weight = float(idf[term & 63])
+        if weight < 1 or not says:
+            weight, kind = 0.0, 0
+        elif is_number or is_name:
+            weight, kind = weight * 3, NUMBER if is_number else NAME
+        else:
+            kind = 0
+        assert weights[number] == pytest.approx(weight)
+        assert kinds[number] == kind
+    indptr, index, counts = index_units(term_of, weights, starts)
+    for unit in range(len(cuts) - 1):
+        inside = [t for t in term_of[cuts[unit] : cuts[unit + 1]].tolist() if weights[t] > 0]
+        own = slice(indptr[unit], indptr[unit + 1])
+        assert dict(zip(index[own].tolist(), counts[own].tolist(), strict=True)) == {
+            t: inside.count(t) for t in inside
+        }
+
+
+def test_sections_begin_with_their_headings():
+    starts = np.array([0, 40, 44, 90, 92, 94, 150], np.int32)
+    kinds = np.array([0, SHORT | CAPTION, 0, SHORT | CAPTION, SHORT | CAPTION, 0], np.uint8)
+    assert lead_sections(starts, kinds).tolist() == [0, 40, 92, 150]
+    spans = span_kinds(starts, kinds, np.array([0, 88, 40], np.int32), np.array([40, 94, 90], np.int32))
+    assert spans.tolist() == [0, CAPTION, 0]
