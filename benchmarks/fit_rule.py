@@ -16,7 +16,7 @@ import itertools
 import json
 import tempfile
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +34,9 @@ MOST_PER_KIND = 400
 # What the unlabelled negatives count as, all together, and a follow-up each.
 CROSS_WEIGHT, REWRITE_WEIGHT, FOLLOW_UP_WEIGHT = 3_000, 1_000, 1.0
 # Probability from which pairs are confirmed: where the out-of-fold precision of pairs on dev is above 0.995.
-THRESHOLD = 0.35
+THRESHOLD = 0.4
+# The screen is to pass what the rule gives this probability, but for the share LOST of it.
+SCREENED, LOST = 0.05, 0.002
 FOLLOW_UPS = ("neutral.followup", "neutral.adj_follow_up")
 
 
@@ -67,7 +69,7 @@ def load_pool(truth_dir: Path, config: Config, work: Path) -> Pool:
     kept, parts = [], []
     for at in range(0, len(left), confirm.PAIRS_AT_A_TIME):
         span = slice(at, at + confirm.PAIRS_AT_A_TIME)
-        chosen, measured = measurer.measure(left[span], right[span], confirm.MIN_COSINE)
+        chosen, measured = measurer.measure(left[span], right[span], _all)
         kept.append(chosen + at)
         parts.append(measured)
     measured = measures.concatenate(parts)
@@ -78,6 +80,10 @@ def load_pool(truth_dir: Path, config: Config, work: Path) -> Pool:
     group = {g["id"]: g["group"] for g in score.rows(f"{truth_dir}/groups.parquet")}
     label, kind, fold = labels(ids, left, right, truth)
     return Pool(ids, left, right, measured, relation, label, kind, fold, group, truth)
+
+
+def _all(terms: measures.TermMeasures) -> np.ndarray:
+    return np.ones(len(terms.cosine), bool)
 
 
 def labels(
@@ -119,14 +125,32 @@ def training_weights(pool: Pool) -> np.ndarray:
     return weight
 
 
-def out_of_fold(features: np.ndarray, pool: Pool, weight: np.ndarray) -> np.ndarray:
+def fit_rule(pool: Pool, weight: np.ndarray, train: np.ndarray, name: str) -> rule.Rule:
+    """The rule fitted on the pairs `train` (mask, bool), and its screen on what that rule likes."""
+    features = measures.features(pool.measured)
+    same = pool.label[train] == 1
+    judge = rule.fit(measures.FEATURES, features[train], same, weight[train], THRESHOLD)
+    liked = judge.probability(features) >= SCREENED
+    terms = measures.term_features(pool.measured)
+    screen = rule.fit(measures.TERM_FEATURES, terms, liked, np.where(liked, (~liked).sum() / liked.sum(), 1.0), 0)
+    floor = round(float(np.quantile(screen.probability(terms[liked]), LOST)), 6)
+    return rule.Rule(name, replace(screen, threshold=floor), judge, {})
+
+
+def judged_by(pool: Pool, fitted: rule.Rule, chosen: np.ndarray) -> np.ndarray:
+    """Probability of the pairs `chosen` (mask, bool); 0 for those that the screen drops."""
+    features, terms = measures.features(pool.measured)[chosen], measures.term_features(pool.measured)[chosen]
+    passes = fitted.screen.probability(terms) >= fitted.screen.threshold
+    return np.where(passes, fitted.confirm.probability(features), 0.0)
+
+
+def out_of_fold(pool: Pool, weight: np.ndarray) -> np.ndarray:
     """Probability of each pair by the rule fitted without its fold."""
-    probability = np.zeros(len(features))
+    probability = np.zeros(len(pool.label))
     for fold in range(N_FOLDS):
         inside = pool.fold == fold
-        train = ~inside & (weight > 0)
-        scaler, model = rule.fit(features[train], pool.label[train] == 1, weight[train])
-        probability[inside] = model.predict_proba(scaler.transform(features[inside]))[:, 1]
+        fitted = fit_rule(pool, weight, ~inside & (weight > 0), "")
+        probability[inside] = judged_by(pool, fitted, inside)
     return probability
 
 
@@ -168,29 +192,23 @@ def main() -> None:
     config = load_config()
     with tempfile.TemporaryDirectory() as work:
         pool = load_pool(args.truth_dir, config, Path(work))
-    features, weight = measures.features(pool.measured), training_weights(pool)
-    figures = evaluate(pool, out_of_fold(features, pool, weight), config)
+    weight = training_weights(pool)
+    figures = evaluate(pool, out_of_fold(pool, weight), config)
+    fitted = fit_rule(pool, weight, weight > 0, args.out.stem if args.out else "")
+    terms = measures.term_features(pool.measured)
+    passed = (fitted.screen.probability(terms) >= fitted.screen.threshold).mean()
+    figures["screen"] = {"share_of_candidates_passed": round(float(passed), 4)}
     print(json.dumps(figures, indent=1))
     if args.json:
         args.json.write_text(json.dumps(figures, indent=1))
     if args.out:
-        train = weight > 0
-        scaler, model = rule.fit(features[train], pool.label[train] == 1, weight[train])
         data = hashlib.sha256((args.truth_dir / "articles.parquet").read_bytes()).hexdigest()
         reached = {
             level: {k: figures[level][k] for k in ("respun_f1", "precision", "respun_recall_macro")}
             for level in ("pairs", "clusters")
         }
-        rule.Rule(
-            version=args.out.stem,
-            features=measures.FEATURES,
-            mean=tuple(round(float(v), 6) for v in scaler.mean_),
-            scale=tuple(round(float(v), 6) for v in scaler.scale_),
-            weight=tuple(round(float(v), 6) for v in model.coef_[0]),
-            intercept=round(float(model.intercept_[0]), 6),
-            threshold=THRESHOLD,
-            fitted_on={"corpus_sha256": data, "n_pairs": int(train.sum()), "out_of_fold": reached},
-        ).save(args.out)
+        about = {"corpus_sha256": data, "n_pairs": int((weight > 0).sum()), "out_of_fold": reached}
+        replace(fitted, fitted_on=about).save(args.out)
 
 
 if __name__ == "__main__":

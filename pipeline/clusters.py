@@ -6,6 +6,7 @@ counting 0, down to a mean of `clusters.min_linkage`: two groups of articles bec
 together, they are likely to be the same story. One good pair between two groups no longer chains them.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import squareform
 
 from pipeline.config import Config
-from pipeline.confirm import EXACT, EXCERPT, REPRINT
+from pipeline.confirm import EXACT, EXCERPT, JUDGED, REPRINT
 from pipeline.tables import Ref, read_ipc, write_ipc
 from pipeline.words import distinct, run_starts
 
@@ -46,7 +47,7 @@ class Graph:
 
 def read_judged(judged: Sequence[Ref]) -> pa.Table:
     """All judged pairs of a run, ascending by left and right."""
-    return pa.concat_tables([read_ipc(part.path) for part in judged])
+    return pa.concat_tables([JUDGED.empty_table(), *(read_ipc(part.path) for part in judged)])
 
 
 def graph_of(pairs: pa.Table, n: int) -> Graph:
@@ -82,7 +83,7 @@ def partition(graph: Graph, min_linkage: float) -> np.ndarray:
     owner = labels[graph.left[inside]]
     n_heads = _n_heads(copies, labels)
     starts = run_starts(owner)
-    for start, stop in zip(starts, np.append(starts[1:], len(inside)), strict=True):
+    for start, stop in itertools.pairwise(np.append(starts, len(inside))):
         if 2 < n_heads[owner[start]] <= MAX_LINKAGE:
             _break_chains(graph, inside[start:stop], copies, labels, min_linkage)
     # Linkage also weighs pairs that are likely but not confirmed: what holds a cluster together is confirmed.

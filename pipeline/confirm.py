@@ -1,6 +1,6 @@
 """Stage "confirm": candidate pairs measured exactly, judged by the fitted rule, and given a relation."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -10,16 +10,12 @@ import pyarrow as pa
 from pipeline import measures
 from pipeline.candidates import PAIRS, load_articles
 from pipeline.config import Config
-from pipeline.measures import Measures
+from pipeline.measures import Measures, TermMeasures
 from pipeline.rule import Rule, load_rule
 from pipeline.signatures import Signed
 from pipeline.tables import Ref, read_ipc, write_ipc
 from pipeline.vectors import VectorFiles
 
-# Below this cosine over all terms nothing is confirmed, so nothing more is measured. On the development
-# benchmark the 1st percentile of true pairs is 0.24 and the median of pairs of unrelated texts that share
-# a band is 0.09 (benchmarks/quality.py).
-MIN_COSINE = 0.15
 # Candidate pairs that are measured at a time; bounds the memory of a task.
 PAIRS_AT_A_TIME = 250_000
 
@@ -31,6 +27,7 @@ PASSAGE_TOKENS = 50
 OTHER_TEXT = 0.65
 
 RELATIONS = ("exact", "reprint", "excerpt", "respun")
+RELATION_NAMES = pa.array(RELATIONS)
 EXACT, REPRINT, EXCERPT, RESPUN = range(4)
 
 JUDGED = pa.schema([
@@ -50,20 +47,24 @@ class Measurer:
         self._files = vectors
         self._firsts = np.array([v.first_row for v in vectors])
 
-    def measure(self, left: np.ndarray, right: np.ndarray, min_cosine: float) -> tuple[np.ndarray, Measures]:
-        """Which pairs of rows int64 have a cosine of at least `min_cosine` (indices), and their measures."""
+    def measure(
+        self, left: np.ndarray, right: np.ndarray, keep: Callable[[TermMeasures], np.ndarray]
+    ) -> tuple[np.ndarray, Measures]:
+        """The pairs of rows int64 that `keep` (a mask, bool) takes: their indices, and their measures."""
         group_l, group_r = (np.searchsorted(self._firsts, side, side="right") - 1 for side in (left, right))
-        kept, parts = [], []
+        kept, lots = [], []
         for i, j in sorted(set(zip(group_l.tolist(), group_r.tolist(), strict=True))):
             chosen = np.flatnonzero((group_l == i) & (group_r == j))
             chosen = chosen[np.argsort(left[chosen], kind="stable")]
-            l, r = self._files[i].load(), self._files[j].load()
+            of_l, of_r = self._files[i].load(), self._files[j].load()
             rows_l, rows_r = left[chosen] - self._firsts[i], right[chosen] - self._firsts[j]
-            sums = measures.term_sums(l, r, rows_l, rows_r)
-            enough = np.flatnonzero(sums[:, 0] >= min_cosine)
+            terms = measures.measure_terms(of_l, of_r, rows_l, rows_r)
+            enough = np.flatnonzero(keep(terms))
             kept.append(chosen[enough])
-            parts.append(measures.measure(l, r, rows_l[enough], rows_r[enough], sums[enough]))
-        return np.concatenate(kept), measures.concatenate(parts)
+            lots.append(
+                measures.measure(of_l, of_r, rows_l[enough], rows_r[enough], measures.take(terms, enough))
+            )
+        return np.concatenate(kept), measures.concatenate(lots)
 
 
 class Judge:
@@ -71,18 +72,18 @@ class Judge:
 
     def __init__(self, measurer: Measurer) -> None:
         self.rule: Rule = load_rule(measurer.config.calibration)
-        self.threshold = measurer.config.threshold or self.rule.threshold
+        self.threshold = measurer.config.threshold or self.rule.confirm.threshold
         self._measurer = measurer
 
     def judge(self, pairs: pa.Table) -> pa.Table:
         """The pairs (PAIRS) with probability, relation and measures (JUDGED).
 
-        Pairs under `MIN_COSINE` come with probability and measures 0.
+        Pairs that the rule's screen drops come with probability and measures 0.
         """
         left, right = (pairs[side].to_numpy().astype(np.int64) for side in ("left", "right"))
-        kept, measured = self._measurer.measure(left, right, MIN_COSINE)
+        kept, measured = self._measurer.measure(left, right, self._passes)
         probability = np.zeros(len(left))
-        probability[kept] = self.rule.probability(measures.features(measured))
+        probability[kept] = self.rule.confirm.probability(measures.features(measured))
         relation = np.full(len(left), RESPUN, np.int8)
         same_text = self._measurer.text_hash[left[kept]] == self._measurer.text_hash[right[kept]]
         relation[kept] = relate(measured, same_text, self._measurer.config.reprint.shingle_size)
@@ -94,6 +95,10 @@ class Judge:
                 added[field.name] = values
         columns = [*pairs.columns, *(pa.array(added[name]) for name in JUDGED.names[len(PAIRS.names) :])]
         return pa.table(columns, schema=JUDGED)
+
+
+    def _passes(self, terms: TermMeasures) -> np.ndarray:
+        return self.rule.screen.probability(measures.term_features(terms)) >= self.rule.screen.threshold
 
 
 def relate(m: Measures, same_text: np.ndarray, shingle_size: int) -> np.ndarray:

@@ -1,8 +1,8 @@
 """The sets that the two views sign.
 
-*Reprint view*: word shingles of k tokens (Broder 1997). *Re-spin view*: the bag of an article's rare terms,
-rarer ones and names and numbers weighing more; an integer weight w becomes w elements, so that plain MinHash
-over the elements estimates the weighted resemblance.
+*Reprint view*: word shingles of k tokens (Broder 1997). *Re-spin view*: an article's rare terms, names and
+numbers weighing more; an integer weight w becomes w elements, so that plain MinHash over the elements
+estimates the weighted resemblance.
 """
 
 import numba as nb
@@ -52,13 +52,16 @@ def shingle_elements(terms, flags, indptr, k, out, out_indptr):  # type: ignore[
 
 
 @nb.njit(
-    nb.int64(READ_U32, U8, I64, U32, I32, U8, I32, nb.int64, nb.int64, U32, I64), cache=True, nogil=True
+    nb.int64(READ_U32, U8, I64, U32, I32, nb.int64, I32, nb.int64, nb.int64, U32, I64), cache=True, nogil=True
 )
-def rare_elements(terms, flags, indptr, df, spelling, weight, seen, name_weight, number_weight, out, out_indptr):  # type: ignore[no-untyped-def]
-    """Elements uint32 of the rare terms of each article; returns how many.
+def rare_elements(  # type: ignore[no-untyped-def]
+    terms, flags, indptr, df, spelling, most, seen, name_weight, number_weight, out, out_indptr
+):
+    """Elements uint32 of the rare terms of each article, furniture left out; returns how many.
 
-    weight uint8 (largest df of a rare term + 1,): elements a term of that df has, 0 = not rare; names and
-    numbers have name_weight and number_weight more. `seen` int32 (as df) is scratch, all -1 before.
+    A term is rare when at most `most` articles have it. It has one element, a name `name_weight` more, a
+    number `number_weight` more; the first token of a bucket speaks for it. `seen` int32 (as df) is scratch,
+    all -1 before and after.
     """
     mask = np.uint32(len(df) - 1)
     n = 0
@@ -71,12 +74,9 @@ def rare_elements(terms, flags, indptr, df, spelling, weight, seen, name_weight,
             if seen[bucket] == i:
                 continue
             seen[bucket] = i
-            count = df[bucket]
-            if count >= len(weight):
+            if df[bucket] > most:
                 continue
-            w = np.int64(weight[count])
-            if w == 0:
-                continue
+            w = 1
             if flags[j] & DIGIT:
                 w += number_weight
             elif flags[j] & CAPITAL and spelling[bucket] > 0:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numba as nb
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -31,23 +32,30 @@ _LINES = pa.schema([("key", pa.uint64()), ("longest", pa.uint64())])
 _FOUND = pa.schema([("key", pa.uint64())])
 
 
-def line_keys(kept: KeptTokens, salts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Two keys uint64 per line: odd ones count within the source, even ones over the collection."""
+def line_keys(
+    kept: KeptTokens, salts: npt.NDArray[np.uint64]
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+    """Two keys uint64 (n_lines,): odd ones count within the source, even ones over the collection.
+
+    `salts` uint64 (n_articles,) as `source_salts` gives them.
+    """
     salted = kept.line_keys ^ np.repeat(salts, np.diff(kept.line_indptr))
     return salted | np.uint64(1), kept.line_keys & ~np.uint64(1)
 
 
-def source_salts(sources: pa.Array) -> np.ndarray:
-    """A hash uint64 of each article's source; articles without one share theirs."""
+def source_salts(sources: pa.Array) -> npt.NDArray[np.uint64]:
+    """A hash uint64 (n_articles,) of each article's source; articles without one share theirs."""
     encoded = pc.dictionary_encode(sources.fill_null(""))
     names = tokenise(None, encoded.dictionary)
     salts = [
-        hash_terms(names.terms[names.indptr[i] : names.indptr[i + 1]]) for i in range(len(encoded.dictionary))
+        _hash_terms(names.terms[names.indptr[i] : names.indptr[i + 1]])
+        for i in range(len(encoded.dictionary))
     ]
-    return np.array(salts, np.uint64)[encoded.indices.to_numpy(zero_copy_only=False)]
+    place: npt.NDArray[np.int32] = encoded.indices.to_numpy(zero_copy_only=False)
+    return np.array(salts, np.uint64)[place]
 
 
-def hash_terms(terms: np.ndarray) -> int:
+def _hash_terms(terms: npt.NDArray[np.uint32]) -> int:
     """64-bit hash of a sequence of terms."""
     state = 0
     for term in terms.tolist():
@@ -61,13 +69,15 @@ def count(group: ShardGroup, tokens: Ref, config: Config, work: Path) -> Ref:
     return write_ipc(work / f"lines-{group.number:03d}.arrow", _LINES, batches)
 
 
-def kept_with_salts(group: ShardGroup, tokens: Ref) -> Iterator[tuple[KeptTokens, np.ndarray]]:
+def kept_with_salts(
+    group: ShardGroup, tokens: Ref
+) -> Iterator[tuple[KeptTokens, npt.NDArray[np.uint64]]]:
     """The group's kept tokens, batch by batch, with the salts of the articles' sources."""
     for batch, kept in zip(article_batches(group), read_kept(tokens), strict=True):
         yield kept, source_salts(batch.column("source"))
 
 
-def _short_lines(kept: KeptTokens, salts: np.ndarray, config: Config) -> pa.RecordBatch:
+def _short_lines(kept: KeptTokens, salts: npt.NDArray[np.uint64], config: Config) -> pa.RecordBatch:
     longest = np.repeat(kept.longest, np.diff(kept.line_indptr))
     short = (kept.line_ends - kept.line_starts <= config.furniture.max_tokens) & (kept.line_keys != longest)
     keys = np.concatenate([k[short] for k in line_keys(kept, salts)])
@@ -83,7 +93,7 @@ def merge(parts: Sequence[Ref], config: Config, work: Path) -> Ref:
     ordered = np.sort(keys)
     starts = run_starts(ordered)
     frequent = ordered[starts[np.diff(np.append(starts, len(keys))) >= config.furniture.min_articles]]
-    chosen = np.flatnonzero(is_in(keys, frequent))
+    chosen = np.flatnonzero(_is_in(keys, frequent))
     chosen = chosen[np.lexsort((longest[chosen], keys[chosen]))]
     keys, longest = keys[chosen], longest[chosen]
     fresh = np.ones(len(keys), np.int64)
@@ -97,10 +107,10 @@ def merge(parts: Sequence[Ref], config: Config, work: Path) -> Ref:
     return write_ipc(work / "furniture.arrow", _FOUND, [batch])
 
 
-def is_in(keys: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Whether each key is among `known`, ascending; bool."""
+def _is_in(keys: npt.NDArray[np.uint64], known: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+    """Whether each key is among `known`, which is ascending; bool (n_keys,)."""
     if not len(known):
-        return np.zeros(len(keys), bool)
+        return np.zeros(len(keys), np.bool_)
     return np.asarray(known[np.minimum(np.searchsorted(known, keys), len(known) - 1)] == keys)
 
 
@@ -111,13 +121,15 @@ class FurnitureMask:
         self._keys = read_ipc(found.path)["key"].to_numpy()
         self._max_tokens = config.furniture.max_tokens
 
-    def apply(self, kept: KeptTokens, salts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def apply(
+        self, kept: KeptTokens, salts: npt.NDArray[np.uint64]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64]]:
         """Sets FURNITURE in `kept.flags`. Returns the lines concerned (indices) and their keys."""
         begin, end = kept.line_starts, kept.line_ends
         short = np.flatnonzero(end - begin <= self._max_tokens) if len(self._keys) else np.zeros(0, np.int64)
         of_source, of_all = (keys[short] for keys in line_keys(kept, salts))
-        in_source = is_in(of_source, self._keys)
-        hit = in_source | is_in(of_all, self._keys)
+        in_source = _is_in(of_source, self._keys)
+        hit = in_source | _is_in(of_all, self._keys)
         lines = short[hit]
         _flag(kept.flags, begin[lines], end[lines])
         return lines, np.where(in_source, of_source, of_all)[hit]

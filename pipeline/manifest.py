@@ -65,7 +65,7 @@ def make_manifest(
                    for name, ref in sorted(tables.items())},
         "stages": [_stage(report) for report in reports],
         "peak_rss_bytes": max([peak_rss_bytes(), *(report.peak_rss_bytes for report in reports)]),
-        "threshold": config.threshold or rule.threshold,
+        "threshold": config.threshold or rule.confirm.threshold,
         "calibration": rule.version,
     }  # fmt: skip
 

@@ -9,7 +9,10 @@ from functools import cache
 
 import numba as nb
 import numpy as np
+import numpy.typing as npt
 from datasketch import LeanMinHash, MinHash
+
+from pipeline.arrays import I64, U32
 
 EMPTY = np.uint32(0xFFFFFFFF)
 
@@ -25,7 +28,7 @@ def fmix32(h):  # type: ignore[no-untyped-def]
     return np.uint32(h ^ (h >> np.uint32(16)))
 
 
-@nb.njit(nb.void(nb.uint32[::1], nb.uint32[::1], nb.uint32[::1], nb.uint32[::1]), cache=True, nogil=True)
+@nb.njit(nb.void(U32, U32, U32, U32), cache=True, nogil=True)
 def sign_set(mixed, a, b, out):  # type: ignore[no-untyped-def]
     """Minima over `mixed` (elements after fmix32) into `out`, each uint32; four elements per sweep.
 
@@ -51,11 +54,12 @@ def sign_set(mixed, a, b, out):  # type: ignore[no-untyped-def]
         i += 1
 
 
-@nb.njit(
-    nb.void(nb.uint32[::1], nb.int64[::1], nb.uint32[::1], nb.uint32[::1], nb.uint32[:, ::1]), cache=True, nogil=True
-)
+@nb.njit(nb.void(U32, I64, U32, U32, nb.uint32[:, ::1]), cache=True, nogil=True)
 def sign_sets(elements, indptr, a, b, out):  # type: ignore[no-untyped-def]
-    """Signatures of many sets: set i is elements[indptr[i]:indptr[i + 1]] (hashes before fmix32)."""
+    """Signatures uint32 (n, n_perm) of many sets into `out`.
+
+    Set i is elements[indptr[i]:indptr[i + 1]], hashes before fmix32; repeated elements change nothing.
+    """
     longest = 0
     for i in range(len(out)):
         longest = max(longest, indptr[i + 1] - indptr[i])
@@ -68,12 +72,12 @@ def sign_sets(elements, indptr, a, b, out):  # type: ignore[no-untyped-def]
 
 
 @cache
-def permutations(n_perm: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def permutations(n_perm: int, seed: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
     """datasketch's own multipliers and offsets, each uint32 (n_perm,)."""
     a, b = MinHash(num_perm=n_perm, seed=seed, scheme="affine32").permutations
     return np.ascontiguousarray(a, np.uint32), np.ascontiguousarray(b, np.uint32)
 
 
-def lean_minhash(signature: np.ndarray, seed: int) -> LeanMinHash:
+def lean_minhash(signature: npt.NDArray[np.uint32], seed: int) -> LeanMinHash:
     """The signature uint32 (n_perm,) as datasketch's own object; `.hashvalues` gives it back."""
     return LeanMinHash(seed=seed, hashvalues=signature, scheme="affine32")

@@ -1,4 +1,4 @@
-"""The fitted rule: a logistic regression over `measures.FEATURES`, kept as a versioned calibration file."""
+"""The fitted rule: two logistic regressions over `measures`, kept as a versioned calibration file."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -11,25 +11,19 @@ from sklearn.preprocessing import StandardScaler
 
 from pipeline.config import shipped_file
 from pipeline.errors import ConfigError
-from pipeline.measures import FEATURES
+from pipeline.measures import FEATURES, TERM_FEATURES
 
 
 @dataclass(frozen=True)
-class Rule:
-    """probability = 1 / (1 + exp(-(intercept + sum of weight * (feature - mean) / scale))).
+class Logistic:
+    """probability = 1 / (1 + exp(-(intercept + sum of weight * (feature - mean) / scale)))."""
 
-    `threshold` is the probability from which a pair is confirmed; `fitted_on` says on what the rule was
-    fitted and what it reached there, out of fold.
-    """
-
-    version: str
     features: tuple[str, ...]
     mean: tuple[float, ...]
     scale: tuple[float, ...]
     weight: tuple[float, ...]
     intercept: float
     threshold: float
-    fitted_on: dict[str, Any]
 
     def contributions(self, features: np.ndarray) -> np.ndarray:
         """Each feature's share of the log-odds, float64 (n, n_features)."""
@@ -40,7 +34,22 @@ class Rule:
         log_odds = self.contributions(features).sum(axis=1) + self.intercept
         return np.asarray(1 / (1 + np.exp(-log_odds)))
 
+
+@dataclass(frozen=True)
+class Rule:
+    """A calibration: `confirm` gives a pair its probability, from its threshold on the pair is confirmed.
+
+    `screen` sees the terms alone; pairs under its threshold are not measured further. `fitted_on` says on
+    what the rule was fitted and what it reached there, out of fold.
+    """
+
+    version: str
+    screen: Logistic
+    confirm: Logistic
+    fitted_on: dict[str, Any]
+
     def save(self, path: Path) -> None:
+        """Write the calibration file."""
         path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
 
@@ -51,18 +60,27 @@ def load_rule(name: str) -> Rule:
         raise ConfigError(f"calibration: must be a calibration file, not found: {name}")
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
-        rule = Rule(**{key: tuple(value) if isinstance(value, list) else value for key, value in kept.items()})
-    except (ValueError, TypeError, AttributeError) as error:
+        parts = {
+            part: Logistic(**{k: tuple(v) if isinstance(v, list) else v for k, v in kept.pop(part).items()})
+            for part in ("screen", "confirm")
+        }
+        rule = Rule(**kept, **parts)
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise ConfigError(f"calibration {path}: must be a calibration file: {error}") from None
-    if rule.features != FEATURES:
-        raise ConfigError(f"calibration {path}: must weigh {', '.join(FEATURES)}, weighs {', '.join(rule.features)}")
+    for part, names in ((rule.screen, TERM_FEATURES), (rule.confirm, FEATURES)):
+        if part.features != names:
+            weighed = ", ".join(part.features)
+            raise ConfigError(f"calibration {path}: must weigh {', '.join(names)}, weighs {weighed}")
     return rule
 
 
-def fit(features: np.ndarray, is_same: np.ndarray, weight: np.ndarray, c: float = 1.0) -> tuple[
-    StandardScaler, LogisticRegression
-]:
-    """scikit-learn's scaler and regression, fitted; arrays (n, n_features), (n,) and (n,)."""
+def fit(
+    names: tuple[str, ...], features: np.ndarray, is_same: np.ndarray, weight: np.ndarray, threshold: float
+) -> Logistic:
+    """scikit-learn's logistic regression over standardised features (n, n_features), rounded to 6 digits."""
     scaler = StandardScaler().fit(features)
-    model = LogisticRegression(C=c, max_iter=5000)
-    return scaler, model.fit(scaler.transform(features), is_same, sample_weight=weight)
+    model = LogisticRegression(max_iter=5000).fit(scaler.transform(features), is_same, sample_weight=weight)
+    mean, scale, weights = (
+        tuple(round(float(v), 6) for v in values) for values in (scaler.mean_, scaler.scale_, model.coef_[0])
+    )
+    return Logistic(names, mean, scale, weights, round(float(model.intercept_[0]), 6), threshold)

@@ -24,6 +24,12 @@ class Match:
         """Tokens of the shorter side."""
         return min(self.end_l - self.begin_l, self.end_r - self.begin_r)
 
+    @property
+    def order(self) -> tuple[int, int, int, int]:
+        """Larger ones first; of equals those whose longer side holds less besides."""
+        longer = max(self.end_l - self.begin_l, self.end_r - self.begin_r)
+        return -self.n_tokens, longer, self.begin_l, self.begin_r
+
 
 def chain_units(
     starts: npt.NDArray[np.int32], paragraphs: npt.NDArray[np.int32],
@@ -64,7 +70,7 @@ def _match(
 def without_covered(matches: Sequence[Match]) -> list[Match]:
     """Matches of which not half of both sides is told by a larger one, largest first."""
     kept: list[Match] = []
-    for match in sorted(matches, key=lambda m: (-m.n_tokens, m.begin_l, m.begin_r)):
+    for match in sorted(matches, key=lambda m: m.order):
         if not any(
             _half_within(match.begin_l, match.end_l, other.begin_l, other.end_l)
             and _half_within(match.begin_r, match.end_r, other.begin_r, other.end_r)
@@ -81,7 +87,7 @@ def group_matches(matches: Sequence[Match]) -> list[tuple[bool, list[tuple[int, 
     occurrence. What is left with a single occurrence is no repeat.
     """
     groups: list[tuple[bool, list[tuple[int, int]]]] = []
-    for match in sorted(matches, key=lambda m: (-m.n_tokens, m.begin_l, m.begin_r)):
+    for match in sorted(matches, key=lambda m: m.order):
         spans = [(match.begin_l, match.end_l), (match.begin_r, match.end_r)]
         is_section = match.is_section
         apart = []

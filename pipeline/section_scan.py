@@ -92,14 +92,14 @@ def may_repeat(terms, starts, unit_kinds, term_of, weights, kinds, coefficients,
 
 @nb.njit(
     nb.void(
-        BYTES, READ_I32, U32, U8, I32, I32, I32, I64, I64, F32, nb.float32, nb.float32, F32,
+        BYTES, READ_I32, U32, U8, I32, I32, I32, I64, I64, F32, nb.float32, nb.float32, nb.float32, F32,
         _LIMITS, U8,
     ),
     cache=True, nogil=True,
 )  # fmt: skip
 def scan(  # type: ignore[no-untyped-def]
-    data, offsets, terms, flags, begin, end, line, body, indptr, idf, min_idf, fact_weight, coefficients,
-    limits, out,
+    data, offsets, terms, flags, begin, end, line, body, indptr, idf, min_idf, max_idf, fact_weight,
+    coefficients, limits, out,
 ):  # fmt: skip
     """out[i] = 1 where article i of a batch may hold a repeated section: `find_repeats` looks closer.
 
@@ -115,5 +115,7 @@ def scan(  # type: ignore[no-untyped-def]
         starts, unit_kinds = cut_units(
             data[: offsets[i + 1]], np.int64(offsets[i]), begin[own], end[own], line[own], flags[own]
         )
-        term_of, weights, kinds = weigh_terms(terms[own], flags[own], starts, idf, min_idf, fact_weight)
+        term_of, weights, kinds = weigh_terms(
+            terms[own], flags[own], starts, unit_kinds, idf, min_idf, max_idf, fact_weight
+        )
         out[i] = may_repeat(terms[own], starts, unit_kinds, term_of, weights, kinds, coefficients, limits)

@@ -4,6 +4,7 @@ import numba as nb
 import numpy as np
 
 from pipeline.arrays import F32, I32, U8, U32
+from pipeline.section_units import FIGURES
 from pipeline.tokens import CAPITAL, CASE_OWED, DIGIT
 
 NAME, NUMBER = 1, 2  # kinds of a term; 0 is any other word
@@ -12,14 +13,14 @@ _WEIGHED = nb.types.Tuple((I32, F32, U8))  # type: ignore[no-untyped-call]
 _INDEX = nb.types.Tuple((I32, I32, I32))  # type: ignore[no-untyped-call]
 
 
-@nb.njit(_WEIGHED(U32, U8, I32, F32, nb.float32, nb.float32), cache=True, nogil=True)
-def weigh_terms(terms, flags, starts, idf, min_idf, fact_weight):  # type: ignore[no-untyped-def]
+@nb.njit(_WEIGHED(U32, U8, I32, U8, F32, nb.float32, nb.float32, nb.float32), cache=True, nogil=True)
+def weigh_terms(terms, flags, starts, unit_kinds, idf, min_idf, max_idf, fact_weight):  # type: ignore[no-untyped-def]
     """Numbers the distinct terms of one body in order of appearance, and weighs them.
 
     Returns the term of each token int32 (n_tokens,), and per term its weight float32 and kind uint8
-    (n_terms,). A weight is the idf (0 below `min_idf`: common words are no evidence), times `fact_weight`
-    for names and numbers. A name is never spelt without its capital where case is free to say something.
-    A number that only ever opens a unit numbers a list, and weighs nothing.
+    (n_terms,). A weight is the idf, at most `max_idf`, or 0 below `min_idf` (common words are no evidence),
+    times `fact_weight` for names and numbers. A name is never spelt without its capital where case is free
+    to say something. A number that only ever opens a unit or stands in a row of figures weighs nothing.
     """
     n = len(terms)
     size = 16
@@ -47,7 +48,7 @@ def weigh_terms(terms, flags, starts, idf, min_idf, fact_weight):  # type: ignor
         term_of[i] = number
         flag = flags[i]
         if flag & DIGIT:
-            if not opens:
+            if not opens and not unit_kinds[unit - 1] & FIGURES:
                 spelling[number] |= np.uint8(4)
         else:
             spelling[number] |= np.uint8(8)
@@ -57,7 +58,7 @@ def weigh_terms(terms, flags, starts, idf, min_idf, fact_weight):  # type: ignor
     kinds = np.zeros(n_terms, np.uint8)
     mask = np.uint32(len(idf) - 1)
     for number in range(n_terms):
-        weight = idf[seen[number] & mask]
+        weight = min(idf[seen[number] & mask], max_idf)
         says = spelling[number]
         if weight < min_idf or says == 0:
             weight = np.float32(0)

@@ -25,6 +25,7 @@ from pipeline.section_parts import (
     COEFFICIENTS,
     FACT_WEIGHT,
     INTERCEPT,
+    MAX_IDF,
     MIN_IDF,
     MIN_PART_TOKENS,
     Page,
@@ -91,7 +92,7 @@ def scan_batch(
     out = np.zeros(tokens.n_articles, np.uint8)
     scan(
         data, offsets, tokens.terms, tokens.flags, tokens.begin, tokens.end, tokens.line, tokens.body,
-        tokens.indptr, idf, MIN_IDF, FACT_WEIGHT, COEFFICIENTS,
+        tokens.indptr, idf, MIN_IDF, MAX_IDF, FACT_WEIGHT, COEFFICIENTS,
         (config.min_tokens, MIN_TERMS, np.float32(config.min_agreement), MIN_PART_TOKENS,
          np.float32(_log_odds(config) - INTERCEPT)), out,
     )  # fmt: skip
@@ -134,7 +135,7 @@ def _groups(
     edges = find_parts(page, left, right, _log_odds(config))
     parts = page.starts[edges].tolist()
     matches += _headed_sections(page, parts, agreement) + _runs(page, terms, config.min_tokens)
-    matches = sorted(matches, key=lambda m: (-m.n_tokens, m.begin_l, m.begin_r))[:MAX_MATCHES]
+    matches = sorted(matches, key=lambda m: m.order)[:MAX_MATCHES]
     matches = [m for m in without_covered(matches) if not _is_told(m, parts)]
     groups: list[tuple[str, list[tuple[int, int]]]] = []
     if parts:
@@ -201,8 +202,11 @@ def _append(columns: dict[str, list[object]], article_id: str, text: str, found:
     digests: dict[int, bytes] = {}
     for row in found:
         digests[row.group] = digests.get(row.group, row.level.encode()) + row.digest
+    # Two groups of equal content differ by their number.
+    contents = list(digests.values())
+    same = {group: contents[:k].count(digest) for k, (group, digest) in enumerate(digests.items())}
     for row in found:
-        key = article_id.encode() + b"\0" + digests[row.group]
+        key = b"\0".join([article_id.encode(), digests[row.group], b"%d" % same[row.group]])
         values = (
             article_id, hashlib.sha256(key).hexdigest()[:16], row.occurrence, row.level,
             int(code_points[row.begin]), int(code_points[row.end]), row.n_tokens,

@@ -4,8 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline.schema import ARTICLE_SHARD
 from pipeline.tables import Ref, read_batches
 
 
@@ -19,6 +21,7 @@ class ShardGroup:
 
     @property
     def n_articles(self) -> int:
+        """Articles in all shards of the group."""
         return sum(shard.rows for shard in self.shards)
 
 
@@ -48,8 +51,8 @@ def article_batches(group: ShardGroup) -> Iterator[pa.RecordBatch]:
         yield from read_batches(shard.path)
 
 
-def take_articles(shards: Sequence[Ref], rows: np.ndarray, columns: Sequence[str]) -> pa.Table:
-    """The articles of the given global rows, int64 ascending, in that order."""
+def take_articles(shards: Sequence[Ref], rows: npt.NDArray[np.int64], columns: Sequence[str]) -> pa.Table:
+    """Columns of the articles of the given global rows, int64 ascending and within range, in that order."""
     pieces: list[pa.RecordBatch] = []
     first = 0
     at = 0
@@ -64,4 +67,5 @@ def take_articles(shards: Sequence[Ref], rows: np.ndarray, columns: Sequence[str
                 first += batch.num_rows
         else:
             first += shard.rows
-    return pa.Table.from_batches(pieces).combine_chunks()
+    wanted_columns = pa.schema([ARTICLE_SHARD.field(name) for name in columns])
+    return pa.Table.from_batches(pieces, schema=wanted_columns).combine_chunks()

@@ -8,9 +8,11 @@ every place for the estimate of the resemblance (b-bit minwise hashing, Li & Kö
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numba as nb
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.arrays import I32, I64, READ_I32, READ_U32, U8, U64
@@ -26,8 +28,10 @@ from pipeline.tokens import FURNITURE, tokenise
 
 REPRINT, RESPUN = 1, 2  # bits of `found_by`
 
-_ARTICLES = pa.schema([("text_hash", pa.uint64()), ("n_tokens", pa.int32()), ("n_furniture_tokens", pa.int32()),
-                       ("is_signed", pa.uint8())])  # fmt: skip
+_ARTICLES = pa.schema([
+    ("text_hash", pa.uint64()), ("n_tokens", pa.int32()), ("n_furniture_tokens", pa.int32()),
+    ("is_signed", pa.uint8()),
+])  # fmt: skip
 _LINES = pa.schema([("key", pa.uint64()), ("row", pa.int64())])
 
 
@@ -58,6 +62,7 @@ class Bands:
 
     @property
     def n(self) -> int:
+        """Bands of both views."""
         return self.n_reprint + self.n_respun
 
 
@@ -70,19 +75,25 @@ def bands(config: Config) -> Bands:
     return Bands(n, rows, config.respun.n_bands, config.respun.rows_per_band)
 
 
-def sign_reprint(texts: pa.StringArray, config: Config) -> np.ndarray:
+def sign_reprint(texts: pa.StringArray, config: Config) -> npt.NDArray[np.uint32]:
     """Reprint-view signatures of texts, uint32 (n, n_perm), tokenising included."""
     return _sign_shingles(keep(tokenise(None, texts)), config)[0]
 
 
-def _sign_shingles(tokens: KeptTokens, config: Config) -> tuple[np.ndarray, np.ndarray]:
+def _sign_shingles(
+    tokens: KeptTokens, config: Config
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.bool_]]:
+    """Reprint-view signatures, and which articles have any shingle: the others' must not be compared."""
     elements = np.empty(len(tokens.terms), np.uint32)
     indptr = np.empty(tokens.n_articles + 1, np.int64)
-    n = shingle_elements(tokens.terms, tokens.flags, tokens.indptr, config.reprint.shingle_size, elements, indptr)
+    k = config.reprint.shingle_size
+    n = shingle_elements(tokens.terms, tokens.flags, tokens.indptr, k, elements, indptr)
     return _sign(elements[:n], indptr, config.reprint.n_perm, config.seed), np.diff(indptr) > 0
 
 
-def _sign(elements: np.ndarray, indptr: np.ndarray, n_perm: int, seed: int) -> np.ndarray:
+def _sign(
+    elements: npt.NDArray[np.uint32], indptr: npt.NDArray[np.int64], n_perm: int, seed: int
+) -> npt.NDArray[np.uint32]:
     a, b = permutations(n_perm, seed)
     out = np.empty((len(indptr) - 1, n_perm), np.uint32)
     sign_sets(elements, indptr, a, b, out)
@@ -96,30 +107,33 @@ class RareTerms:
         self._statistics = statistics
         self._config = config
         # A term is rare when idf = ln(n / df) is at least min_idf; two articles must have it to be of use.
-        most = max(2, int(statistics.n_articles / np.exp(config.min_idf)))
-        self._weight = np.ones(most + 1, np.uint8)
+        self._most = max(2, int(statistics.n_articles / np.exp(config.min_idf)))
         self._seen = np.full(len(statistics.df), -1, np.int32)
 
-    def elements(self, tokens: KeptTokens) -> tuple[np.ndarray, np.ndarray]:
-        """Elements uint32 and indptr int64 (n_articles + 1,)."""
-        heaviest = 1 + max(self._config.name_weight, self._config.number_weight)
+    def elements(self, tokens: KeptTokens) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+        """Elements uint32 (n_elements,) and indptr int64 (n_articles + 1,)."""
+        heaviest = max(self._config.name_weight, self._config.number_weight)
         out = np.empty(len(tokens.terms) * heaviest, np.uint32)
         indptr = np.empty(tokens.n_articles + 1, np.int64)
         n = rare_elements(
             tokens.terms, tokens.flags, tokens.indptr, self._statistics.df, self._statistics.spelling,
-            self._weight, self._seen, self._config.name_weight - 1, self._config.number_weight - 1, out, indptr,
+            self._most, self._seen, self._config.name_weight - 1, self._config.number_weight - 1, out, indptr,
         )  # fmt: skip
         return out[:n], indptr
 
 
-@nb.njit(nb.void(nb.uint32[:, ::1], nb.int64, nb.int64, nb.uint32[:, ::1], nb.int64, nb.int64), cache=True, nogil=True)
+@nb.njit(
+    nb.void(nb.uint32[:, ::1], nb.int64, nb.int64, nb.uint32[:, ::1], nb.int64, nb.int64),
+    cache=True, nogil=True,
+)  # fmt: skip
 def _band_keys(signatures, n_bands, rows, out, first_band, first_row):  # type: ignore[no-untyped-def]
     """Hashes the rows of each band into out[first_band + band, first_row + article]."""
     for i in range(len(signatures)):
         for band in range(n_bands):
             key = np.uint32(band)
             for r in range(rows):
-                key = fmix32(np.uint32(np.uint32(key * np.uint32(0x9E3779B1)) + signatures[i, band * rows + r]))
+                place = signatures[i, band * rows + r]
+                key = fmix32(np.uint32(np.uint32(key * np.uint32(0x9E3779B1)) + place))
             out[first_band + band, first_row + i] = key
 
 
@@ -169,7 +183,7 @@ def sign(group: ShardGroup, kept: Ref, masked: Ref, statistics: Ref, config: Con
     )
 
 
-def _describe_batch(tokens: KeptTokens, signed: np.ndarray) -> pa.RecordBatch:
+def _describe_batch(tokens: KeptTokens, signed: npt.NDArray[np.int64]) -> pa.RecordBatch:
     text_hash, n_furniture = np.empty(tokens.n_articles, np.uint64), np.empty(tokens.n_articles, np.int32)
     _describe(tokens.terms, tokens.flags, tokens.n_title, tokens.indptr, text_hash, n_furniture)
     n_tokens = np.diff(tokens.indptr).astype(np.int32)
@@ -177,13 +191,15 @@ def _describe_batch(tokens: KeptTokens, signed: np.ndarray) -> pa.RecordBatch:
     return pa.record_batch(columns, schema=_ARTICLES)
 
 
-def _save(path: Path, values: np.ndarray, rows: int) -> Ref:
+def _save(path: Path, values: npt.NDArray[Any], rows: int) -> Ref:
     with atomic_file(path) as file:
         np.save(file, values)
     return file_ref(path, rows)
 
 
-def _furniture_lines(tokens: KeptTokens, lines: np.ndarray, keys: np.ndarray, first_row: int) -> pa.RecordBatch:
+def _furniture_lines(
+    tokens: KeptTokens, lines: npt.NDArray[np.int64], keys: npt.NDArray[np.uint64], first_row: int
+) -> pa.RecordBatch:
     """Distinct (key, row) of furniture lines given by index, as `FurnitureMask.apply` returns them."""
     article = np.searchsorted(tokens.line_indptr, lines, side="right") - 1
     order = np.lexsort((article, keys))

@@ -31,11 +31,12 @@ class TermStatistics:
     """
 
     n_articles: int
-    df: np.ndarray
-    spelling: np.ndarray
+    df: npt.NDArray[np.uint32]
+    spelling: npt.NDArray[np.int32]
 
     @classmethod
     def empty(cls, bits: int) -> "TermStatistics":
+        """Nothing counted yet, in 2**bits buckets."""
         return cls(0, np.zeros(1 << bits, np.uint32), np.zeros(1 << bits, np.int32))
 
     def __add__(self, other: "TermStatistics") -> "TermStatistics":
@@ -43,7 +44,7 @@ class TermStatistics:
             self.n_articles + other.n_articles, self.df + other.df, self.spelling + other.spelling
         )
 
-    def idf(self) -> np.ndarray:
+    def idf(self) -> npt.NDArray[np.float32]:
         """ln((1 + n) / (1 + df)) + 1 per bucket, float32: scikit-learn's smooth idf (TfidfTransformer)."""
         return (np.log((1 + self.n_articles) / (1.0 + self.df)) + 1).astype(np.float32)
 
@@ -52,18 +53,20 @@ class TermStatistics:
         return self.idf() - np.float32(1)
 
     def save(self, path: Path) -> Ref:
+        """Writes the counts as .npz; rows of the Ref: articles."""
         with atomic_file(path) as file:
             np.savez(file, n_articles=np.int64(self.n_articles), df=self.df, spelling=self.spelling)
         return file_ref(path, self.n_articles)
 
     @classmethod
     def load(cls, path: str | Path) -> "TermStatistics":
+        """Reads what `save` wrote."""
         with np.load(path) as kept:
             return cls(int(kept["n_articles"]), kept["df"], kept["spelling"])
 
 
 def bits_for(n_bytes: int) -> int:
-    """Size of the table for a collection of `n_bytes` of text: about a bucket per 64 bytes, 2**16 to 2**24."""
+    """Bits of the table for `n_bytes` of text: a bucket per 32 to 64 bytes, 2**16 to 2**24 of them."""
     return min(24, max(16, (n_bytes // 64).bit_length()))
 
 
@@ -93,6 +96,7 @@ class TermCounter:
         self._n = 0
 
     def add(self, tokens: KeptTokens) -> None:
+        """Counts a batch, furniture left out."""
         _count(
             tokens.terms, tokens.flags, tokens.indptr,
             self._statistics.df, self._statistics.spelling, self._seen, np.uint32(self._n),
@@ -100,6 +104,7 @@ class TermCounter:
         self._n += tokens.n_articles
 
     def result(self) -> TermStatistics:
+        """What was counted so far; shares its arrays with the counter."""
         return TermStatistics(self._n, self._statistics.df, self._statistics.spelling)
 
 

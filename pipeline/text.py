@@ -7,9 +7,11 @@ few articles whose lines or sections are shown are tokenised again.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numba as nb
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.arrays import I32, I64, READ_I32, READ_U32, U64
@@ -30,38 +32,41 @@ class KeptTokens:
     `terms` uint32 and `flags` uint8 (n_tokens,), `indptr` int64 (n_articles + 1,), `n_title` int32: tokens
     of each title, which come first. `line_keys` uint64 and `line_stops` int32 (n_lines,): hash of each line
     of the bodies and the token after its last, counted from the article's first token; `line_indptr` int64.
-    `longest` uint64 (n_articles,): key of the body's longest line.
+    `longest` uint64 (n_articles,): key of the body's longest line, the first of equal ones; 0 without any.
     """
 
-    terms: np.ndarray
-    flags: np.ndarray
-    indptr: np.ndarray
-    n_title: np.ndarray
-    line_keys: np.ndarray
-    line_stops: np.ndarray
-    line_indptr: np.ndarray
-    longest: np.ndarray
+    terms: npt.NDArray[np.uint32]
+    flags: npt.NDArray[np.uint8]
+    indptr: npt.NDArray[np.int64]
+    n_title: npt.NDArray[np.int32]
+    line_keys: npt.NDArray[np.uint64]
+    line_stops: npt.NDArray[np.int32]
+    line_indptr: npt.NDArray[np.int64]
+    longest: npt.NDArray[np.uint64]
 
     @property
     def n_articles(self) -> int:
+        """Articles of the batch."""
         return len(self.n_title)
 
     @property
-    def line_starts(self) -> np.ndarray:
-        """The first token of each line, int64, counted from the batch's first token."""
-        starts = np.concatenate((np.zeros(1, np.int32), self.line_stops[:-1])).astype(np.int64)
-        first = self.line_indptr[:-1][np.diff(self.line_indptr) > 0]
-        starts[first] = self.n_title[np.diff(self.line_indptr) > 0]
-        return starts + np.repeat(self.indptr[:-1], np.diff(self.line_indptr))
+    def line_starts(self) -> npt.NDArray[np.int64]:
+        """The first token of each line, int64 (n_lines,), counted from the batch's first token."""
+        n_lines = np.diff(self.line_indptr)
+        starts = np.zeros(len(self.line_stops), np.int64)
+        starts[1:] = self.line_stops[:-1]
+        starts[self.line_indptr[:-1][n_lines > 0]] = self.n_title[n_lines > 0]
+        return starts + np.repeat(self.indptr[:-1], n_lines)
 
     @property
-    def line_ends(self) -> np.ndarray:
-        """The token after each line, int64, counted from the batch's first token."""
-        return self.line_stops + np.repeat(self.indptr[:-1], np.diff(self.line_indptr))
+    def line_ends(self) -> npt.NDArray[np.int64]:
+        """The token after each line, int64 (n_lines,), counted from the batch's first token."""
+        first = np.repeat(self.indptr[:-1], np.diff(self.line_indptr))
+        return first + self.line_stops
 
 
 @nb.njit(nb.int64(READ_U32, READ_I32, I64, I64, U64, I32, I64, U64), cache=True, nogil=True)
-def find_lines(terms, line, body, indptr, keys, stops, line_indptr, longest):  # type: ignore[no-untyped-def]
+def _find_lines(terms, line, body, indptr, keys, stops, line_indptr, longest):  # type: ignore[no-untyped-def]
     """Hash and end of every line of the bodies that has tokens; returns how many lines there are."""
     n = 0
     line_indptr[0] = 0
@@ -88,13 +93,11 @@ def find_lines(terms, line, body, indptr, keys, stops, line_indptr, longest):  #
 
 
 def keep(tokens: Tokens) -> KeptTokens:
-    """The kept form of a batch of tokens."""
+    """The kept form of a batch of tokens; shares their `terms`, `flags` and `indptr`."""
     room = len(tokens.terms)
     keys, stops = np.empty(room, np.uint64), np.empty(room, np.int32)
     line_indptr, longest = np.empty(tokens.n_articles + 1, np.int64), np.empty(tokens.n_articles, np.uint64)
-    n = find_lines(
-        tokens.terms, tokens.line, tokens.body, tokens.indptr, keys, stops, line_indptr, longest
-    )
+    n = _find_lines(tokens.terms, tokens.line, tokens.body, tokens.indptr, keys, stops, line_indptr, longest)
     n_title = (tokens.body - tokens.indptr[:-1]).astype(np.int32)
     return KeptTokens(
         tokens.terms, tokens.flags, tokens.indptr, n_title, keys[:n], stops[:n], line_indptr, longest
@@ -102,9 +105,10 @@ def keep(tokens: Tokens) -> KeptTokens:
 
 
 def tokenise_group(group: ShardGroup, work: Path) -> Ref:
-    """Tokenises the articles of a group of shards."""
+    """Tokenises the articles of a group of shards; rows of the Ref: articles."""
     batches = (
-        _to_arrow(keep(tokenise(batch.column("title"), batch.column("text")))) for batch in article_batches(group)
+        _to_arrow(keep(tokenise(batch.column("title"), batch.column("text"))))
+        for batch in article_batches(group)
     )
     return write_ipc(work / f"tokens-{group.number:03d}.arrow", _KEPT, batches)
 
@@ -123,15 +127,16 @@ def read_kept(ref: Ref) -> Iterator[KeptTokens]:
 
 
 def _to_arrow(kept: KeptTokens) -> pa.RecordBatch:
-    def lists(values: np.ndarray, indptr: np.ndarray) -> pa.ListArray:
+    def lists(values: npt.NDArray[Any], indptr: npt.NDArray[np.int64]) -> pa.ListArray:
         return pa.ListArray.from_arrays(pa.array(indptr.astype(np.int32)), pa.array(values))
 
     return pa.record_batch([
         lists(kept.terms, kept.indptr), lists(kept.flags, kept.indptr), pa.array(kept.n_title),
-        lists(kept.line_keys, kept.line_indptr), lists(kept.line_stops, kept.line_indptr), pa.array(kept.longest),
+        lists(kept.line_keys, kept.line_indptr), lists(kept.line_stops, kept.line_indptr),
+        pa.array(kept.longest),
     ], schema=_KEPT)  # fmt: skip
 
 
-def _list(column: pa.ListArray) -> tuple[np.ndarray, np.ndarray]:
+def _list(column: pa.ListArray) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
     """Values and indptr int64 of a list column."""
     return column.values.to_numpy(), column.offsets.to_numpy().astype(np.int64)

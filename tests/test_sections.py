@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,57 +11,63 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.common_words import PRIOR_ARTICLES, count, rarity
+from pipeline.common_words import count
 from pipeline.config import Config, SectionsConfig
 from pipeline.schema import TABLES
 from pipeline.sections import find_in_batch, find_in_shards, find_repeats, scan_batch
 from pipeline.shards import ShardGroup
 from pipeline.tables import read_batches, write_ipc
-from pipeline.terms import TermStatistics
+from pipeline.terms import TermStatistics, with_prior
 from pipeline.tokens import tokenise
 
 CONFIG = SectionsConfig()
-IDF = rarity(TermStatistics.empty(16))  # a page alone: only the shipped word list tells common from rare
+with np.errstate(over="ignore"):
+    # A page alone: only the shipped word list tells common from rare.
+    IDF = with_prior(TermStatistics.empty(16)).rarity()
 
 A = (
-    "The harbour board of Penmarrow voted on Tuesday to close the east pier for eleven weeks while divers replace 46 "
-    "oak piles that were found to be hollow. The work will cost 2.3 million and is to begin on 4 May, the harbour "
-    "master, Judith Aldane, told a meeting of boat owners."
+    "The harbour board of Penmarrow voted on Tuesday to close the east pier for eleven weeks while "
+    "divers replace 46 oak piles that were found to be hollow. The work will cost 2.3 million and is"
+    " to begin on 4 May, the harbour master, Judith Aldane, told a meeting of boat owners."
 )
 A_REWORDED = (
-    "Penmarrow's east pier is to be shut for eleven weeks from 4 May so that divers can put in new oak piles in place "
-    "of 46 which turned out to be hollow, the harbour board decided on Tuesday. Judith Aldane, the harbour master, put "
-    "the cost of the work at 2.3 million when she met boat owners."
+    "Penmarrow's east pier is to be shut for eleven weeks from 4 May so that divers can put in new "
+    "oak piles in place of 46 which turned out to be hollow, the harbour board decided on Tuesday. "
+    "Judith Aldane, the harbour master, put the cost of the work at 2.3 million when she met boat "
+    "owners."
 )
 B = (
-    "Ferries to Skerry Holm will use the west quay until the end of July. The operator, Northsound Lines, said that two "
-    "sailings a day had been dropped from its timetable because lorries can't turn there, and that foot passengers "
-    "should allow half an hour more than usual."
+    "Ferries to Skerry Holm will use the west quay until the end of July. The operator, Northsound "
+    "Lines, said that two sailings a day had been dropped from its timetable because lorries can't "
+    "turn there, and that foot passengers should allow half an hour more than usual."
 )
 B_REWORDED = (
-    "Until July ends the boats for Skerry Holm are going to leave from the west quay, where lorries have no room to "
-    "turn. For that reason Northsound Lines has taken two daily sailings out of the timetable, and it advises foot "
-    "passengers to come half an hour earlier."
+    "Until July ends the boats for Skerry Holm are going to leave from the west quay, where lorries "
+    "have no room to turn. For that reason Northsound Lines has taken two daily sailings out of the "
+    "timetable, and it advises foot passengers to come half an hour earlier."
 )
 C = (
-    "Fishermen were less patient. Their association asked for compensation, since crab boats of more than nine metres "
-    "can't land at low water anywhere else, and its chairman, Tobias Wren, said that the hollow timber had been reported "
-    "to the previous board six years ago without anything being done about it."
+    "Fishermen were less patient. Their association asked for compensation, since crab boats of more"
+    " than nine metres can't land at low water anywhere else, and its chairman, Tobias Wren, said "
+    "that the hollow timber had been reported to the previous board six years ago without anything "
+    "being done about it."
 )
 C_REWORDED = (
-    "Less patience was shown by the fishermen, whose chairman Tobias Wren recalled that the previous board had been told "
-    "of the hollow timber six years ago and did nothing. His association wants compensation because at low water there "
-    "is nowhere else for crab boats over nine metres to land."
+    "Less patience was shown by the fishermen, whose chairman Tobias Wren recalled that the previous"
+    " board had been told of the hollow timber six years ago and did nothing. His association wants "
+    "compensation because at low water there is nowhere else for crab boats over nine metres to "
+    "land."
 )
 D = (
-    "A second inspection is planned for the autumn, when the slipway and the old ice house will be looked at as well. "
-    "The board has set aside a further 400,000 for whatever may be found there, and will publish the report of the "
-    "divers in full, photographs included, on its website next week."
+    "A second inspection is planned for the autumn, when the slipway and the old ice house will be "
+    "looked at as well. The board has set aside a further 400,000 for whatever may be found there, "
+    "and will publish the report of the divers in full, photographs included, on its website next "
+    "week."
 )
 D_REWORDED = (
-    "In the autumn inspectors will return for the slipway and the old ice house. Another 400,000 has been set aside by "
-    "the board in case more is found, and next week its website will carry the divers' report in full along with the "
-    "photographs."
+    "In the autumn inspectors will return for the slipway and the old ice house. Another 400,000 has"
+    " been set aside by the board in case more is found, and next week its website will carry the "
+    "divers' report in full along with the photographs."
 )
 
 
@@ -156,8 +162,8 @@ def test_a_story_told_once_repeats_nothing():
         "Read also: what the closure of the pier means for you",  # a heading or furniture
         "Oh the pier, the pier of Penmarrow",  # a refrain
         "12 4 9 31 7 2 5 8 41 3 6 9 12 4 1 3 5 7 9 2 4 6 8 1 3 5",  # a row of figures
-        "Judith Aldane, harbour master of Penmarrow, at the east pier with divers and crew of the Skerry Holm boat, "
-        "a Northsound Lines vessel of the older kind, on a wet Tuesday in spring",  # a caption
+        "Judith Aldane, harbour master of Penmarrow, at the east pier with divers and crew of the Skerry "
+        "Holm boat, a Northsound Lines vessel of the older kind, on a wet Tuesday in spring",  # a caption
     ],
 )
 def test_what_repeats_by_nature_is_not_reported(line):
@@ -165,8 +171,12 @@ def test_what_repeats_by_nature_is_not_reported(line):
 
 
 def test_hard_wrapped_text_and_unbroken_text():
-    wrapped = "The harbour board of Penmarrow voted on Tuesday to close\nthe east pier for eleven weeks while divers replace"
-    wrapped += " 46\noak piles that were found to be hollow, it said after the\nmeeting of boat owners in the town hall."
+    wrapped = (
+        "The harbour board of Penmarrow voted on Tuesday to close\n"
+        "the east pier for eleven weeks while divers\n"
+        "replace 46 oak piles that were found to be hollow, it said\n"
+        "after a meeting of boat owners in the hall."
+    )
     text = "\n    ".join([wrapped, B, C, wrapped, D])
     assert spans(text, rows(text)) == [wrapped, wrapped]
     unbroken = " ".join([A, B, C, D])
@@ -184,9 +194,18 @@ def test_offsets_are_code_points():
 
 
 def test_chinese_paragraphs():
-    first = "周二上午港务局投票决定关闭东码头十一周以便潜水员更换四十六根空心橡木桩，工程费用二百三十万，将于五月四日开工。"
-    second = "渔民协会要求赔偿，因为低潮时大型捕蟹船没有其他地方可以靠岸，协会主席说六年前就已经报告过木材空心的问题。"
-    third = "秋季还计划进行第二次检查，届时将查看船台和旧冰库，董事会另外拨出四十万元，并将在网站上公布完整的潜水报告。"
+    first = (
+        "周二上午港务局投票决定关闭东码头十一周以便潜水员更换四"
+        "十六根空心橡木桩，工程费用二百三十万，将于五月四日开工。"
+    )
+    second = (
+        "渔民协会要求赔偿，因为低潮时大型捕蟹船没有其他地方可"
+        "以靠岸，协会主席说六年前就已经报告过木材空心的问题。"
+    )
+    third = (
+        "秋季还计划进行第二次检查，届时将查看船台和旧冰库，董"
+        "事会另外拨出四十万元，并将在网站上公布完整的潜水报告。"
+    )
     text = page(first, second, third, first)
     assert spans(text, rows(text)) == [first.rstrip("。"), first.rstrip("。")] or spans(text, rows(text)) == [
         first,
@@ -230,7 +249,7 @@ def test_rows_hold_for_any_page(paragraphs, between):
         assert len(group) > 1
         assert [r["occurrence"] for r in group] == list(range(len(group)))
         assert len({r["level"] for r in group}) == 1
-        assert all(a["end"] <= b["begin"] for a, b in zip(group, group[1:], strict=False))
+        assert all(a["end"] <= b["begin"] for a, b in pairwise(group))
         for r in group:
             assert 0 <= r["begin"] < r["end"] <= len(text)
             assert 0 <= r["jaccard"] <= 1
@@ -255,7 +274,7 @@ def test_stage_writes_the_table_in_the_order_of_the_articles(tmp_path: Path):
         pa.record_batch({"article_id": [str(i)], "text": [t]}, schema=schema) for i, t in enumerate(texts)
     ]
     shard = write_ipc(tmp_path / "shard.arrow", schema, batches)
-    statistics = TermStatistics.empty(16).save(tmp_path / "terms.npz")
+    statistics = with_prior(TermStatistics.empty(16)).save(tmp_path / "terms.npz")
     refs = [
         find_in_shards(ShardGroup(0, 0, (shard,)), statistics, Config(), tmp_path / name)
         for name in ("one", "two")
@@ -264,19 +283,6 @@ def test_stage_writes_the_table_in_the_order_of_the_articles(tmp_path: Path):
     assert table.schema.equals(TABLES["repeated_sections"])
     assert table.column("article_id").to_pylist() == ["0", "0", "2", "2"]
     assert refs[0].sha256 == refs[1].sha256
-
-
-def test_rarity_adds_the_word_list_to_the_collection():
-    alone = rarity(TermStatistics.empty(20))
-    the, rare = (
-        int(tokenise(None, pa.array([word])).terms[0]) & (2**20 - 1) for word in ("the", "Penmarrow")
-    )
-    assert alone[the] == pytest.approx(0.0, abs=0.01)
-    assert alone[rare] == pytest.approx(np.log(1 + PRIOR_ARTICLES))
-    df = np.zeros(2**20, np.uint32)
-    df[rare] = 50_000
-    large = rarity(TermStatistics(100_000, df, np.zeros(2**20, np.int32)))
-    assert large[rare] == pytest.approx(np.log(2), abs=0.01)
 
 
 def test_words_of_few_stories_are_left_out(tmp_path: Path):
@@ -288,8 +294,3 @@ def test_words_of_few_stories_are_left_out(tmp_path: Path):
         ("pier", 1.0),
         ("the", 1.0),
     ]
-
-
-def test_the_word_list_is_the_one_that_was_measured():
-    path = Path(__file__).parents[1] / "pipeline" / "common_words.txt"
-    assert hashlib.sha256(path.read_bytes()).hexdigest().startswith("b87860b8c15f")

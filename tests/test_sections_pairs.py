@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -149,5 +150,5 @@ def test_groups_hold_for_any_matches(rows):
     matches = [Match(a, a + n, a + n + gap, a + n + gap + m, False) for a, n, gap, m in rows]
     for _, spans in group_matches(without_covered(matches)):
         assert len(spans) > 1
-        assert all(a[1] <= b[0] for a, b in zip(spans, spans[1:], strict=False))
+        assert all(a[1] <= b[0] for a, b in pairwise(spans))
     assert group_matches(without_covered(matches)) == group_matches(without_covered(matches[::-1]))

@@ -1,0 +1,269 @@
+"""Plain-Python twins of the kernels: the documented rules, spelled out without regard to speed.
+
+What class a character has (`category_of`) is taken from the table builder, whose rules are tested by example;
+everything else is written a second time. Whole words are folded here at once by `unicodedata`, where the
+kernel goes by code points.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pipeline import tokens
+from pipeline.unicode.build import (
+    DIGIT,
+    IGNORED,
+    LIMIT,
+    LOWER,
+    MARK,
+    NEWLINE,
+    OTHER,
+    STOP,
+    UNSPACED,
+    UPPER,
+    category_of,
+    folded,
+    unspaced_form,
+)
+
+LETTER_OF_CLASS = {
+    OTHER: "O", LOWER: "L", UPPER: "U", DIGIT: "D", MARK: "M", IGNORED: "I", UNSPACED: "X", NEWLINE: "N",
+    STOP: "S",
+}  # fmt: skip
+# Digits keep their inner points and commas when a plain digit follows; ignorable characters break no word.
+WORD_OR_RUN = re.compile(r"(?=[LUD0])(?P<word>(?:[LUMI]|[D0](?:I*[,.](?=0))?)+)|(?P<run>X(?:I*X)*)")
+M32, M64 = 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF
+SEED, STEP = 0x2545F4914F6CDD1D, 0x9E3779B97F4A7C15
+LINE_SEED = 0x9AE16A3B2F90404F
+SPREAD = 0x9E3779B1
+
+
+@dataclass
+class Token:
+    """One token; `begin` and `end` in bytes, `form` what it is compared by."""
+
+    form: str
+    flags: int
+    begin: int
+    end: int
+    line: int
+
+    @property
+    def term(self) -> int:
+        return term_hash(self.form)
+
+
+def class_of(character: str) -> str:
+    """Letter of a character's class; ASCII digits, comma and point stand for themselves ("0", ",", ".")."""
+    if character in ",.":
+        return character
+    if character in "0123456789":
+        return "0"
+    code = ord(character)
+    if code >= LIMIT:
+        return "I" if 0xE0000 <= code < 0xE1000 else "X" if code < 0x40000 else "O"
+    return LETTER_OF_CLASS[category_of(character)]
+
+
+def tokenise(title: str, body: str) -> list[Token]:
+    """Tokens of one article: title, then body."""
+    return tokenise_text(title, in_title=True) + tokenise_text(body)
+
+
+def tokenise_text(text: str, in_title: bool = False) -> list[Token]:
+    classes = "".join(class_of(c) for c in text)
+    places = [0]
+    for c in text:
+        places.append(places[-1] + len(c.encode()))
+    found: list[Token] = []
+    extra = tokens.TITLE if in_title else 0
+    after_word = 0  # where the last spaced word ended, which is what takes a capital away from a position
+    for match in WORD_OR_RUN.finditer(classes):
+        begin, end = match.span()
+        line = -1 if in_title else text.count("\n", 0, begin)
+        if match["word"]:
+            last = max(i for i in range(begin, end) if classes[i] != "I")
+            flags = extra
+            flags |= tokens.CAPITAL if classes[begin] == "U" else 0
+            flags |= tokens.DIGIT if re.search("[D0]", match["word"]) else 0
+            between = classes[after_word:begin]
+            flags |= tokens.CASE_OWED if after_word == 0 or re.search("[NS.]", between) else 0
+            found.append(Token(word_form(text[begin:end]), flags, places[begin], places[last + 1], line))
+            after_word = end
+        else:
+            letters = [i for i in range(begin, end) if classes[i] == "X"]
+            pairs = list(itertools.pairwise(letters)) or [(letters[0], letters[0])]
+            for i, j in pairs:
+                form = "".join(unspaced_form(text[k]) for k in ((i,) if i == j else (i, j)))
+                found.append(Token(form, tokens.PAIR | extra, places[i], places[j + 1], line))
+    _mark_headlines(found, text, classes, places)
+    return found
+
+
+def _mark_headlines(found: list[Token], text: str, classes: str, places: list[int]) -> None:
+    """Where most words of a line have a capital, the capitals are the line's: CASE_OWED for all of it."""
+    of_line: dict[int, list[Token]] = defaultdict(list)
+    for token in found:
+        of_line[classes.count("N", 0, places.index(token.begin))].append(token)
+    for line in of_line.values():
+        spaced = [t for t in line if not t.flags & tokens.PAIR]
+        capitals = sum(bool(t.flags & tokens.CAPITAL) for t in spaced)
+        words = sum(not t.flags & tokens.DIGIT for t in spaced)
+        if words > 2 and capitals / words > 0.6:
+            for token in line:
+                token.flags |= tokens.CASE_OWED
+
+
+def word_form(word: str) -> str:
+    """NFKD + casefold of the whole word, in canonical order, without commas and ignorable characters."""
+    form = unicodedata.normalize("NFKD", folded(word))
+    return "".join(c for c in form if class_of(c) not in "OI,")
+
+
+def finish(state: int) -> int:
+    state ^= state >> 33
+    state = state * 0xFF51AFD7ED558CCD & M64
+    return (state ^ state >> 29) & M32
+
+
+def step(state: int, code: int) -> int:
+    return (state ^ code) * STEP & M64
+
+
+def term_hash(form: str) -> int:
+    """Hash of a token's form; marks of a non-zero combining class are added in whatever order."""
+    state = SEED
+    spaced = not any(class_of(c) == "X" for c in form)
+    for c in form:
+        if spaced and unicodedata.combining(c):
+            state = state + finish(step(SEED, ord(c) | 1 << 31)) & M64
+        else:
+            state = step(state, ord(c))
+    return finish(state)
+
+
+def fmix32(h: int) -> int:
+    h ^= h >> 16
+    h = h * 0x85EBCA6B & M32
+    h ^= h >> 13
+    h = h * 0xC2B2AE35 & M32
+    return h ^ h >> 16
+
+
+def sequence_hash(terms: Iterable[int]) -> int:
+    """Hash of a line's or a body's terms."""
+    state = LINE_SEED
+    for term in terms:
+        state = (state ^ term) * STEP & M64
+        state ^= state >> 32
+    return state
+
+
+def lines_of(body: Sequence[Token]) -> list[list[Token]]:
+    """The lines that have tokens."""
+    of_line: dict[int, list[Token]] = defaultdict(list)
+    for token in body:
+        of_line[token.line].append(token)
+    return list(of_line.values())
+
+
+def shingle_elements(terms: Sequence[int], k: int) -> list[int]:
+    """Hash of every run of k terms; of all terms and their number when there are fewer than k."""
+
+    def hashed(run: Sequence[int]) -> int:
+        return sum(fmix32(term) * pow(SPREAD, len(run) - 1 - i, 1 << 32) for i, term in enumerate(run)) & M32
+
+    if len(terms) < k:
+        return [fmix32(hashed(terms) + len(terms) & M32)] if terms else []
+    return [hashed(terms[i : i + k]) for i in range(len(terms) - k + 1)]
+
+
+def rare_elements(
+    found: Sequence[tuple[int, int]], df: Sequence[int], spelling: Sequence[int], most: int, name_weight: int,
+    number_weight: int,
+) -> list[int]:  # fmt: skip
+    """As many elements of each term in at most `most` articles as it weighs; the first of a bucket counts.
+
+    `found` are (term, flags) in order; `name_weight` and `number_weight` are added to a weight of 1.
+    """
+    first: dict[int, tuple[int, int]] = {}
+    for term, flags in found:
+        if not flags & tokens.FURNITURE:
+            first.setdefault(term % len(df), (term, flags))
+    elements = []
+    for bucket, (term, flags) in first.items():
+        if df[bucket] <= most:
+            is_name = flags & tokens.CAPITAL and spelling[bucket] > 0
+            weight = 1 + (number_weight if flags & tokens.DIGIT else name_weight if is_name else 0)
+            elements += [fmix32(term + r * SPREAD & M32) for r in range(weight)]
+    return elements
+
+
+def signature(elements: Iterable[int], a: Sequence[int], b: Sequence[int]) -> list[int]:
+    """Least a * fmix32(h) + b mod 2**32 over the elements, 2**32 - 1 for none."""
+    mixed = [fmix32(h) for h in elements]
+    return [min((x * h + y & M32 for h in mixed), default=M32) for x, y in zip(a, b, strict=True)]
+
+
+def band_keys(places: Sequence[int], n_bands: int, rows: int) -> list[int]:
+    keys = []
+    for band in range(n_bands):
+        key = band
+        for place in places[band * rows : (band + 1) * rows]:
+            key = fmix32(key * SPREAD + place & M32)
+        keys.append(key)
+    return keys
+
+
+def document_frequencies(
+    articles: Iterable[Iterable[tuple[int, int]]], bits: int
+) -> tuple[list[int], list[int]]:
+    """Articles per bucket, and capitals minus small initials where case is free; of (term, flags)."""
+    df, spelling = [0] * (1 << bits), [0] * (1 << bits)
+    for article in articles:
+        counted = [(term % (1 << bits), flags) for term, flags in article if not flags & tokens.FURNITURE]
+        for bucket in {bucket for bucket, _ in counted}:
+            df[bucket] += 1
+        for bucket, flags in counted:
+            if not flags & (tokens.CASE_OWED | tokens.TITLE | tokens.DIGIT):
+                spelling[bucket] += 1 if flags & tokens.CAPITAL else -1
+    return df, spelling
+
+
+def jaccard(left: Iterable[int], right: Iterable[int]) -> float:
+    left, right = set(left), set(right)
+    return len(left & right) / len(left | right) if left or right else math.nan
+
+
+def furniture(
+    articles: Sequence[tuple[str, Sequence[str]]], min_articles: int, max_tokens: int
+) -> tuple[set[tuple[str, str]], set[str]]:
+    """The lines that are furniture: (source, line) within a source, line over the collection.
+
+    An article is its source and its lines of body, each a text of equal lines for equal tokens. A short line
+    that isn't its article's longest counts each time it stands there; the articles' different longest lines
+    must be enough, and half as many as the line's occurrences.
+    """
+    within: dict[tuple[str, str], list[str]] = defaultdict(list)
+    over: dict[str, list[str]] = defaultdict(list)
+    for source, lines in articles:
+        longest = max(lines, key=lambda line: len(line.split()), default="")
+        for line in lines:
+            if len(line.split()) <= max_tokens and line != longest:
+                within[source, line].append(longest)
+                over[line].append(longest)
+
+    def is_furniture(longest: list[str], least: int) -> bool:
+        distinct = len(set(longest))
+        return distinct >= least and distinct >= len(longest) / 2
+
+    return (
+        {key for key, longest in within.items() if is_furniture(longest, min_articles)},
+        {key for key, longest in over.items() if is_furniture(longest, 4 * min_articles)},
+    )

@@ -1,0 +1,144 @@
+"""Furniture: the rule against its plain twin, and a site's fixed lines by example."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import naive
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from stages import config, write_shards
+from texts import FEW_EXAMPLES, JIT_OFF, strings
+
+from pipeline import furniture, text
+from pipeline.furniture import masked_batches, source_salts
+from pipeline.shards import group_shards
+from pipeline.tables import Ref, read_ipc
+from pipeline.text import read_kept
+from pipeline.tokens import FURNITURE
+
+WORDS = ("share", "reply", "more", "a", "b", "c", "d")
+
+
+def masked_lines(folder: Path, articles, settings, n_groups: int = 2) -> tuple[list[set[str]], Ref]:
+    """The lines of each article whose tokens are flagged; all of a line's tokens are or none."""
+    groups = group_shards(write_shards(folder, articles), n_groups)
+    tokens = [text.tokenise_group(group, folder) for group in groups]
+    both = list(zip(groups, tokens, strict=True))
+    found = furniture.merge([furniture.count(*b, settings, folder) for b in both], settings, folder)
+    batches = [batch for b in both for batch in masked_batches(*b, found, settings)]
+    flagged: list[set[str]] = []
+    bodies = iter(body for _, _, body in articles)
+    for batch in batches:
+        starts, ends = batch.line_starts, batch.line_ends
+        for i in range(batch.n_articles):
+            lines = [line for line in next(bodies).split("\n") if line]
+            own = range(batch.line_indptr[i], batch.line_indptr[i + 1])
+            assert len(lines) == len(own)
+            marks = [set((batch.flags[starts[k] : ends[k]] & FURNITURE).tolist()) for k in own]
+            assert all(len(mark) == 1 for mark in marks)
+            flagged.append({line for line, mark in zip(lines, marks, strict=True) if mark == {FURNITURE}})
+            title = batch.flags[batch.indptr[i] : batch.indptr[i] + batch.n_title[i]]
+            assert not (title & FURNITURE).any()
+    return flagged, found
+
+
+LINES = st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=5).map(" ".join), max_size=5)
+COLLECTIONS = st.lists(
+    st.tuples(st.sampled_from([None, "a.com", "b.com"]), st.sampled_from([None, "Share"]), LINES),
+    min_size=1, max_size=16,
+)  # fmt: skip
+
+
+@FEW_EXAMPLES
+@given(COLLECTIONS, st.integers(2, 3), st.integers(1, 4))
+def test_the_rule_is_the_naive_twin(collection, min_articles, max_tokens):
+    settings = config(f"furniture.min_articles={min_articles}", f"furniture.max_tokens={max_tokens}")
+    within, over = naive.furniture([(s or "", lines) for s, _, lines in collection], min_articles, max_tokens)
+    expected = [
+        {line for line in lines if ((source or "", line) in within or line in over)
+         and len(line.split()) <= max_tokens}
+        for source, _, lines in collection
+    ]  # fmt: skip
+    articles = [(source, title, "\n".join(lines)) for source, title, lines in collection]
+    with tempfile.TemporaryDirectory() as folder:
+        flagged, found = masked_lines(Path(folder), articles, settings)
+        assert flagged == expected
+        keys = read_ipc(found.path)["key"].to_numpy()
+        assert found.rows == len(keys) == len(within) + len(over)
+        assert (np.diff(keys) > 0).all()
+
+
+def story(i: int) -> str:
+    return f"story number {i} tells at length what happened in town {i} on day {i}"
+
+
+def test_a_site_s_fixed_lines_are_furniture(tmp_path):
+    pages = [("site.com", None, f"{story(i)}\nLeave a Reply\nYOU MAY ALSO LIKE") for i in range(5)]
+    others = [("other.com", None, f"{story(i)}\nleave a reply") for i in range(5, 8)]
+    flagged, _ = masked_lines(tmp_path, pages + others, config())
+    assert flagged == [{"Leave a Reply", "YOU MAY ALSO LIKE"}] * 5 + [set()] * 3
+
+
+def test_lines_of_a_story_that_many_print_are_not_furniture(tmp_path):
+    copies = [("site.com", None, f"{story(1)}\nThe mayor declined to comment") for _ in range(9)]
+    flagged, _ = masked_lines(tmp_path, copies, config())
+    assert flagged == [set()] * 9
+
+
+@pytest.mark.parametrize(("n", "is_furniture"), [(19, False), (20, True)])
+def test_lines_repeated_over_sources_need_four_times_as_many_articles(n, is_furniture, tmp_path):
+    pages = [(f"site{i}.com", None, f"{story(i)}\nAll rights reserved") for i in range(n)]
+    flagged, _ = masked_lines(tmp_path, pages, config())
+    assert flagged == [{"All rights reserved"} if is_furniture else set()] * n
+
+
+def test_long_lines_are_never_furniture(tmp_path):
+    disclaimer = " ".join(["legal"] * 5)
+    pages = [("site.com", None, f"{story(i)}\n{disclaimer}") for i in range(6)]
+    assert masked_lines(tmp_path / "5", pages, config("furniture.max_tokens=5"))[0] == [{disclaimer}] * 6
+    assert masked_lines(tmp_path / "4", pages, config("furniture.max_tokens=4"))[0] == [set()] * 6
+
+
+def test_a_collection_without_lines_has_no_furniture(tmp_path):
+    flagged, found = masked_lines(tmp_path, [("s", "Title only", ""), (None, None, "one line")], config())
+    assert flagged == [set(), set()]
+    assert found.rows == 0
+
+
+def test_the_same_lines_are_found_however_the_shards_are_grouped(tmp_path):
+    pages = [(f"s{i % 2}", None, f"{story(i)}\nLeave a Reply\nline {i % 2}") for i in range(14)]
+    found = [masked_lines(tmp_path / str(n), pages, config(), n) for n in (1, 2, 4)]
+    assert found[0][0] == found[1][0] == found[2][0]
+    assert len({ref.sha256 for _, ref in found}) == 1
+
+
+def test_apply_returns_the_lines_and_their_keys(tmp_path):
+    pages = [("site.com", None, f"Leave a Reply\n{story(i)}\nAll rights reserved") for i in range(5)]
+    others = [(f"site{i}.com", None, f"{story(i)}\nall rights reserved") for i in range(5, 20)]
+    [group] = group_shards(write_shards(tmp_path, pages + others, 20, 20), 1)
+    tokens = text.tokenise_group(group, tmp_path)
+    found = furniture.merge([furniture.count(group, tokens, config(), tmp_path)], config(), tmp_path)
+    mask = furniture.FurnitureMask(found, config())
+    [(kept, salts)] = furniture.kept_with_salts(group, tokens)
+    lines, keys = mask.apply(kept, salts)
+    of_source, of_all = furniture.line_keys(kept, salts)
+    expected = {0 + 3 * i: of_source for i in range(5)} | {2 + 3 * i: of_source for i in range(5)}
+    expected |= {16 + 2 * i: of_all for i in range(15)}
+    assert dict(zip(lines.tolist(), keys.tolist(), strict=True)) == {k: v[k] for k, v in expected.items()}
+    assert set((of_source & np.uint64(1)).tolist()) == {1}
+    assert set((of_all & np.uint64(1)).tolist()) == {0}
+    # The file's own tokens are as they were.
+    assert not (next(read_kept(tokens)).flags & FURNITURE).any()
+
+
+@pytest.mark.skipif(JIT_OFF, reason="holds no kernel but the tokeniser")
+def test_sources_are_told_apart_by_their_words():
+    salts = source_salts(strings(["a.com", None, "b.com", "A.COM", "", "日本", "com.a"])).tolist()
+    assert salts[0] == salts[3]
+    assert salts[1] == salts[4]
+    assert len(set(salts)) == 5
+    assert source_salts(strings([])).tolist() == []

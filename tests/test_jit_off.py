@@ -1,0 +1,43 @@
+"""The kernels as plain Python: the same tests with numba's compiler switched off, on fewer examples.
+
+Where a kernel relies on an integer width that only numba has, or on what only compiled code does, this run
+differs; and coverage tools see the kernels' lines.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from texts import JIT_OFF
+
+from pipeline import elements, minhash, signatures, terms, text, tokens
+
+TESTS = Path(__file__).parent
+KERNEL_TESTS = ("tokens", "text", "furniture", "terms", "minhash", "elements", "signatures")
+
+
+@pytest.mark.skipif(JIT_OFF, reason="is that run")
+def test_kernels_work_without_the_jit():
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    files = [str(TESTS / f"test_{name}.py") for name in (*KERNEL_TESTS, "jit_off")]
+    # numpy's scalars say so when they wrap, as the hashes do on purpose; numba's don't.
+    options = ["-q", "-p", "no:cacheprovider", "-W", "ignore:overflow encountered:RuntimeWarning"]
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, *files],
+        env=environment, cwd=TESTS.parent, capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-2000:]
+    passed = re.search(r"(\d+) passed", run.stdout)
+    assert passed is not None
+    assert int(passed[1]) > 100
+
+
+@pytest.mark.skipif(not JIT_OFF, reason="asks about the run that the test above starts")
+def test_the_kernels_are_plain_functions_in_that_run():
+    for module in (elements, minhash, signatures, terms, text, tokens):
+        assert not any(hasattr(value, "py_func") for value in vars(module).values())

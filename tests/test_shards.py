@@ -1,0 +1,65 @@
+"""Groups of shards, and articles taken by row."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from stages import write_shards
+from texts import EXAMPLES
+
+from pipeline.shards import article_batches, group_shards, take_articles
+from pipeline.tables import Ref
+
+N = 11
+
+
+def refs(rows: list[int]) -> list[Ref]:
+    return [Ref(f"shard-{i}", n, 0, "") for i, n in enumerate(rows)]
+
+
+@EXAMPLES
+@given(st.lists(st.integers(1, 50), max_size=30), st.integers(1, 8))
+def test_groups_are_neighbours_in_order_and_hold_every_shard_once(rows, n_groups):
+    shards = refs(rows)
+    groups = group_shards(shards, n_groups)
+    assert [shard for group in groups for shard in group.shards] == shards
+    assert len(groups) <= n_groups
+    assert [group.number for group in groups] == list(range(len(groups)))
+    first = 0
+    for group in groups:
+        assert group.shards
+        assert group.first_row == first
+        first += group.n_articles
+    # No group is larger than its share by more than its last shard and half of the one at its beginning.
+    assert all(group.n_articles <= sum(rows) / n_groups + 1.5 * max(rows) for group in groups)
+
+
+def test_equal_shards_make_equal_groups():
+    assert [group.n_articles for group in group_shards(refs([10] * 16), 8)] == [20] * 8
+    assert [group.n_articles for group in group_shards(refs([10] * 3), 8)] == [10] * 3
+    assert group_shards([], 8) == []
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    articles = [(f"s{i % 3}", f"title {i}" if i % 2 else None, f"body {i}") for i in range(N)]
+    return write_shards(tmp_path_factory.mktemp("shards"), articles)
+
+
+def test_article_batches_walk_through_the_group_in_order(shards):
+    for n_groups in (1, 2, 5):
+        groups = group_shards(shards, n_groups)
+        bodies = [b.as_py() for group in groups for batch in article_batches(group) for b in batch.column("text")]
+        assert bodies == [f"body {i}" for i in range(N)]
+
+
+@EXAMPLES
+@given(rows=st.sets(st.integers(0, N - 1)))
+def test_articles_are_taken_by_row(shards, rows):
+    wanted = np.array(sorted(rows), np.int64)
+    found = take_articles(shards, wanted, ("text", "title"))
+    assert found.column_names == ["text", "title"]
+    assert found["text"].to_pylist() == [f"body {i}" for i in sorted(rows)]
+    assert found["title"].to_pylist() == [f"title {i}" if i % 2 else None for i in sorted(rows)]

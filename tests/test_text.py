@@ -1,0 +1,75 @@
+"""Kept tokens: lines against the plain twin, and the way to a scratch file and back."""
+
+from __future__ import annotations
+
+import naive
+import numpy as np
+import pytest
+from hypothesis import example, given
+from stages import kept, write_shards
+from texts import EXAMPLES, collections, strings
+
+from pipeline.shards import group_shards
+from pipeline.text import keep, read_kept, tokenise_group
+from pipeline.tokens import tokenise
+
+ARRAYS = ("terms", "flags", "indptr", "n_title", "line_keys", "line_stops", "line_indptr", "longest")
+
+
+@EXAMPLES
+@given(collections)
+@example([])
+@example([("Only a title", ""), (None, ""), ("", "\n.\n"), (None, "a b\n\nc d\ne")])
+def test_lines_are_those_of_the_naive_twin(articles):
+    found = kept(articles)
+    assert found.n_articles == len(articles)
+    starts, ends = found.line_starts, found.line_ends
+    assert len(starts) == len(ends) == len(found.line_keys) == found.line_indptr[-1]
+    for i, (title, body) in enumerate(articles):
+        lines = [[t.term for t in line] for line in naive.lines_of(naive.tokenise_text(body))]
+        own = slice(found.line_indptr[i], found.line_indptr[i + 1])
+        hashes = [naive.sequence_hash(line) for line in lines]
+        assert found.line_keys[own].tolist() == hashes
+        assert [found.terms[b:e].tolist() for b, e in zip(starts[own], ends[own], strict=True)] == lines
+        assert found.longest[i] == naive.sequence_hash(max(lines, key=len)) if lines else found.longest[i] == 0
+        assert found.n_title[i] == len(naive.tokenise_text(title or ""))
+
+
+def test_equal_lines_have_equal_keys_wherever_they_stand():
+    found = kept([("Leave a Reply", "Leave a reply!\nMore"), (None, "x y\n\n  LEAVE: a reply\nleave reply a")])
+    first, more, other, same, swapped = found.line_keys.tolist()
+    assert first == same
+    assert len({first, more, other, swapped}) == 4
+
+
+def test_the_longest_line_is_the_first_of_equal_ones():
+    found = kept([(None, "a b c\nd e f\ng")])
+    assert found.longest[0] == found.line_keys[0]
+
+
+@pytest.mark.parametrize("n", [1, 3, 7])
+def test_kept_tokens_come_back_from_the_scratch_file(n, tmp_path):
+    bodies = ["", "One line\nand two", "日本 x", "\n\n", "a. b", "Ann met Bob\nin 3.5 minutes", "z"][:n]
+    articles = [(None, f"Title {i}" if i % 2 else None, body) for i, body in enumerate(bodies)]
+    [group] = group_shards(write_shards(tmp_path, articles), 1)
+    ref = tokenise_group(group, tmp_path)
+    assert ref.rows == n
+    batches = list(read_kept(ref))
+    at = 0
+    for batch in batches:
+        whole = keep(tokenise(*(strings([a[k] for a in articles[at : at + batch.n_articles]]) for k in (1, 2))))
+        for name in ARRAYS:
+            read, made = getattr(batch, name), getattr(whole, name)
+            np.testing.assert_array_equal(read, made, err_msg=name)
+            assert read.dtype == made.dtype, name
+        at += batch.n_articles
+    assert at == n
+
+
+def test_flags_may_be_altered_and_the_mapped_rest_may_not(tmp_path):
+    [group] = group_shards(write_shards(tmp_path, [(None, None, "some words here")]), 1)
+    ref = tokenise_group(group, tmp_path)
+    [batch] = read_kept(ref)
+    batch.flags[:] = 255
+    assert not batch.terms.flags.writeable
+    assert next(read_kept(ref)).flags.tolist() != [255] * 3
