@@ -29,7 +29,7 @@ from pipeline.job import candidate_stages
 from pipeline.tables import read_ipc
 
 N_FOLDS = 5
-# Pairs of a labelled kind count as at most this many, so that the 7,550 rewrites of one set don't decide alone.
+# Pairs of a labelled kind count as at most this many: the 7,550 rewrites of one set must not decide alone.
 MOST_PER_KIND = 400
 # What the unlabelled negatives count as, all together, and a follow-up each.
 CROSS_WEIGHT, REWRITE_WEIGHT, FOLLOW_UP_WEIGHT = 3_000, 1_000, 1.0
@@ -89,7 +89,7 @@ def _all(terms: measures.TermMeasures) -> np.ndarray:
 def labels(
     ids: np.ndarray, left: np.ndarray, right: np.ndarray, truth: list[dict[str, object]]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Label (-2 where there is none), kind and fold of each pair; a pair without a fold takes its family's."""
+    """Label (-2 where there is none), kind and fold of each pair; without a fold it takes its family's."""
     row = {article: i for i, article in enumerate(ids)}
     known: dict[tuple[int, int], tuple[int, str, int]] = {}
     family: dict[int, int] = {}
@@ -112,7 +112,8 @@ def training_weights(pool: Pool) -> np.ndarray:
     groups = np.array([pool.group[i] for i in pool.ids], dtype=object)
     other_group = groups[pool.left] != groups[pool.right]
     unlabelled = pool.label == -2
-    cross = unlabelled & ((sets[pool.left] != sets[pool.right]) | ((sets[pool.left] == "story") & other_group))
+    other_set = sets[pool.left] != sets[pool.right]
+    cross = unlabelled & (other_set | ((sets[pool.left] == "story") & other_group))
     rewrites = unlabelled & ~cross & (sets[pool.left] == "l2r") & other_group
     weight = np.zeros(len(pool.label))
     labelled = pool.label >= 0
@@ -132,7 +133,8 @@ def fit_rule(pool: Pool, weight: np.ndarray, train: np.ndarray, name: str) -> ru
     judge = rule.fit(measures.FEATURES, features[train], same, weight[train], THRESHOLD)
     liked = judge.probability(features) >= SCREENED
     terms = measures.term_features(pool.measured)
-    screen = rule.fit(measures.TERM_FEATURES, terms, liked, np.where(liked, (~liked).sum() / liked.sum(), 1.0), 0)
+    balance = np.where(liked, (~liked).sum() / liked.sum(), 1.0)
+    screen = rule.fit(measures.TERM_FEATURES, terms, liked, balance, 0)
     floor = round(float(np.quantile(screen.probability(terms[liked]), LOST)), 6)
     return rule.Rule(name, replace(screen, threshold=floor), judge, {})
 
@@ -184,7 +186,8 @@ def evaluate(pool: Pool, probability: np.ndarray, config: Config) -> dict[str, d
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("truth_dir", type=Path)
     parser.add_argument("--out", type=Path, help="calibration file to write")
     parser.add_argument("--json", type=Path, help="also write the out-of-fold figures here")

@@ -39,7 +39,10 @@ class BandPairs:
     largest_bucket: int
 
 
-@nb.njit(nb.int64(nb.uint8[:, ::1], nb.int64, nb.int64, nb.int64, nb.int64), cache=True, nogil=True, inline="always")
+@nb.njit(
+    nb.int64(nb.uint8[:, ::1], nb.int64, nb.int64, nb.int64, nb.int64),
+    cache=True, nogil=True, inline="always",
+)  # fmt: skip
 def _matches(places, i, j, begin, end):  # type: ignore[no-untyped-def]
     """Equal bytes of rows i and j in columns [begin, end)."""
     row_i, row_j = places[i, begin:end], places[j, begin:end]
@@ -50,14 +53,14 @@ def _matches(places, i, j, begin, end):  # type: ignore[no-untyped-def]
         equal = np.uint8(0)
         for k in range(block, block + 128):
             equal = np.uint8(equal + np.uint8(row_i[k] == row_j[k]))
-        n += equal
+        n += int(equal)
     for k in range(whole, len(row_i)):
         n += row_i[k] == row_j[k]
     return n
 
 
 @nb.njit(
-    nb.types.Tuple((nb.int64, nb.int64))(
+    nb.types.Tuple((nb.int64, nb.int64))(  # type: ignore[no-untyped-call]
         _U64, nb.uint8[:, ::1], nb.int64, nb.int64, nb.int64, nb.int64, nb.int64, _U64
     ),
     cache=True, nogil=True,
@@ -126,7 +129,9 @@ def find_in_bands(signed: Sequence[Signed], part: int, n_parts: int, config: Con
         least = config.candidates.min_jaccard_reprint if reprint else config.candidates.min_jaccard_respun
         rows = np.flatnonzero(is_signed & (REPRINT if reprint else RESPUN))
         words = _pack(np.concatenate([k[band] for k in keys])[rows], rows)
-        words, oversized, longest = _order_oversized(words, places[:, begin:end], config.candidates.max_bucket)
+        words, oversized, longest = _order_oversized(
+            words, places[:, begin:end], config.candidates.max_bucket
+        )
         room = 4 * len(words) + 1024
         while True:
             out = np.empty(room, np.uint64)
@@ -191,7 +196,8 @@ def _describe(pairs: np.ndarray, places: np.ndarray, config: Config) -> pa.Recor
 def merge(parts: Sequence[BandPairs], work: Path) -> Ref:
     """All pairs once, ascending by left and right."""
     table = pa.concat_tables([read_ipc(part.pairs.path) for part in parts]).combine_chunks()
-    words = (table["left"].to_numpy().astype(np.uint64) << np.uint64(32)) | table["right"].to_numpy().astype(np.uint64)
+    left, right = (table[side].to_numpy().astype(np.uint64) for side in ("left", "right"))
+    words = (left << np.uint64(32)) | right
     order = np.argsort(words, kind="stable")
     first = order[run_starts(words[order])]
     return write_ipc(work / "pairs.arrow", PAIRS, table.take(pa.array(first)).combine_chunks().to_batches())

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import squareform
 
+from pipeline.arrow_columns import ranks, read_column
 from pipeline.config import Config
 from pipeline.confirm import EXACT, EXCERPT, JUDGED, REPRINT
 from pipeline.tables import Ref, read_ipc, write_ipc
@@ -35,7 +35,11 @@ MEMBERSHIP = pa.schema([("label", pa.int64()), ("size", pa.int32()), ("represent
 
 @dataclass(frozen=True)
 class Graph:
-    """Judged pairs of articles as arrays: rows `left` < `right` int64, `probability` float64, and what links."""
+    """The judged pairs of n articles; arrays (n_pairs,).
+
+    Rows `left` < `right` int64, `probability` float64. `links`: confirmed, and no mere excerpt; `is_copy`:
+    links of copies. Both bool.
+    """
 
     n: int
     left: np.ndarray
@@ -75,7 +79,10 @@ def components(n: int, left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def partition(graph: Graph, min_linkage: float) -> np.ndarray:
-    """Label int64 (n,) of each article's cluster: the cluster's least row."""
+    """Label int64 (n,) of each article's cluster: the cluster's least row.
+
+    `min_linkage`: mean probability, 0..1, from which two groups of articles are one cluster.
+    """
     copies = components(graph.n, graph.left[graph.is_copy], graph.right[graph.is_copy])
     labels = _bounded_components(graph, copies)
     inside = np.flatnonzero(labels[graph.left] == labels[graph.right])
@@ -128,17 +135,19 @@ def _break_chains(
     labels[rows] = least[of_row]
 
 
-def representatives(graph: Graph, labels: np.ndarray, published: np.ndarray, id_order: np.ndarray) -> np.ndarray:
+def representatives(
+    graph: Graph, labels: np.ndarray, published: np.ndarray, id_rank: np.ndarray
+) -> np.ndarray:
     """Row int64 (n,) of the representative of each article's cluster: the medoid.
 
     The medoid has the highest sum of probabilities to the others of its cluster; ties go to the earliest
-    `published` (int64, nulls last as the largest number), then to the smallest id (`id_order`: rank).
+    `published` (int64, nulls last as the largest number), then to the smallest id (`id_rank` int64).
     """
     same = graph.links & (labels[graph.left] == labels[graph.right])
     score = np.zeros(graph.n)
     np.add.at(score, graph.left[same], graph.probability[same])
     np.add.at(score, graph.right[same], graph.probability[same])
-    order = np.lexsort((id_order, published, -np.round(score, 9), labels))
+    order = np.lexsort((id_rank, published, -np.round(score, 9), labels))
     first = order[run_starts(labels[order])]
     medoid = np.zeros(graph.n, np.int64)
     medoid[labels[first]] = first
@@ -147,15 +156,13 @@ def representatives(graph: Graph, labels: np.ndarray, published: np.ndarray, id_
 
 def cluster(judged: Sequence[Ref], shards: Sequence[Ref], config: Config, work: Path) -> Ref:
     """Each article's cluster (label: its least row), the cluster's size, and its representative's row."""
-    ids = pa.chunked_array([c for s in shards for c in read_ipc(s.path)["article_id"].chunks])
-    dates = pa.chunked_array([c for s in shards for c in read_ipc(s.path)["published_at"].chunks])
-    n = len(ids)
+    id_rank = ranks(read_column(shards, "article_id"))
+    dates = read_column(shards, "published_at")
+    n = len(id_rank)
     graph = graph_of(read_judged(judged), n)
     labels = partition(graph, config.clusters.min_linkage)
-    published = pc.fill_null(dates.cast(pa.int64()), np.iinfo(np.int64).max).to_numpy()
-    id_order = np.empty(n, np.int64)
-    id_order[pc.sort_indices(ids).to_numpy()] = np.arange(n)
-    medoid = representatives(graph, labels, published, id_order)
+    published = dates.cast(pa.int64()).fill_null(np.iinfo(np.int64).max).to_numpy()
+    medoid = representatives(graph, labels, published, id_rank)
     size = np.bincount(labels, minlength=n)[labels].astype(np.int32)
     batch = pa.record_batch([pa.array(labels), pa.array(size), pa.array(medoid)], schema=MEMBERSHIP)
     return write_ipc(work / "clusters.arrow", MEMBERSHIP, [batch])

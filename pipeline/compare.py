@@ -7,8 +7,7 @@ row of its pairs is probed against it: a few nanoseconds a key, with nothing sor
 import numba as nb
 import numpy as np
 
-from pipeline.arrays import BYTES, F32, I64, READ_F32, READ_I64, READ_U32
-from pipeline.minhash import fmix32
+from pipeline.arrays import BYTES, F32, I32, I64, READ_F32, READ_I64, READ_U32
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
@@ -28,7 +27,13 @@ def _room(ends, left):  # type: ignore[no-untyped-def]
     return size
 
 
-@nb.njit(nb.uint32(READ_U32, nb.int64, nb.int64, nb.int32[::1]), cache=True, nogil=True)
+@nb.njit(nb.uint32(nb.uint32, nb.uint32), cache=True, nogil=True, inline="always")
+def _slot(key, mask):  # type: ignore[no-untyped-def]
+    """First slot to look at; keys are hashes already, so folding their halves is enough."""
+    return np.uint32(np.uint32(key ^ (key >> np.uint32(16))) & mask)
+
+
+@nb.njit(nb.uint32(READ_U32, nb.int64, nb.int64, I32), cache=True, nogil=True)
 def _fill(keys, begin, end, slots):  # type: ignore[no-untyped-def]
     """Puts keys[begin:end] (distinct) into slots, as index - begin + 1; returns the mask."""
     room = 4
@@ -37,23 +42,36 @@ def _fill(keys, begin, end, slots):  # type: ignore[no-untyped-def]
     slots[:room] = 0
     mask = np.uint32(room - 1)
     for j in range(begin, end):
-        slot = np.uint32(fmix32(keys[j]) & mask)
+        slot = _slot(keys[j], mask)
         while slots[slot] != 0:
             slot = np.uint32(np.uint32(slot + np.uint32(1)) & mask)
         slots[slot] = np.int32(j - begin + 1)
     return mask
 
 
-@nb.njit(nb.int64(READ_U32, nb.int64, nb.int32[::1], nb.uint32, nb.uint32), cache=True, nogil=True, inline="always")
+@nb.njit(nb.int64(READ_U32, nb.int64, I32, nb.uint32, nb.uint32), cache=True, nogil=True, inline="always")
 def _probe(keys, begin, slots, mask, key):  # type: ignore[no-untyped-def]
     """Index of `key` among the filled keys, -1 where it is not."""
-    slot = np.uint32(fmix32(key) & mask)
+    slot = _slot(key, mask)
     while slots[slot] != 0:
         at = begin + slots[slot] - 1
         if keys[at] == key:
             return at
         slot = np.uint32(np.uint32(slot + np.uint32(1)) & mask)
     return -1
+
+
+@nb.njit(cache=True, nogil=True)
+def _kind_squares(weights, kinds, begin, end):  # type: ignore[no-untyped-def]
+    """Sums of squared weights over names and numbers, and over numbers, float32."""
+    names = numbers = 0.0
+    for k in range(begin, end):
+        if kinds[k]:
+            square = weights[k] * weights[k]
+            names += square
+            if kinds[k] == 2:
+                numbers += square
+    return np.float32(names), np.float32(numbers)
 
 
 @nb.njit(
@@ -73,40 +91,38 @@ def term_sums(  # type: ignore[no-untyped-def]
     slots = np.zeros(_room(ends_l, left), np.int32)
     mask = np.uint32(0)
     previous = -1
-    name_l = number_l = 0.0
+    # Squares are a row's own: worked out when it first comes up, so that a probe that misses costs no more.
+    squares_r = np.full((len(ends_r), 2), -1.0, np.float32)
+    name_l = number_l = np.float32(0)
     for p in range(len(left)):
         begin, end = _begin(ends_l, left[p]), ends_l[left[p]]
         if left[p] != previous:
             previous = left[p]
             mask = _fill(keys_l, begin, end, slots)
-            name_l = number_l = 0.0
-            for i in range(begin, end):
-                if kinds_l[i]:
-                    name_l += weights_l[i] * weights_l[i]
-                    if kinds_l[i] == 2:
-                        number_l += weights_l[i] * weights_l[i]
-        dot = names = numbers = name_r = number_r = in_l = in_r = 0.0
-        for j in range(_begin(ends_r, right[p]), ends_r[right[p]]):
-            square = weights_r[j] * weights_r[j]
-            if kinds_r[j]:
-                name_r += square
-                if kinds_r[j] == 2:
-                    number_r += square
+            name_l, number_l = _kind_squares(weights_l, kinds_l, begin, end)
+        begin_r, end_r = _begin(ends_r, right[p]), ends_r[right[p]]
+        if squares_r[right[p], 0] < 0:
+            squares_r[right[p], 0], squares_r[right[p], 1] = _kind_squares(weights_r, kinds_r, begin_r, end_r)
+        dot = names = numbers = in_l = in_r = 0.0
+        for j in range(begin_r, end_r):
             i = _probe(keys_l, begin, slots, mask, keys_r[j])
             if i >= 0:
                 product = weights_l[i] * weights_r[j]
                 dot += product
                 in_l += weights_l[i] * weights_l[i]
-                in_r += square
+                in_r += weights_r[j] * weights_r[j]
                 if kinds_l[i] and kinds_r[j]:
                     names += product
                     if kinds_r[j] == 2:
                         numbers += product
+        name_r, number_r = squares_r[right[p], 0], squares_r[right[p], 1]
         out[p, 0], out[p, 1], out[p, 2], out[p, 3] = dot, names, name_l, name_r
         out[p, 4], out[p, 5], out[p, 6], out[p, 7], out[p, 8] = numbers, number_l, number_r, in_l, in_r
 
 
-@nb.njit(nb.void(READ_U32, READ_F32, READ_I64, READ_U32, READ_F32, READ_I64, I64, I64, F32), cache=True, nogil=True)
+@nb.njit(
+    nb.void(READ_U32, READ_F32, READ_I64, READ_U32, READ_F32, READ_I64, I64, I64, F32), cache=True, nogil=True
+)
 def dots(keys_l, weights_l, ends_l, keys_r, weights_r, ends_r, left, right, out):  # type: ignore[no-untyped-def]
     """Dot product of each pair of rows, float32 (n_pairs,)."""
     slots = np.zeros(_room(ends_l, left), np.int32)

@@ -143,15 +143,6 @@ class RespunConfig(_Section):
             "Weight of a number, where any other term has 1 (count). Higher lets numbers decide more."
         ),
     )
-    max_terms: int = Field(
-        default=512,
-        ge=16,
-        le=65_536,
-        description=(
-            "Most distinct terms of one article that count, rarest first (terms). Higher is slower on "
-            "long articles."
-        ),
-    )
 
     @property
     def n_perm(self) -> int:

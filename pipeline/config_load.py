@@ -18,14 +18,15 @@ Model = TypeVar("Model", bound=BaseModel)
 def shipped_file(name: str | Path, suffix: str = "") -> Path | None:
     """Find a file by its path, else by its name among the configs that come with respun.
 
-    These are in `configs/`, beside the package `pipeline`, in a checkout as in an installed wheel.
+    These are in `configs/`: beside the package `pipeline` in a checkout, inside it in an installed wheel.
     """
     given = Path(name).expanduser()
     if given.is_file():
         return given
-    configs = Path(__file__).resolve().parent.parent / "configs"
-    candidates = (configs / given.name, configs / f"{given.name}{suffix}")
-    return next((path for path in candidates if path.is_file()), None)
+    package = Path(__file__).resolve().parent
+    names = (given.name, f"{given.name}{suffix}")
+    shipped = (folder / "configs" / name for folder in (package, package.parent) for name in names)
+    return next((path for path in shipped if path.is_file()), None)
 
 
 def load_into(model: type[Model], path: str | Path | None, overrides: Sequence[str]) -> Model:

@@ -1,7 +1,6 @@
 """Stage "confirm": candidate pairs measured exactly, judged by the fitted rule, and given a relation."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -50,11 +49,16 @@ class Measurer:
     def measure(
         self, left: np.ndarray, right: np.ndarray, keep: Callable[[TermMeasures], np.ndarray]
     ) -> tuple[np.ndarray, Measures]:
-        """The pairs of rows int64 that `keep` (a mask, bool) takes: their indices, and their measures."""
+        """The pairs of rows int64 (n,) that `keep` (a mask, bool) takes: their indices, and their measures.
+
+        Pairs are measured by the groups of their articles; there must be a pair.
+        """
         group_l, group_r = (np.searchsorted(self._firsts, side, side="right") - 1 for side in (left, right))
+        groups = group_l * len(self._files) + group_r
         kept, lots = [], []
-        for i, j in sorted(set(zip(group_l.tolist(), group_r.tolist(), strict=True))):
-            chosen = np.flatnonzero((group_l == i) & (group_r == j))
+        for both in np.unique(groups).tolist():
+            i, j = divmod(both, len(self._files))
+            chosen = np.flatnonzero(groups == both)
             chosen = chosen[np.argsort(left[chosen], kind="stable")]
             of_l, of_r = self._files[i].load(), self._files[j].load()
             rows_l, rows_r = left[chosen] - self._firsts[i], right[chosen] - self._firsts[j]
@@ -87,22 +91,22 @@ class Judge:
         relation = np.full(len(left), RESPUN, np.int8)
         same_text = self._measurer.text_hash[left[kept]] == self._measurer.text_hash[right[kept]]
         relation[kept] = relate(measured, same_text, self._measurer.config.reprint.shingle_size)
-        added = {"probability": probability, "relation": relation, "is_confirmed": probability >= self.threshold}
-        for field in fields(Measures):
-            if field.name in JUDGED.names:
-                values = np.zeros(len(left), np.float32)
-                values[kept] = getattr(measured, field.name)
-                added[field.name] = values
-        columns = [*pairs.columns, *(pa.array(added[name]) for name in JUDGED.names[len(PAIRS.names) :])]
-        return pa.table(columns, schema=JUDGED)
-
+        columns = [probability, relation, probability >= self.threshold]
+        for name in JUDGED.names[len(PAIRS.names) + len(columns) :]:
+            values = np.zeros(len(left), np.float32)
+            values[kept] = getattr(measured, name)
+            columns.append(values)
+        return pa.table([*pairs.columns, *map(pa.array, columns)], schema=JUDGED)
 
     def _passes(self, terms: TermMeasures) -> np.ndarray:
         return self.rule.screen.probability(measures.term_features(terms)) >= self.rule.screen.threshold
 
 
 def relate(m: Measures, same_text: np.ndarray, shingle_size: int) -> np.ndarray:
-    """Relation int8 of each pair, the first that holds of exact, reprint, excerpt, respun."""
+    """Relation int8 of each pair: the first that holds of EXACT, REPRINT, EXCERPT, RESPUN.
+
+    `same_text` (a mask, bool): pairs whose bodies are equal after normalising.
+    """
     of_shorter = np.maximum(m.containment_l_in_r, m.containment_r_in_l)
     of_longer = np.minimum(m.containment_l_in_r, m.containment_r_in_l)
     reprint = (of_shorter >= REPRINT_OF_SHORTER) & (of_longer >= REPRINT_OF_LONGER)
@@ -113,16 +117,15 @@ def relate(m: Measures, same_text: np.ndarray, shingle_size: int) -> np.ndarray:
 
 
 def confirm_slice(
-    pairs: Ref, begin: int, end: int, signed: Sequence[Signed], vectors: Sequence[VectorFiles], config: Config,
-    work: Path,
+    pairs: Ref, begin: int, end: int, signed: Sequence[Signed], vectors: Sequence[VectorFiles],
+    config: Config, work: Path,
 ) -> Ref:  # fmt: skip
-    """Judges the candidate pairs [begin, end)."""
+    """Judges the candidate pairs [begin, end), rows of `pairs` (PAIRS); IPC (JUDGED)."""
     judge = Judge(Measurer(signed, vectors, config))
     table = read_ipc(pairs.path)
-    cuts = range(begin, end, PAIRS_AT_A_TIME)
-    batches = (
-        batch
-        for at in cuts
-        for batch in judge.judge(table.slice(at, min(PAIRS_AT_A_TIME, end - at)).combine_chunks()).to_batches()
+    lots = (
+        table.slice(at, min(PAIRS_AT_A_TIME, end - at)).combine_chunks()
+        for at in range(begin, end, PAIRS_AT_A_TIME)
     )
+    batches = (batch for lot in lots for batch in judge.judge(lot).to_batches())
     return write_ipc(work / f"judged-{begin:010d}.arrow", JUDGED, batches)

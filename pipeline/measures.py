@@ -12,6 +12,8 @@ from pipeline.vectors import Vectors
 # How much of the overall cosine is lent to a space in which an article has next to nothing: squared weight,
 # of 1 in all. Texts without names are then judged by their wording, instead of by a cosine of nothing.
 LENT = 0.25
+# Shingles in a row from which both sides are asked. Far below what makes a passage (confirm.PASSAGE_TOKENS).
+LONG_RUN = 16
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class Measures(TermMeasures):
     """All measures of each pair, float32 but for `longest_run` (int32, shingles).
 
     `cosine_bigrams` over terms and bigrams; `jaccard`, `containment_l_in_r`, `containment_r_in_l` of the
-    shingles; `longest_run`: most shingles in a row of r that l has too.
+    shingles; `longest_run`: most shingles in a row that the other has too, on the side where they are fewer
+    (runs under `LONG_RUN`: on the side of r).
     """
 
     cosine_bigrams: np.ndarray
@@ -100,6 +103,7 @@ def measure(
     compare.overlaps(
         of_l.shingle_keys, of_l.shingle_ends, of_r.shingle_keys, of_r.shingle_ends, left, right, shared, runs
     )
+    _ask_other_side(of_l, of_r, left, right, runs)
     n_l, n_r = (np.diff(v.shingle_ends, prepend=0)[rows] for v, rows in ((of_l, left), (of_r, right)))
     return Measures(
         **{f.name: getattr(terms, f.name) for f in fields(TermMeasures)},
@@ -112,10 +116,24 @@ def measure(
     )
 
 
+def _ask_other_side(
+    of_l: Vectors, of_r: Vectors, left: np.ndarray, right: np.ndarray, runs: np.ndarray
+) -> None:
+    """Lowers long `runs` int64 to those of l that r has too: what r says in one go, l may say in pieces."""
+    long = np.flatnonzero(runs >= LONG_RUN)
+    long = long[np.argsort(right[long], kind="stable")]
+    shared, found = np.empty(len(long), np.int64), np.empty(len(long), np.int64)
+    compare.overlaps(
+        of_r.shingle_keys, of_r.shingle_ends, of_l.shingle_keys, of_l.shingle_ends, right[long], left[long],
+        shared, found,
+    )  # fmt: skip
+    runs[long] = np.minimum(runs[long], found)
+
+
 def _cosine(dot: np.ndarray, square_l: np.ndarray, square_r: np.ndarray) -> np.ndarray:
     """Cosine within a subspace; 0 where a side has nothing in it."""
     norms = np.sqrt(square_l * square_r)
-    return np.divide(dot, norms, out=np.zeros_like(dot), where=norms > 0)
+    return np.asarray(np.divide(dot, norms, out=np.zeros_like(dot), where=norms > 0))
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
@@ -127,7 +145,8 @@ TERM_FEATURES = (
     "weight_shared_most", "weight_shared_least", "length_ratio", "log_length", "weight_of_names",
 )  # fmt: skip
 FEATURES = (
-    *TERM_FEATURES, "cosine_bigrams", "root_jaccard", "root_containment_of_shorter", "root_containment_of_longer",
+    *TERM_FEATURES, "cosine_bigrams", "root_jaccard", "root_containment_of_shorter",
+    "root_containment_of_longer",
 )  # fmt: skip
 
 
@@ -144,16 +163,20 @@ def term_features(m: TermMeasures) -> np.ndarray:
     shorter = np.minimum(m.n_tokens_l, m.n_tokens_r)
     longer = np.maximum(np.maximum(m.n_tokens_l, m.n_tokens_r), 1)
     columns = (
-        wording, names, numbers, names - wording, numbers - wording, np.maximum(*weights), np.minimum(*weights),
-        shorter / longer, np.log1p(shorter), np.sqrt(np.minimum(m.names_l, m.names_r)),
+        wording, names, numbers, names - wording, numbers - wording, np.maximum(*weights),
+        np.minimum(*weights), shorter / longer, np.log1p(shorter), np.sqrt(np.minimum(m.names_l, m.names_r)),
     )  # fmt: skip
     return np.column_stack([np.asarray(c, np.float64) for c in columns])
 
 
 def features(m: Measures) -> np.ndarray:
-    """What the rule weighs, float64 (n, len(FEATURES)): the term features and those of the word order."""
-    contained = (m.containment_l_in_r, m.containment_r_in_l)
-    columns = (m.cosine_bigrams, np.sqrt(m.jaccard), np.sqrt(np.maximum(*contained)), np.sqrt(np.minimum(*contained)))
+    """What the rule weighs, float64 (n, len(FEATURES)): the term features and those of the word order.
+
+    They are the same for (l, r) as for (r, l).
+    """
+    contained = np.maximum(m.containment_l_in_r, m.containment_r_in_l)
+    contains = np.minimum(m.containment_l_in_r, m.containment_r_in_l)
+    columns = (m.cosine_bigrams, np.sqrt(m.jaccard), np.sqrt(contained), np.sqrt(contains))
     return np.column_stack([term_features(m), *(np.asarray(c, np.float64) for c in columns)])
 
 

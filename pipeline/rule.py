@@ -1,7 +1,8 @@
 """The fitted rule: two logistic regressions over `measures`, kept as a versioned calibration file."""
 
 import json
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,10 @@ from pipeline.measures import FEATURES, TERM_FEATURES
 
 @dataclass(frozen=True)
 class Logistic:
-    """probability = 1 / (1 + exp(-(intercept + sum of weight * (feature - mean) / scale)))."""
+    """probability = 1 / (1 + exp(-(intercept + sum of weight * (feature - mean) / scale))).
+
+    One entry per feature in `features`, `mean`, `scale` and `weight`; `threshold` 0..1.
+    """
 
     features: tuple[str, ...]
     mean: tuple[float, ...]
@@ -60,18 +64,36 @@ def load_rule(name: str) -> Rule:
         raise ConfigError(f"calibration: must be a calibration file, not found: {name}")
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
-        parts = {
-            part: Logistic(**{k: tuple(v) if isinstance(v, list) else v for k, v in kept.pop(part).items()})
-            for part in ("screen", "confirm")
-        }
-        rule = Rule(**kept, **parts)
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        _require_keys(kept, Rule, "file")
+        screen, confirm = _logistic(kept, "screen", TERM_FEATURES), _logistic(kept, "confirm", FEATURES)
+        return Rule(kept["version"], screen, confirm, kept["fitted_on"])
+    except (OSError, ValueError, TypeError) as error:
         raise ConfigError(f"calibration {path}: must be a calibration file: {error}") from None
-    for part, names in ((rule.screen, TERM_FEATURES), (rule.confirm, FEATURES)):
-        if part.features != names:
-            weighed = ", ".join(part.features)
-            raise ConfigError(f"calibration {path}: must weigh {', '.join(names)}, weighs {weighed}")
-    return rule
+
+
+def _logistic(kept: dict[str, Any], part: str, names: tuple[str, ...]) -> Logistic:
+    """Raises ValueError or TypeError where the part is not a regression over `names`."""
+    values = kept[part]
+    _require_keys(values, Logistic, part)
+    if tuple(values["features"]) != names:
+        weighed = ", ".join(map(str, values["features"]))
+        raise ValueError(f"{part} must weigh {', '.join(names)}, weighs {weighed}")
+    mean, scale, weight = (tuple(map(float, values[key])) for key in ("mean", "scale", "weight"))
+    found = Logistic(names, mean, scale, weight, float(values["intercept"]), float(values["threshold"]))
+    if {len(mean), len(scale), len(weight)} != {len(names)}:
+        raise ValueError(f"{part} must have a mean, scale and weight for each of {len(names)} features")
+    finite = all(map(math.isfinite, (*mean, *weight, found.intercept)))
+    if not finite or not all(0 < value < math.inf for value in scale):
+        raise ValueError(f"{part} must hold finite numbers, and scales above 0")
+    if not 0 <= found.threshold <= 1:
+        raise ValueError(f"{part}.threshold must be 0..1, not {found.threshold}")
+    return found
+
+
+def _require_keys(kept: object, model: type[Rule] | type[Logistic], where: str) -> None:
+    names = {field.name for field in fields(model)}
+    if not isinstance(kept, dict) or kept.keys() != names:
+        raise ValueError(f"{where} must have the keys {', '.join(sorted(names))}")
 
 
 def fit(

@@ -122,9 +122,9 @@ REPEATED_SECTIONS = pa.schema(
         column("begin", pa.int32(), "first code point of the section in the body as stored"),
         column("end", pa.int32(), "code point after the last (half-open)"),
         column("n_tokens", pa.int32(), "tokens of the section"),
-        column("relation", pa.string(), "exact, reprint or respun, to the first occurrence; its own to the next"),
-        column("cosine", pa.float64(), "TF-IDF cosine to the first occurrence, 0..1; its own to the next"),
-        column("jaccard", pa.float64(), "resemblance to the first occurrence, 0..1; its own to the next"),
+        column("relation", pa.string(), "exact, reprint or respun, to the first; its own to the second"),
+        column("cosine", pa.float64(), "TF-IDF cosine to the first, 0..1; its own to the second"),
+        column("jaccard", pa.float64(), "resemblance to the first, 0..1; its own to the second"),
     ]
 )
 

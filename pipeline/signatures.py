@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.arrays import I32, I64, READ_I32, READ_U32, U8, U64
+from pipeline.common_words import PRIOR_ARTICLES
 from pipeline.config import Config, RespunConfig
 from pipeline.elements import rare_elements, shingle_elements
 from pipeline.furniture import FurnitureMask, kept_with_salts
@@ -106,8 +107,10 @@ class RareTerms:
     def __init__(self, statistics: TermStatistics, config: RespunConfig) -> None:
         self._statistics = statistics
         self._config = config
-        # A term is rare when idf = ln(n / df) is at least min_idf; two articles must have it to be of use.
-        self._most = max(2, int(statistics.n_articles / np.exp(config.min_idf)))
+        # A term is rare when ln(n / df) is at least min_idf; two articles must have it to be of use. The prior
+        # stands in for what a small collection lacks, its articles don't come on top of a large one's.
+        n = max(statistics.n_articles - PRIOR_ARTICLES, PRIOR_ARTICLES)
+        self._most = max(2, int(n / np.exp(config.min_idf)))
         self._seen = np.full(len(statistics.df), -1, np.int32)
 
     def elements(self, tokens: KeptTokens) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:

@@ -16,6 +16,7 @@ import numba as nb
 import numpy as np
 import pyarrow as pa
 
+from pipeline.unicode.build import DIGIT as DIGIT_CLASS
 from pipeline.unicode.build import (
     EXPANDS,
     IGNORED,
@@ -28,7 +29,6 @@ from pipeline.unicode.build import (
     UNSPACED,
     load,
 )
-from pipeline.unicode.build import DIGIT as DIGIT_CLASS
 from pipeline.unicode.build import UPPER as UPPER_CLASS
 
 # Bits of `Tokens.flags`.
@@ -44,7 +44,7 @@ _COMMA, _POINT = 0x2C, 0x2E
 _BYTES = nb.types.Array(nb.uint8, 1, "C", readonly=True)
 _OFFSETS = nb.types.Array(nb.int32, 1, "C", readonly=True)
 _ONE = (
-    nb.types.Tuple((nb.int64, nb.int64))(
+    nb.types.Tuple((nb.int64, nb.int64))(  # type: ignore[no-untyped-call]
         _BYTES, nb.int64, nb.int64, nb.uint8[::1], nb.uint32[::1], nb.uint32[::1],
         nb.int64, nb.int64, nb.uint8,
         nb.uint32[::1], nb.uint8[::1], nb.int32[::1], nb.int32[::1], nb.int32[::1],
@@ -72,12 +72,13 @@ class Tokens:
 
     @property
     def n_articles(self) -> int:
+        """Articles of the batch."""
         return len(self.body)
 
     @property
     def n_body(self) -> np.ndarray:
         """Tokens of each body, int64 (n_articles,)."""
-        return self.indptr[1:] - self.body
+        return np.asarray(self.indptr[1:] - self.body)
 
 
 @nb.njit(nb.uint32(nb.uint64), cache=True, inline="always")
@@ -211,7 +212,7 @@ def _scan(  # type: ignore[no-untyped-def]
         elif kind == IGNORED:
             at += width
             continue
-        elif inside and last_digit and (code == _COMMA or code == _POINT) and at + 1 < stop \
+        elif inside and last_digit and code in (_COMMA, _POINT) and at + 1 < stop \
                 and 0x30 <= data[at + 1] <= 0x39:  # fmt: skip
             if code == _POINT:
                 state = _step(state, np.uint64(_POINT))
@@ -278,7 +279,8 @@ def _scan(  # type: ignore[no-untyped-def]
 @nb.njit(
     nb.int64(
         _BYTES, _OFFSETS, _BYTES, _OFFSETS, nb.uint8[::1], nb.uint32[::1], nb.uint32[::1],
-        nb.uint32[::1], nb.uint8[::1], nb.int32[::1], nb.int32[::1], nb.int32[::1], nb.int64[::1], nb.int64[::1],
+        nb.uint32[::1], nb.uint8[::1], nb.int32[::1], nb.int32[::1], nb.int32[::1],
+        nb.int64[::1], nb.int64[::1],
     ),
     cache=True, nogil=True,
 )  # fmt: skip
@@ -291,8 +293,8 @@ def _scan_batch(  # type: ignore[no-untyped-def]
     indptr[0] = 0
     for i in range(len(offsets) - 1):
         n, _ = _scan(
-            titles, title_offsets[i], title_offsets[i + 1], category, fold, expansions, n, -1, np.uint8(TITLE),
-            terms, flags, begin, end, lines,
+            titles, title_offsets[i], title_offsets[i + 1], category, fold, expansions, n, -1,
+            np.uint8(TITLE), terms, flags, begin, end, lines,
         )  # fmt: skip
         body[i] = n
         n, _ = _scan(

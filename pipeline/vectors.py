@@ -157,7 +157,8 @@ def tfidf(counts: np.ndarray, idf: np.ndarray, ends: np.ndarray) -> np.ndarray:
     Columns don't matter to the weights, so none are numbered: every entry stands in column 0.
     """
     indptr = np.concatenate((np.zeros(1, np.int64), ends))
-    matrix = csr_matrix((counts.astype(np.float32), np.zeros(len(counts), np.int32), indptr), shape=(len(ends), 1))
+    columns = np.zeros(len(counts), np.int32)
+    matrix = csr_matrix((counts.astype(np.float32), columns, indptr), shape=(len(ends), 1))
     matrix = TfidfTransformer(use_idf=False, sublinear_tf=True, norm=None).fit(matrix).transform(matrix)
     matrix.data *= idf
     return np.asarray(normalize(matrix, norm="l2", copy=False).data, np.float32)
@@ -185,9 +186,11 @@ class VectorBuilder:
         n_elements = shingle_elements(terms, flags, indptr, self._shingle_size, elements, element_indptr)
         shingle_keys, _, _, shingle_ends = _distinct(elements[:n_elements], element_indptr)
         buckets = term_keys & np.uint32(len(self._idf) - 1)
+        weights = tfidf(counts, self._idf[buckets], term_ends)
+        bigram_weights = tfidf(bigram_counts, rarity[bigram_first], bigram_ends)
         return Vectors(
-            term_keys, tfidf(counts, self._idf[buckets], term_ends), self._kinds(buckets, flags[first]), term_ends,
-            bigram_keys, tfidf(bigram_counts, rarity[bigram_first], bigram_ends), bigram_ends,
+            term_keys, weights, self._kinds(buckets, flags[first]), term_ends,
+            bigram_keys, bigram_weights, bigram_ends,
             shingle_keys, shingle_ends, np.diff(tokens.indptr),
         )  # fmt: skip
 

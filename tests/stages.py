@@ -46,7 +46,9 @@ def write_shards(
     table = pa.table(columns, schema=ARTICLE_SHARD)
     return [
         write_ipc(
-            folder / f"shard-{at:05d}.arrow", ARTICLE_SHARD, table.slice(at, shard_rows).to_batches(batch_rows)
+            folder / f"shard-{at:05d}.arrow",
+            ARTICLE_SHARD,
+            table.slice(at, shard_rows).to_batches(batch_rows),
         )
         for at in range(0, n, shard_rows)
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import naive
 import numpy as np
 from hypothesis import example, given
@@ -33,7 +35,7 @@ def shingles(articles, k: int) -> list[list[int]]:
     out, out_indptr = np.empty(len(terms), np.uint32), np.empty(len(indptr), np.int64)
     n = shingle_elements(terms, flags, indptr, k, out, out_indptr)
     assert n == out_indptr[-1]
-    return [out[a:b].tolist() for a, b in zip(out_indptr, out_indptr[1:], strict=False)]
+    return [out[a:b].tolist() for a, b in itertools.pairwise(out_indptr)]
 
 
 @EXAMPLES
@@ -71,7 +73,7 @@ def rare(articles, df, spelling, most, name_weight, number_weight) -> list[list[
     n = rare_elements(terms, flags, indptr, *counts, most, seen, name_weight, number_weight, out, out_indptr)
     assert n == out_indptr[-1]
     assert (seen == -1).all()
-    return [out[a:b].tolist() for a, b in zip(out_indptr, out_indptr[1:], strict=False)]
+    return [out[a:b].tolist() for a, b in itertools.pairwise(out_indptr)]
 
 
 @EXAMPLES

@@ -121,7 +121,7 @@ def test_the_share_of_equal_places_estimates_the_resemblance(shared):
         assert jaccard == shared / (400 - shared)
         one, other = sign([left, right], n_perm, 1)
         deviations.append(float(np.mean(one == other)) - jaccard)
-    # The standard deviation of a share of n_perm trials; the pairs share their permutations, not their elements.
+    # The standard deviation of a share of n_perm trials.
     sigma = math.sqrt(jaccard * (1 - jaccard) / n_perm)
     assert max(map(abs, deviations)) <= 5 * sigma
     assert abs(np.mean(deviations)) <= 5 * sigma / math.sqrt(n_pairs)

@@ -18,7 +18,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 SQL, PYTHON = ([body for language, body in BLOCKS if language == name] for name in ("sql", "python"))
 EVENT, PAGE = "story/A01", "story/A03/page"
-SHOWN = tuple(f"{EVENT}/{variant}" for variant in ("source", "copy", "trimmed", "excerpt", "heavy", "followup"))
+VARIANTS = ("source", "copy", "trimmed", "excerpt", "heavy", "followup")
+SHOWN = tuple(f"{EVENT}/{variant}" for variant in VARIANTS)
 
 
 def picture(run_dir: Path) -> str:
@@ -74,7 +75,8 @@ def _columns(names: str, rows: list[tuple]) -> list[str]:
     table = [tuple(names.split()), *(tuple(map(str, row)) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in table
     ]
 
 
@@ -89,6 +91,8 @@ def demo(sample_run, tmp_path, monkeypatch) -> Path:
 def test_the_picture_is_of_the_sample(sample_run):
     found = picture(sample_run.run_dir)
     assert found in README, f"the picture is now:\n{found}"
+    pairs = _read(sample_run.run_dir / "confirmed_pairs.parquet")
+    assert not any(f"{EVENT}/followup" in pair.values() for pair in pairs)
 
 
 def test_the_sql_runs_and_finds_something(demo):
@@ -112,7 +116,8 @@ def test_the_python_runs_and_finds_something(demo):
 
 def test_commands_name_what_there_is():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    assert {f"{target}:" for target in re.findall(r"^make (\w+)", README, re.MULTILINE)} <= set(makefile.split())
+    targets = re.findall(r"^make (\w+)", README, re.MULTILINE)
+    assert [target for target in targets if not re.search(rf"^{target}:", makefile, re.MULTILINE)] == []
     options = {option for parameter in cli.commands["run"].params for option in parameter.opts}
     used = set(re.findall(r"(?<!\S)--[a-z]+", " ".join(b for language, b in BLOCKS if language == "sh")))
     assert used <= options

@@ -51,7 +51,8 @@ def shards(tmp_path_factory):
 def test_article_batches_walk_through_the_group_in_order(shards):
     for n_groups in (1, 2, 5):
         groups = group_shards(shards, n_groups)
-        bodies = [b.as_py() for group in groups for batch in article_batches(group) for b in batch.column("text")]
+        batches = [batch for group in groups for batch in article_batches(group)]
+        bodies = [body for batch in batches for body in batch.column("text").to_pylist()]
         assert bodies == [f"body {i}" for i in range(N)]
 
 

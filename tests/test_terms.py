@@ -1,8 +1,9 @@
-"""Term statistics: against the plain twin, scikit-learn's idf as oracle, the same however the shards are cut."""
+"""Term statistics: against the plain twin and scikit-learn's idf, the same however shards are grouped."""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import naive
 import numpy as np
@@ -30,7 +31,7 @@ def counted(*batches) -> TermStatistics:
 
 def of_articles(batch) -> list[list[tuple[int, int]]]:
     pairs = list(zip(batch.terms.tolist(), batch.flags.tolist(), strict=True))
-    return [pairs[a:b] for a, b in zip(batch.indptr, batch.indptr[1:], strict=False)]
+    return [pairs[a:b] for a, b in itertools.pairwise(batch.indptr)]
 
 
 def assert_equal(one: TermStatistics, other: TermStatistics) -> None:
@@ -62,8 +63,8 @@ def test_counts_add_up_over_batches(left, right):
 
 
 def test_spelling_tells_names_from_words():
-    batch = kept([("Big Rain Title Here", "Once upon a time Ann met the rain. Rain fell on Ann"), (None, "x the 5 B2")])
-    found = counted(batch)
+    body = "Once upon a time Ann met the rain. Rain fell on Ann"
+    found = counted(kept([("Big Rain Title Here", body), (None, "x the 5 B2")]))
     sign = {w: int(found.spelling[kept([(None, w)]).terms[0] % (1 << BITS)]) for w in ("ann", "met", "rain")}
     assert sign == {"ann": 2, "met": -1, "rain": -1}
 
@@ -94,7 +95,8 @@ def test_statistics_come_back_from_their_file(tmp_path):
 
 
 def test_the_stage_counts_the_same_however_the_shards_are_grouped(tmp_path):
-    articles = [("s", f"Title {i}", f"Leave a Reply\nstory {i} of {i % 3} and Bob{i}\nsecond line") for i in range(9)]
+    bodies = [f"Leave a Reply\nstory {i} of {i % 3} and Bob{i}\nsecond line" for i in range(9)]
+    articles = [("s", f"Title {i}", body) for i, body in enumerate(bodies)]
     settings = config("furniture.min_articles=2")
     totals = []
     for n_groups in (1, 2, 3):
@@ -128,4 +130,4 @@ def test_the_table_grows_with_the_collection_within_bounds():
     sizes = [bits_for(n) for n in (0, 1, 2**20, 2**23, 2**26, 2**29, 2**32, 2**45)]
     assert sizes == sorted(sizes)
     assert (sizes[0], sizes[-1]) == (16, 24)
-    assert all(b - a in (0, 1, 2, 3) for a, b in zip(sizes, sizes[1:], strict=False))
+    assert all(b - a in (0, 1, 2, 3) for a, b in itertools.pairwise(sizes))

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from texts import EXAMPLES, JIT_OFF, PIECES, anything, collections, strings, texts
+from texts import EXAMPLES, JIT_OFF, PIECES, anything, collections, is_settled, strings, texts
 
 from pipeline.tokens import CAPITAL, CASE_OWED, DIGIT, PAIR, TITLE, Tokens, has_token, tokenise
 from pipeline.unicode import build
@@ -65,7 +65,7 @@ def test_the_kernel_is_the_naive_twin_on_any_unicode(text):
 def test_code_points_of_all_blocks_are_as_the_naive_twin_has_them(around):
     blocks = (range(0x3400), range(0x3400, 0xD800, 13), range(0xF900, 0x20000), range(0x20000, 0x30010, 97),
               range(0xE0000, 0xE0200))  # fmt: skip
-    every = [chr(c) for block in blocks for c in block]
+    every = [chr(c) for block in blocks for c in block if is_settled(chr(c))]
     tokens = tokenise(None, strings([around.format(c) for c in every]))
     ends = tokens.indptr.tolist()
     found, places = tokens.terms.tolist(), tokens.end.tolist()
@@ -195,8 +195,8 @@ def test_capitals_and_where_case_says_nothing():
     by_word = dict(zip(spelt(text), flags(text), strict=True))
     assert by_word == {
         "We": CAPITAL | CASE_OWED, "often": 0, "met": 0, "Ann": CAPITAL,
-        "She": CAPITAL | CASE_OWED, "then": 0, "left": 0, "Rome": CAPITAL, "by": CASE_OWED, "car": 0, "Fine": CAPITAL | CASE_OWED, "said": CASE_OWED,
-        "B2B": CAPITAL | DIGIT,
+        "She": CAPITAL | CASE_OWED, "then": 0, "left": 0, "Rome": CAPITAL,
+        "by": CASE_OWED, "car": 0, "Fine": CAPITAL | CASE_OWED, "said": CASE_OWED, "B2B": CAPITAL | DIGIT,
     }  # fmt: skip
 
 
@@ -242,7 +242,7 @@ def test_the_densest_texts_fit_the_room_set_aside():
 
 @pytest.mark.skipif(
     build.unidata_version() != unicodedata.unidata_version,
-    reason=f"the tables are of Unicode {build.unidata_version()}, this Python's {unicodedata.unidata_version}",
+    reason=f"tables of Unicode {build.unidata_version()}, Python has {unicodedata.unidata_version}",
 )
 @pytest.mark.skipif(JIT_OFF, reason="holds no kernel")
 def test_the_kept_tables_are_those_that_build_makes():
