@@ -4,7 +4,7 @@ Until here an article is its row number; here it gets its id back. Clusters and 
 cluster id, pairs by their two ids, articles and texts in the order of the input.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,27 +37,36 @@ class Found:
     sections: tuple[Ref, ...]
 
 
-def write_tables(found: Found, config: Config, folder: Path) -> dict[str, Ref]:
-    """Writes every table of the run into `folder`; the Refs by table name."""
+def lots(config: Config) -> list[tuple[str, ...]]:
+    """The names of the tables of a run, in lots that take about as long as each other to write."""
+    pairs = ("clusters", "cluster_members", "confirmed_pairs")
+    texts = [("texts",)] if config.keep_texts else []
+    return [
+        *texts,
+        ("articles", "repeated_sections", "rejected", "furniture"),
+        (*pairs, "candidate_pairs") if config.keep_candidates else pairs,
+    ]
+
+
+def write_tables(found: Found, names: tuple[str, ...], config: Config, folder: Path) -> dict[str, Ref]:
+    """Writes the named tables of the run into `folder`; their Refs by name."""
     judged = read_judged(found.judged)
     clustering = clustering_of(read_column(found.shards, "article_id"), read_ipc(found.membership.path))
-    judge = Judge(Measurer(found.signed, found.vectors, config))
-    tables: dict[str, Iterable[pa.RecordBatch]] = {
-        "articles": _articles(found, clustering),
-        "clusters": [clusters(clustering, found.shards, judged)],
-        "cluster_members": members(clustering, judged, judge),
-        "confirmed_pairs": confirmed_pairs(clustering, judged),
-        "repeated_sections": _sections(found),
-        "rejected": read_batches(found.rejected.path),
-        "furniture": [furniture(found.signed, found.shards)],
+    tables: dict[str, Callable[[], Iterable[pa.RecordBatch]]] = {
+        "articles": lambda: _articles(found, clustering),
+        "clusters": lambda: [clusters(clustering, found.shards, judged)],
+        "cluster_members": lambda: members(
+            clustering, judged, Judge(Measurer(found.signed, found.vectors, config))
+        ),
+        "confirmed_pairs": lambda: confirmed_pairs(clustering, judged),
+        "candidate_pairs": lambda: candidate_pairs(clustering, judged),
+        "repeated_sections": lambda: _sections(found),
+        "rejected": lambda: read_batches(found.rejected.path),
+        "furniture": lambda: [furniture(found.signed, found.shards)],
+        "texts": lambda: _texts(found),
     }
-    if config.keep_texts:
-        tables["texts"] = _texts(found)
-    if config.keep_candidates:
-        tables["candidate_pairs"] = candidate_pairs(clustering, judged)
     return {
-        name: write_parquet(folder / f"{name}.parquet", schema.TABLES[name], batches)
-        for name, batches in tables.items()
+        name: write_parquet(folder / f"{name}.parquet", schema.TABLES[name], tables[name]()) for name in names
     }
 
 

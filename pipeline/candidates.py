@@ -175,8 +175,9 @@ def _order_oversized(words: np.ndarray, places: np.ndarray, max_bucket: int) -> 
         span = slice(starts[bucket], starts[bucket] + sizes[bucket])
         rows = (words[span] & _ROW_MASK).astype(np.int64)
         # Eight leading bytes order copies next to each other; the row settles the rest.
-        lead = np.ascontiguousarray(places[rows, :8]).view(np.uint64).ravel()
-        words[span] = words[span][np.lexsort((rows, lead))]
+        lead = np.zeros((len(rows), 8), np.uint8)
+        lead[:, : places.shape[1]] = places[rows, :8]
+        words[span] = words[span][np.lexsort((rows, lead.view(np.uint64).ravel()))]
     return words, len(large), int(sizes.max(initial=0))
 
 

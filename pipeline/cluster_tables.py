@@ -147,16 +147,19 @@ def members(clustering: Clustering, judged: pa.Table, judge: Judge) -> Iterator[
 
 
 def _judged_pairs(left: Rows, right: Rows, judged: pa.Table, judge: Judge) -> pa.Table:
-    """The judged pairs (left, right), in that order; those that were no candidates are judged now."""
+    """The judged pairs (left, right), in that order; those never measured in full are judged now."""
     known = (judged["left"].to_numpy().astype(np.int64) << 32) | judged["right"].to_numpy()
     wanted = (left << 32) | right
     place = np.searchsorted(known, wanted)
     place[place == len(known)] = 0
-    missing = np.flatnonzero(known[place] != wanted) if len(known) else np.arange(len(wanted))
+    missing = np.arange(len(wanted))
+    if len(known):
+        screened = judged["probability"].to_numpy()[place] == 0
+        missing = np.flatnonzero((known[place] != wanted) | screened)
     if not len(missing):
         return judged.take(pa.array(place))
     place[missing] = len(judged) + np.arange(len(missing))
     nobody, nothing = np.zeros(len(missing), np.uint8), np.zeros(len(missing), np.float32)
     ends = (left[missing].astype(np.int32), right[missing].astype(np.int32))
-    fresh = judge.judge(pa.table([*ends, nobody, nothing, nothing], schema=PAIRS))
+    fresh = judge.judge(pa.table([*ends, nobody, nothing, nothing], schema=PAIRS), screened=False)
     return pa.concat_tables([judged, fresh]).take(pa.array(place))

@@ -79,13 +79,13 @@ class Judge:
         self.threshold = measurer.config.threshold or self.rule.confirm.threshold
         self._measurer = measurer
 
-    def judge(self, pairs: pa.Table) -> pa.Table:
+    def judge(self, pairs: pa.Table, screened: bool = True) -> pa.Table:
         """The pairs (PAIRS) with probability, relation and measures (JUDGED).
 
-        Pairs that the rule's screen drops come with probability and measures 0.
+        Pairs that the rule's screen drops come with probability and measures 0; without it none is dropped.
         """
         left, right = (pairs[side].to_numpy().astype(np.int64) for side in ("left", "right"))
-        kept, measured = self._measurer.measure(left, right, self._passes)
+        kept, measured = self._measurer.measure(left, right, self._passes if screened else _every)
         probability = np.zeros(len(left))
         probability[kept] = self.rule.confirm.probability(measures.features(measured))
         relation = np.full(len(left), RESPUN, np.int8)
@@ -100,6 +100,10 @@ class Judge:
 
     def _passes(self, terms: TermMeasures) -> np.ndarray:
         return self.rule.screen.probability(measures.term_features(terms)) >= self.rule.screen.threshold
+
+
+def _every(terms: TermMeasures) -> np.ndarray:
+    return np.ones(len(terms.cosine), bool)
 
 
 def relate(m: Measures, same_text: np.ndarray, shingle_size: int) -> np.ndarray:

@@ -54,9 +54,7 @@ def _line_texts(
     return pa.chunked_array(sources), pa.chunked_array(texts)
 
 
-def _lines_of(
-    shards: Sequence[Ref], keys: npt.NDArray[np.uint64], rows: Rows
-) -> tuple[pa.Array, pa.Array]:
+def _lines_of(shards: Sequence[Ref], keys: npt.NDArray[np.uint64], rows: Rows) -> tuple[pa.Array, pa.Array]:
     carriers = rows[run_starts(rows)]
     articles = take_articles(shards, carriers, ("text", "source"))
     bodies, sources = plain(articles["text"]), plain(articles["source"])

@@ -152,9 +152,13 @@ def _run_stages(
         shards, staged.accepted.rejected, staged.signed, staged.vectors, tuple(judged), membership,
         tuple(repeated),
     )  # fmt: skip
-    tables = run.call(
-        "tables", assemble.write_tables, found, config, work / TABLES, rows=lambda t: t["articles"].rows
+    written = run.map(
+        "tables",
+        assemble.write_tables,
+        [(found, names, config, work / TABLES) for names in assemble.lots(config)],
+        rows=lambda refs: sum(ref.rows for ref in refs.values()),
     )
+    tables = {name: ref for lot in written for name, ref in lot.items()}
     return run.call(
         "publish",
         publish.publish,

@@ -77,7 +77,7 @@ CLUSTERS = pa.schema(
     ]
 )
 
-_TO_REPRESENTATIVE = "to the representative; null for singletons"
+_TO_REPRESENTATIVE = "to the representative (itself: exact, 1); null for singletons"
 
 CLUSTER_MEMBERS = pa.schema(
     [
@@ -183,7 +183,7 @@ FURNITURE = pa.schema(
     [
         column("source", pa.string(), "who repeats the line; null when counted over the collection", True),
         column("line", pa.string(), "the line, as first seen"),
-        column("n_articles", pa.int32(), "articles that carry it"),
+        column("n_articles", pa.int32(), "articles in which it is masked by this row"),
     ]
 )
 

@@ -107,8 +107,8 @@ class RareTerms:
     def __init__(self, statistics: TermStatistics, config: RespunConfig) -> None:
         self._statistics = statistics
         self._config = config
-        # A term is rare when ln(n / df) is at least min_idf; two articles must have it to be of use. The prior
-        # stands in for what a small collection lacks, its articles don't come on top of a large one's.
+        # A term is rare when ln(n / df) is at least min_idf; two articles must have it to be of use.
+        # The prior makes up for what a small collection lacks; it doesn't come on top of a large one.
         n = max(statistics.n_articles - PRIOR_ARTICLES, PRIOR_ARTICLES)
         self._most = max(2, int(n / np.exp(config.min_idf)))
         self._seen = np.full(len(statistics.df), -1, np.int32)

@@ -62,17 +62,17 @@ def estimate(places: np.ndarray, i: int, j: int) -> float:
 def naive_pairs(keys, places, is_signed, settings: Config) -> dict[tuple[int, int], tuple[float, float]]:
     """Every pair that shares a key in a band of a view that signed both, if the view's estimate is enough."""
     n_reprint = settings.reprint.n_perm
+    plan, least = bands(settings), settings.candidates
     views = (
-        (REPRINT, range(bands(settings).n_reprint), places[:, :n_reprint], settings.candidates.min_jaccard_reprint),
-        (RESPUN, range(bands(settings).n_reprint, bands(settings).n), places[:, n_reprint:],
-         settings.candidates.min_jaccard_respun),
-    )  # fmt: skip
+        (REPRINT, range(plan.n_reprint), places[:, :n_reprint], least.min_jaccard_reprint),
+        (RESPUN, range(plan.n_reprint, plan.n), places[:, n_reprint:], least.min_jaccard_respun),
+    )
     found = {}
     for i, j in itertools.combinations(range(len(places)), 2):
         estimates = tuple(estimate(view[2], i, j) for view in views)
-        for (bit, own, _, least), reached in zip(views, estimates, strict=True):
+        for (bit, own, _, minimum), reached in zip(views, estimates, strict=True):
             both = is_signed[i] & is_signed[j] & bit
-            if both and reached >= least - 1e-9 and any(keys[band, i] == keys[band, j] for band in own):
+            if both and reached >= minimum - 1e-9 and any(keys[band, i] == keys[band, j] for band in own):
                 found[i, j] = estimates
     return found
 
@@ -113,8 +113,8 @@ def test_pairs_of_all_buckets_are_the_naive_twins(signing, n_parts):
         estimates = expected[pair["left"], pair["right"]]
         assert (pair["estimate_reprint"], pair["estimate_respun"]) == pytest.approx(estimates, abs=1e-6)
         minima = settings.candidates.min_jaccard_reprint, settings.candidates.min_jaccard_respun
-        views = [bit for bit, e, least in zip((REPRINT, RESPUN), estimates, minima, strict=True) if e >= least]
-        assert pair["found_by"] == sum(views)
+        reached = [e >= least for e, least in zip(estimates, minima, strict=True)]
+        assert pair["found_by"] == REPRINT * reached[0] + RESPUN * reached[1]
     assert sum(part.n_oversized for part in parts) == 0
 
 
@@ -166,7 +166,7 @@ def test_an_oversized_bucket_costs_in_line_with_its_size_and_keeps_copies_linked
 
 
 def test_oversized_buckets_of_signatures_shorter_than_eight_places(tmp_path):
-    settings = config("reprint.n_perm=16", "respun.n_bands=2", "respun.rows_per_band=1", "candidates.max_bucket=5")
+    settings = config(*SMALL[:1], "respun.n_bands=2", "respun.rows_per_band=1", "candidates.max_bucket=5")
     n = 12
     keys, places = np.zeros((bands(settings).n, n), np.uint32), np.zeros((n, 18), np.uint8)
     found, _ = find(signed_of(tmp_path, keys, places, np.full(n, RESPUN, np.uint8)), settings, tmp_path)

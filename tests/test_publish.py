@@ -126,9 +126,9 @@ def make(output: Path, run_id: str = "one") -> Run:
             "begin": [0, 4],
             "end": [3, 8],
             "n_tokens": [1, 1],
-            "relation": [None, "exact"],
-            "cosine": [None, 1.0],
-            "jaccard": [None, 1.0],
+            "relation": ["exact", "exact"],
+            "cosine": [1.0, 1.0],
+            "jaccard": [1.0, 1.0],
         },
         "rejected": {
             "input_file": ["in.jsonl"],

@@ -14,6 +14,7 @@ from stages import config, kept, sign
 from texts import EXAMPLES, JIT_OFF, collections, plain_texts, strings
 
 from pipeline import candidates
+from pipeline.common_words import PRIOR_ARTICLES
 from pipeline.minhash import EMPTY, permutations
 from pipeline.signatures import REPRINT, RESPUN, RareTerms, _band_keys, _sign_shingles, bands, sign_reprint
 from pipeline.tables import read_ipc
@@ -66,11 +67,12 @@ def test_rare_terms_are_the_naive_twins(articles):
     pairs = list(zip(batch.terms.tolist(), batch.flags.tolist(), strict=True))
     own = [pairs[a:b] for a, b in itertools.pairwise(batch.indptr)]
     df, spelling = naive.document_frequencies(own, 8)
-    statistics = TermStatistics(len(articles), np.array(df, np.uint32), np.array(spelling, np.int32))
-    settings = config("respun.name_weight=3", "respun.number_weight=2", "respun.min_idf=0.7").respun
-    # idf = ln(n / df) >= 0.7, but never fewer than two articles: a term of one article finds nothing.
-    n = len(articles)
-    most = max(2, max((d for d in range(1, n + 1) if np.log(n / d) >= 0.7), default=0))
+    n_articles = PRIOR_ARTICLES + len(articles)
+    statistics = TermStatistics(n_articles, np.array(df, np.uint32), np.array(spelling, np.int32))
+    settings = config("respun.name_weight=3", "respun.number_weight=2", "respun.min_idf=8.1").respun
+    # ln(n / df) >= 8.1; a collection smaller than the prior counts as large as that.
+    most = max(d for d in range(1, 100) if np.log(PRIOR_ARTICLES / d) >= 8.1)
+    assert most == 3
     rare = RareTerms(statistics, settings)
     for _ in range(2):  # the second time finds the scratch as the first left it
         elements, indptr = rare.elements(batch)
@@ -100,7 +102,7 @@ def test_the_stage_leaves_what_the_naive_twins_make(signing):
     plan = bands(settings)
     statistics = TermStatistics.load(signing.statistics.path)
     df, spelling = statistics.df.tolist(), statistics.spelling.tolist()
-    most = max(2, int(statistics.n_articles / np.exp(settings.respun.min_idf)))
+    most = int(PRIOR_ARTICLES / np.exp(settings.respun.min_idf))
     keys = np.concatenate([np.load(s.keys.path) for s in signing.signed], axis=1)
     places = np.concatenate([np.load(s.places.path) for s in signing.signed])
     assert keys.shape == (plan.n, len(ARTICLES))

@@ -1,0 +1,170 @@
+"""What is measured of a pair against scikit-learn and sets; what the rule weighs is the same both ways."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics.pairwise import cosine_similarity
+from stages import kept
+from texts import EXAMPLES, plain_texts
+
+from pipeline import measures
+from pipeline.measures import Measures
+from pipeline.terms import TermCounter
+from pipeline.vectors import NAME, NUMBER, VectorBuilder, Vectors
+
+articles = st.lists(st.tuples(st.one_of(st.none(), plain_texts), plain_texts), min_size=1, max_size=5)
+# Longer ones that share passages: runs of shingles that one has in a row and another in pieces.
+words = st.lists(st.sampled_from([f"w{i}" for i in range(60)]), min_size=5, max_size=40).map(" ".join)
+PASSAGE = [f"p{i}" for i in range(80)]
+passages = st.lists(st.tuples(st.integers(0, 60), st.integers(5, 60)), max_size=3).map(
+    lambda cuts: " ".join(" ".join(PASSAGE[at : at + n]) for at, n in cuts)
+)
+long_articles = st.lists(
+    st.tuples(st.none(), st.tuples(words, passages, words).map(" ".join)), min_size=2, max_size=4
+)
+
+
+def vectors_of(texts) -> Vectors:
+    tokens = kept(texts)
+    counter = TermCounter(16)
+    counter.add(tokens)
+    return VectorBuilder(counter.result(), 5).build(tokens)
+
+
+def all_pairs(built: Vectors) -> tuple[Measures, np.ndarray, np.ndarray]:
+    """Measures of every ordered pair, an article with itself included."""
+    n = len(built.n_tokens)
+    left, right = (
+        np.array(side, np.int64) for side in zip(*itertools.product(range(n), range(n)), strict=True)
+    )
+    terms = measures.measure_terms(built, built, left, right)
+    return measures.measure(built, built, left, right, terms), left, right
+
+
+def dense(keys: np.ndarray, weights: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    columns = {key: i for i, key in enumerate(sorted(set(keys.tolist())))}
+    out = np.zeros((len(ends), max(1, len(columns))))
+    for i, (own, values) in enumerate(
+        zip(np.split(keys, ends[:-1]), np.split(weights, ends[:-1]), strict=True)
+    ):
+        out[i, [columns[key] for key in own.tolist()]] = values
+    return out
+
+
+@EXAMPLES
+@given(articles)
+def test_cosines_are_scikit_learns(texts):
+    built = vectors_of(texts)
+    found, left, right = all_pairs(built)
+
+    def cosines(weights: np.ndarray) -> np.ndarray:
+        return cosine_similarity(dense(built.term_keys, weights, built.term_ends))[left, right]
+
+    weights, kinds = built.term_weights, built.term_kinds
+    np.testing.assert_allclose(found.cosine, cosines(weights), atol=1e-5)
+    # A cosine of nothing is 0, here as there; a term that only one side spells as a name counts for its side.
+    for name, least in (("cosine_names", NAME), ("cosine_numbers", NUMBER)):
+        np.testing.assert_allclose(
+            getattr(found, name), cosines(np.where(kinds >= least, weights, 0)), atol=1e-5
+        )
+    bigrams = dense(built.bigram_keys, built.bigram_weights, built.bigram_ends)
+    # Side by side, as one space.
+    joint = np.hstack((dense(built.term_keys, weights, built.term_ends), bigrams))
+    whole = (np.linalg.norm(bigrams, axis=1) > 0)[left] & (np.linalg.norm(bigrams, axis=1) > 0)[right]
+    np.testing.assert_allclose(
+        found.cosine_bigrams[whole], cosine_similarity(joint)[left, right][whole], atol=1e-5
+    )
+
+
+@EXAMPLES
+@given(articles)
+def test_overlaps_of_shingles_are_those_of_sets(texts):
+    built = vectors_of(texts)
+    found, left, right = all_pairs(built)
+    sets = [set(part.tolist()) for part in np.split(built.shingle_keys, built.shingle_ends[:-1])]
+    for p, (i, j) in enumerate(zip(left, right, strict=True)):
+        shared = len(sets[i] & sets[j])
+        expected = (shared / max(1, len(whole)) for whole in (sets[i] | sets[j], sets[i], sets[j]))
+        measured = (found.jaccard[p], found.containment_l_in_r[p], found.containment_r_in_l[p])
+        np.testing.assert_allclose(measured, list(expected), rtol=1e-6)
+
+
+@EXAMPLES
+@given(articles)
+def test_shares_of_weight(texts):
+    built = vectors_of(texts)
+    found, left, right = all_pairs(built)
+    squares = dense(built.term_keys, built.term_weights, built.term_ends) ** 2
+    shared = (squares[left] > 0) & (squares[right] > 0)
+    np.testing.assert_allclose(found.weight_l_in_r, (squares[left] * shared).sum(axis=1), atol=1e-6)
+    np.testing.assert_allclose(found.weight_r_in_l, (squares[right] * shared).sum(axis=1), atol=1e-6)
+    for name, least in (("names", NAME), ("numbers", NUMBER)):
+        weights = np.where(built.term_kinds >= least, built.term_weights, 0)
+        total = (dense(built.term_keys, weights, built.term_ends) ** 2).sum(axis=1)
+        np.testing.assert_allclose(getattr(found, f"{name}_l"), total[left], atol=1e-6)
+        np.testing.assert_allclose(getattr(found, f"{name}_r"), total[right], atol=1e-6)
+
+
+def mirror(left: np.ndarray, right: np.ndarray) -> list[int]:
+    """Where the same pair stands with its sides changed."""
+    place = {pair: p for p, pair in enumerate(zip(left.tolist(), right.tolist(), strict=True))}
+    return [place[j, i] for i, j in place]
+
+
+@EXAMPLES
+@given(st.one_of(articles, long_articles))
+def test_what_the_rule_weighs_is_the_same_both_ways(texts):
+    found, left, right = all_pairs(vectors_of(texts))
+    weighed = measures.features(found)
+    assert weighed.shape == (len(left), len(measures.FEATURES))
+    assert np.isfinite(weighed).all()
+    np.testing.assert_allclose(weighed, weighed[mirror(left, right)], atol=1e-6)
+    np.testing.assert_array_equal(weighed[:, : len(measures.TERM_FEATURES)], measures.term_features(found))
+
+
+@EXAMPLES
+@given(long_articles)
+def test_long_runs_are_the_same_both_ways(texts):
+    found, left, right = all_pairs(vectors_of(texts))
+    other = found.longest_run[mirror(left, right)]
+    long = (found.longest_run >= measures.LONG_RUN) & (other >= measures.LONG_RUN)
+    np.testing.assert_array_equal(found.longest_run[long], other[long])
+
+
+def test_a_passage_in_pieces_is_no_long_run():
+    """r says the passage in one go, l says it twice as four pieces with other words between."""
+    words = [f"w{i}" for i in range(120)]
+    pieces = [" ".join(words[at : at + 34]) for at in (0, 30, 60, 90)]
+    between = [" ".join(f"x{k}{i}" for i in range(20)) for k in range(4)]
+    texts = [
+        (None, " ".join(words)),
+        (None, " ".join(part for pair in zip(pieces, between, strict=True) for part in pair)),
+    ]
+    found, left, right = all_pairs(vectors_of(texts))
+    runs = dict(zip(zip(left.tolist(), right.tolist(), strict=True), found.longest_run.tolist(), strict=True))
+    assert runs[0, 0] == 116
+    assert runs[0, 1] == runs[1, 0] == 30
+
+
+def test_an_article_is_wholly_itself():
+    found, left, right = all_pairs(
+        vectors_of([("Rain", "It rained in Paris on 3 May, for 12 hours."), (None, "5 words")])
+    )
+    same = left == right
+    cosines = ("cosine", "cosine_bigrams", "cosine_names", "cosine_numbers")
+    for name in (*cosines, "jaccard", "containment_l_in_r", "weight_l_in_r"):
+        np.testing.assert_allclose(getattr(found, name)[same], 1, atol=1e-6)
+
+
+def test_lots_are_taken_apart_and_put_together():
+    found, _, _ = all_pairs(
+        vectors_of([(None, "one two three"), (None, "two three four 5"), (None, "Paris 5")])
+    )
+    halves = [measures.take(found, np.arange(4)), measures.take(found, np.arange(9) >= 4)]
+    again = measures.concatenate(halves)
+    for name, values in vars(found).items():
+        np.testing.assert_array_equal(getattr(again, name), values)
