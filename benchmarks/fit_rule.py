@@ -18,8 +18,10 @@ import tempfile
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from benchmarks import score
 from pipeline import articles, clusters, confirm, measures, rule
@@ -37,7 +39,6 @@ CROSS_WEIGHT, REWRITE_WEIGHT, FOLLOW_UP_WEIGHT = 3_000, 1_000, 1.0
 THRESHOLD = 0.4
 # The screen is to pass what the rule gives this probability, but for the share LOST of it.
 SCREENED, LOST = 0.05, 0.002
-FOLLOW_UPS = ("neutral.followup", "neutral.adj_follow_up")
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Pool:
     kind: np.ndarray
     fold: np.ndarray
     group: dict[str, str]
-    truth: list[dict[str, object]]
+    truth: list[score.Row]
 
 
 def load_pool(truth_dir: Path, config: Config, work: Path) -> Pool:
@@ -76,8 +77,8 @@ def load_pool(truth_dir: Path, config: Config, work: Path) -> Pool:
     left, right = left[np.concatenate(kept)], right[np.concatenate(kept)]
     same_text = measurer.text_hash[left] == measurer.text_hash[right]
     relation = confirm.relate(measured, same_text, config.reprint.shingle_size)
-    truth = score.rows(f"{truth_dir}/pairs.parquet")
-    group = {g["id"]: g["group"] for g in score.rows(f"{truth_dir}/groups.parquet")}
+    truth = score.rows(truth_dir / "pairs.parquet")
+    group = {g["id"]: g["group"] for g in score.rows(truth_dir / "groups.parquet")}
     label, kind, fold = labels(ids, left, right, truth)
     return Pool(ids, left, right, measured, relation, label, kind, fold, group, truth)
 
@@ -87,7 +88,7 @@ def _all(terms: measures.TermMeasures) -> np.ndarray:
 
 
 def labels(
-    ids: np.ndarray, left: np.ndarray, right: np.ndarray, truth: list[dict[str, object]]
+    ids: np.ndarray, left: np.ndarray, right: np.ndarray, truth: list[score.Row]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Label (-2 where there is none), kind and fold of each pair; without a fold it takes its family's."""
     row = {article: i for i, article in enumerate(ids)}
@@ -122,7 +123,7 @@ def training_weights(pool: Pool) -> np.ndarray:
         weight[chosen] = min(chosen.sum(), MOST_PER_KIND) / chosen.sum()
     weight[cross] = CROSS_WEIGHT / max(1, cross.sum())
     weight[rewrites] = REWRITE_WEIGHT / max(1, rewrites.sum())
-    weight[np.isin(pool.kind, FOLLOW_UPS)] = FOLLOW_UP_WEIGHT
+    weight[np.isin(pool.kind, score.FOLLOW_UPS)] = FOLLOW_UP_WEIGHT
     return weight
 
 
@@ -156,33 +157,46 @@ def out_of_fold(pool: Pool, weight: np.ndarray) -> np.ndarray:
     return probability
 
 
-def evaluate(pool: Pool, probability: np.ndarray, config: Config) -> dict[str, dict[str, object]]:
+def evaluate(pool: Pool, probability: np.ndarray, config: Config) -> dict[str, dict[str, Any]]:
     """score.py's figures for pairs and clusters of these probabilities."""
     confirmed = probability >= THRESHOLD
+    ids = pool.ids.tolist()
     found = {
-        tuple(sorted((pool.ids[a], pool.ids[b])))
-        for a, b in zip(pool.left[confirmed], pool.right[confirmed], strict=True)
+        (min(ids[a], ids[b]), max(ids[a], ids[b]))
+        for a, b in zip(pool.left[confirmed].tolist(), pool.right[confirmed].tolist(), strict=True)
     }
-    links = confirmed & (pool.relation != confirm.EXCERPT)
-    copies = links & (
-        (pool.relation == confirm.EXACT)
-        | ((pool.relation == confirm.REPRINT) & (pool.measured.jaccard >= clusters.COPY_JACCARD))
-    )
-    graph = clusters.Graph(len(pool.ids), pool.left, pool.right, probability, links, copies)
-    members = defaultdict(list)
-    for row, label in enumerate(clusters.partition(graph, config.clusters.min_linkage)):
-        members[label].append(pool.ids[row])
-    together = {
-        pair for m in members.values() if len(m) > 1 for pair in itertools.combinations(sorted(m), 2)
+    judged = pa.table({
+        "left": pool.left, "right": pool.right, "probability": probability, "relation": pool.relation,
+        "is_confirmed": confirmed, "jaccard": pool.measured.jaccard,
+    })  # fmt: skip
+    labels = clusters.partition(clusters.graph_of(judged, len(ids)), config.clusters.min_linkage)
+    members: dict[int, list[str]] = defaultdict(list)
+    for article, label in zip(ids, labels.tolist(), strict=True):
+        members[label].append(article)
+    together = {pair for m in members.values() for pair in itertools.combinations(sorted(m), 2)}
+    follow = [t for t in pool.truth if t["kind"] in score.FOLLOW_UPS]
+    clustered = score.summary(together, pool.truth, pool.group, True) | {
+        "largest": max(len(m) for m in members.values()),
+        "mixed_sets": sum(len({i.split("/")[0] for i in m}) > 1 for m in members.values()),
+        "followups": f"{sum((t['id_a'], t['id_b']) in together for t in follow)}/{len(follow)}",
     }
-    clustered = score.summary(together, pool.truth, pool.group, True)
-    follow = [t for t in pool.truth if t["kind"] in FOLLOW_UPS]
-    clustered.update(
-        largest=max(len(m) for m in members.values()),
-        mixed_sets=sum(len({i.split("/")[0] for i in m}) > 1 for m in members.values()),
-        followups=f"{sum((t['id_a'], t['id_b']) in together for t in follow)}/{len(follow)}",
-    )
     return {"pairs": score.summary(found, pool.truth, pool.group, False), "clusters": clustered}
+
+
+def passed_screen(pool: Pool, fitted: rule.Rule) -> float:
+    """Share of the pairs that the screen lets through."""
+    screened = fitted.screen.probability(measures.term_features(pool.measured))
+    return round(float((screened >= fitted.screen.threshold).mean()), 4)
+
+
+def fitted_on(truth_dir: Path, weight: np.ndarray, figures: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """What a calibration file says of its origin."""
+    reached = {
+        level: {k: figures[level][k] for k in ("respun_f1", "precision", "respun_recall_macro")}
+        for level in ("pairs", "clusters")
+    }
+    data = hashlib.sha256((truth_dir / "articles.parquet").read_bytes()).hexdigest()
+    return {"corpus_sha256": data, "n_pairs": int((weight > 0).sum()), "out_of_fold": reached}
 
 
 def main() -> None:
@@ -198,20 +212,12 @@ def main() -> None:
     weight = training_weights(pool)
     figures = evaluate(pool, out_of_fold(pool, weight), config)
     fitted = fit_rule(pool, weight, weight > 0, args.out.stem if args.out else "")
-    terms = measures.term_features(pool.measured)
-    passed = (fitted.screen.probability(terms) >= fitted.screen.threshold).mean()
-    figures["screen"] = {"share_of_candidates_passed": round(float(passed), 4)}
+    figures["screen"] = {"share_of_candidates_passed": passed_screen(pool, fitted)}
     print(json.dumps(figures, indent=1))
     if args.json:
         args.json.write_text(json.dumps(figures, indent=1))
     if args.out:
-        data = hashlib.sha256((args.truth_dir / "articles.parquet").read_bytes()).hexdigest()
-        reached = {
-            level: {k: figures[level][k] for k in ("respun_f1", "precision", "respun_recall_macro")}
-            for level in ("pairs", "clusters")
-        }
-        about = {"corpus_sha256": data, "n_pairs": int((weight > 0).sum()), "out_of_fold": reached}
-        replace(fitted, fitted_on=about).save(args.out)
+        replace(fitted, fitted_on=fitted_on(args.truth_dir, weight, figures)).save(args.out)
 
 
 if __name__ == "__main__":

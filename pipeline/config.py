@@ -66,6 +66,15 @@ class FurnitureConfig(_Section):
         le=1_000_000,
         description=("Articles that must carry a line before it is furniture (articles). Higher masks less."),
     )
+    min_share: float = Field(
+        default=0.01,
+        ge=0.0,
+        le=1.0,
+        description=(
+            "Share of its source's articles that must carry a line before it is furniture (0..1). Higher "
+            "masks less."
+        ),
+    )
     max_tokens: int = Field(
         default=40,
         ge=1,

@@ -86,10 +86,12 @@ class Judge:
         """
         left, right = (pairs[side].to_numpy().astype(np.int64) for side in ("left", "right"))
         kept, measured = self._measurer.measure(left, right, self._passes if screened else _every)
-        probability = np.zeros(len(left))
-        probability[kept] = self.rule.confirm.probability(measures.features(measured))
-        relation = np.full(len(left), RESPUN, np.int8)
         same_text = self._measurer.text_hash[left[kept]] == self._measurer.text_hash[right[kept]]
+        probability = np.zeros(len(left))
+        # The rule trusts few words less than many; where title and body are equal there is nothing to doubt.
+        judged = self.rule.confirm.probability(measures.features(measured))
+        probability[kept] = np.where(same_text & (measured.jaccard == 1), 1.0, judged)
+        relation = np.full(len(left), RESPUN, np.int8)
         relation[kept] = relate(measured, same_text, self._measurer.config.reprint.shingle_size)
         columns = [probability, relation, probability >= self.threshold]
         for name in JUDGED.names[len(PAIRS.names) + len(columns) :]:

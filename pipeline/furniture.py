@@ -1,7 +1,7 @@
 """Stage "furniture": the lines that a site repeats on many of its pages ("Leave a Reply").
 
-A line is furniture of its source when at least `furniture.min_articles` of the source's articles carry it
-and those articles are otherwise different. Otherwise different: most of them have different longest lines,
+A line is furniture of its source when at least `furniture.min_articles` of the source's articles carry it,
+and `furniture.min_share` of all that it has, and those articles are otherwise different. Otherwise different: most of them have different longest lines,
 the copies of one story have the same. The same is asked over the whole collection, of four times as many
 articles. Nothing is deleted: the tokens of furniture are flagged and left out of signatures and vectors.
 """
@@ -28,7 +28,7 @@ COLLECTION_FACTOR = 4
 # Share of the articles that must have longest lines of their own.
 DISTINCT_SHARE = 0.5
 
-_LINES = pa.schema([("key", pa.uint64()), ("longest", pa.uint64())])
+_LINES = pa.schema([("key", pa.uint64()), ("longest", pa.uint64()), ("source", pa.uint64())])
 _FOUND = pa.schema([("key", pa.uint64())])
 
 
@@ -64,7 +64,10 @@ def _hash_terms(terms: npt.NDArray[np.uint32]) -> int:
 
 
 def count(group: ShardGroup, tokens: Ref, config: Config, work: Path) -> Ref:
-    """The short lines of a group of shards: (key, longest line of the article), as they come."""
+    """The short lines of a group of shards, as they come: key, longest line of the article, and source.
+
+    `source` is 0 for the keys that count over the collection. Every article has a row more, of key 0.
+    """
     batches = (_short_lines(kept, salts, config) for kept, salts in kept_with_salts(group, tokens))
     return write_ipc(work / f"lines-{group.number:03d}.arrow", _LINES, batches)
 
@@ -80,8 +83,15 @@ def kept_with_salts(
 def _short_lines(kept: KeptTokens, salts: npt.NDArray[np.uint64], config: Config) -> pa.RecordBatch:
     longest = np.repeat(kept.longest, np.diff(kept.line_indptr))
     short = (kept.line_ends - kept.line_starts <= config.furniture.max_tokens) & (kept.line_keys != longest)
-    keys = np.concatenate([k[short] for k in line_keys(kept, salts)])
-    return pa.record_batch([pa.array(keys), pa.array(np.tile(longest[short], 2))], schema=_LINES)
+    of_source, of_all = (keys[short] for keys in line_keys(kept, salts))
+    of_article = np.zeros(len(salts), np.uint64)
+    source = np.repeat(salts, np.diff(kept.line_indptr))[short]
+    columns = (
+        (of_source, of_all, of_article),
+        (longest[short], longest[short], of_article),
+        (source, np.zeros(len(source), np.uint64), salts),
+    )
+    return pa.record_batch([pa.array(np.concatenate(c)) for c in columns], schema=_LINES)
 
 
 def merge(parts: Sequence[Ref], config: Config, work: Path) -> Ref:
@@ -89,22 +99,36 @@ def merge(parts: Sequence[Ref], config: Config, work: Path) -> Ref:
     columns = [read_ipc(part.path) for part in parts]
     keys = np.concatenate([c["key"].to_numpy() for c in columns])
     longest = np.concatenate([c["longest"].to_numpy() for c in columns])
+    source = np.concatenate([c["source"].to_numpy() for c in columns])
+    n_articles = _articles_by_source(source[keys == 0])
+    is_line = keys != 0
+    keys, longest, source = keys[is_line], longest[is_line], source[is_line]
     # Few lines are frequent: the plain sort, which is vectorised, leaves little for the one by two keys.
     ordered = np.sort(keys)
     starts = run_starts(ordered)
     frequent = ordered[starts[np.diff(np.append(starts, len(keys))) >= config.furniture.min_articles]]
     chosen = np.flatnonzero(_is_in(keys, frequent))
     chosen = chosen[np.lexsort((longest[chosen], keys[chosen]))]
-    keys, longest = keys[chosen], longest[chosen]
+    keys, longest, source = keys[chosen], longest[chosen], source[chosen]
     fresh = np.ones(len(keys), np.int64)
     fresh[1:] = (keys[1:] != keys[:-1]) | (longest[1:] != longest[:-1])
     starts = run_starts(keys)
     n_lines = np.diff(np.append(starts, len(keys)))
     n_distinct = np.add.reduceat(fresh, starts) if len(starts) else np.zeros(0, np.int64)
     least = np.where(frequent & np.uint64(1), 1, COLLECTION_FACTOR) * config.furniture.min_articles
+    pages = np.array([n_articles[s] for s in source[starts].tolist()], np.int64)
+    least = np.maximum(least, np.ceil(config.furniture.min_share * pages))
     kept = (n_distinct >= least) & (n_distinct >= DISTINCT_SHARE * n_lines)
     batch = pa.record_batch([pa.array(frequent[kept])], schema=_FOUND)
     return write_ipc(work / "furniture.arrow", _FOUND, [batch])
+
+
+def _articles_by_source(sources: npt.NDArray[np.uint64]) -> dict[int, int]:
+    """Articles of each source, and of all of them under 0."""
+    ordered = np.sort(sources)
+    starts = run_starts(ordered)
+    counts = np.diff(np.append(starts, len(ordered)))
+    return {0: len(sources), **dict(zip(ordered[starts].tolist(), counts.tolist(), strict=True))}
 
 
 def _is_in(keys: npt.NDArray[np.uint64], known: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:

@@ -12,16 +12,21 @@ import pyarrow.parquet as pq
 FIELDS = {"article_id": pa.string(), "source": pa.string(), "title": pa.string(),
           "published_at": pa.timestamp("us", "UTC"), "text": pa.string()}  # fmt: skip
 FOOTER = ("Leave a reply", "You may also like", "All rights reserved")
-HAN = "天地玄黄宇宙洪荒日月盈昃辰宿列张寒来暑往秋收冬藏闰余成岁律吕调阳云腾致雨露结为霜金生丽水玉出昆冈剑号巨阙珠称夜光果珍李柰菜重芥姜"
+HAN = (
+    "天地玄黄宇宙洪荒日月盈昃辰宿列张寒来暑往秋收冬藏闰余成岁律吕调阳云腾致雨"
+    "露结为霜金生丽水玉出昆冈剑号巨阙珠称夜光果珍李柰菜重芥姜"
+)
+
+
+def word(rng: random.Random) -> str:
+    return "".join(rng.choice("bdfgklmnprst") + rng.choice("aeiou") for _ in range(3))
 
 
 def sentence(rng: random.Random) -> str:
-    words = [
-        f"{rng.choice('bdfgklmnprst')}{rng.choice('aeiou')}{rng.choice('lmnrs')}{rng.randrange(400)}"
-        for _ in range(12)
-    ]
-    name = f"{rng.choice(('Ada', 'Bo', 'Cy'))} {rng.choice('KLMNPR')}o{rng.randrange(300)}"
-    return " ".join((words[0].title(), name, *words[1:6], str(rng.randrange(10_000)), *words[6:])) + "."
+    w = [word(rng) for _ in range(7)]
+    name = f"{rng.choice(('Ada', 'Bo', 'Cy'))} {word(rng).title()}"
+    beginning = f"On the {w[0]} of the {w[1]}, {name} said that {rng.randrange(10_000)} {w[2]} had been"
+    return f"{beginning} {w[3]} by a {w[4]} in the {w[5]} and would not {w[6]} this year."
 
 
 def paragraph(rng: random.Random) -> str:
@@ -30,13 +35,13 @@ def paragraph(rng: random.Random) -> str:
 
 def retold(rng: random.Random, text: str) -> str:
     """The same words and names in another order, a fifth of them others."""
-    words = [w if rng.random() < 0.8 else f"x{rng.randrange(10_000)}" for w in text.split()]
+    words = [w if rng.random() < 0.8 else word(rng) for w in text.split()]
     rng.shuffle(words)
     return " ".join(words)
 
 
 def stories(seed: int, n: int) -> list[dict]:
-    """Rows about n events: reports, and by chance copies, trims, retellings, excerpts and repeats of these."""
+    """Rows about n events: reports, and by chance copies, trims, retellings, excerpts and repeats."""
     rng = random.Random(seed)
     rows: list[dict] = []
 

@@ -11,7 +11,7 @@ import itertools
 import math
 import re
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -242,13 +242,13 @@ def jaccard(left: Iterable[int], right: Iterable[int]) -> float:
 
 
 def furniture(
-    articles: Sequence[tuple[str, Sequence[str]]], min_articles: int, max_tokens: int
+    articles: Sequence[tuple[str, Sequence[str]]], min_articles: int, min_share: float, max_tokens: int
 ) -> tuple[set[tuple[str, str]], set[str]]:
     """The lines that are furniture: (source, line) within a source, line over the collection.
 
     An article is its source and its lines of body, each a text of equal lines for equal tokens. A short line
     that isn't its article's longest counts each time it stands there; the articles' different longest lines
-    must be enough, and half as many as the line's occurrences.
+    must be enough, a share of the articles that could carry it, and half as many as the line's occurrences.
     """
     within: dict[tuple[str, str], list[str]] = defaultdict(list)
     over: dict[str, list[str]] = defaultdict(list)
@@ -259,11 +259,13 @@ def furniture(
                 within[source, line].append(longest)
                 over[line].append(longest)
 
-    def is_furniture(longest: list[str], least: int) -> bool:
+    pages = Counter(source for source, _ in articles)
+
+    def is_furniture(longest: list[str], least: int, n_articles: int) -> bool:
         distinct = len(set(longest))
-        return distinct >= least and distinct >= len(longest) / 2
+        return distinct >= max(least, min_share * n_articles, len(longest) / 2)
 
     return (
-        {key for key, longest in within.items() if is_furniture(longest, min_articles)},
-        {key for key, longest in over.items() if is_furniture(longest, 4 * min_articles)},
+        {key for key, longest in within.items() if is_furniture(longest, min_articles, pages[key[0]])},
+        {key for key, longest in over.items() if is_furniture(longest, 4 * min_articles, len(articles))},
     )

@@ -249,11 +249,8 @@ def test_a_pair_that_was_no_candidate_is_judged_for_its_member(staged, tables, t
 def test_a_member_that_the_screen_dropped_is_measured_all_the_same(staged, tables, tmp_path):
     """Two of a cluster may hang together by others; what the member's row says is measured none the less."""
     rows = [row | {"probability": 0.0, "cosine": 0.0, "jaccard": 0.0} for row in staged.judged.to_pylist()]
-    judged = write_ipc(
-        tmp_path / "none.arrow",
-        confirm.JUDGED,
-        pa.Table.from_pylist(rows, schema=confirm.JUDGED).to_batches(),
-    )
+    unmeasured = pa.Table.from_pylist(rows, schema=confirm.JUDGED)
+    judged = write_ipc(tmp_path / "none.arrow", confirm.JUDGED, unmeasured.to_batches())
     found = replace(staged.found, judged=(judged,))
     refs = assemble.write_tables(found, ("cluster_members",), staged.config, tmp_path)
     assert pq.read_table(refs["cluster_members"].path).to_pylist() == tables["cluster_members"]

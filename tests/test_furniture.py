@@ -54,10 +54,15 @@ COLLECTIONS = st.lists(
 
 
 @FEW_EXAMPLES
-@given(COLLECTIONS, st.integers(2, 3), st.integers(1, 4))
-def test_the_rule_is_the_naive_twin(collection, min_articles, max_tokens):
-    settings = config(f"furniture.min_articles={min_articles}", f"furniture.max_tokens={max_tokens}")
-    within, over = naive.furniture([(s or "", lines) for s, _, lines in collection], min_articles, max_tokens)
+@given(COLLECTIONS, st.integers(2, 3), st.sampled_from([0.0, 0.3, 0.6]), st.integers(1, 4))
+def test_the_rule_is_the_naive_twin(collection, min_articles, min_share, max_tokens):
+    settings = config(
+        f"furniture.min_articles={min_articles}",
+        f"furniture.min_share={min_share}",
+        f"furniture.max_tokens={max_tokens}",
+    )
+    articles = [(source or "", lines) for source, _, lines in collection]
+    within, over = naive.furniture(articles, min_articles, min_share, max_tokens)
     expected = [
         {line for line in lines if ((source or "", line) in within or line in over)
          and len(line.split()) <= max_tokens}

@@ -55,6 +55,10 @@ def run_over(rows: list[dict], folder: Path, settings: Config = SETTINGS) -> Run
     return run([news.write(folder / "in" / "articles.parquet", rows)], folder / "out", settings=settings)
 
 
+def sample_rows() -> list[dict]:
+    return pq.read_table(SAMPLE, columns=list(news.FIELDS)).to_pylist()
+
+
 def with_rejects(rows: list[dict]) -> list[dict]:
     """Rows that are turned away, among the others."""
     bad = [
@@ -145,7 +149,7 @@ def assert_same_findings(found: Run, expected: Run) -> None:
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize("collection", ["sample", "generated"])
 def test_the_order_of_the_rows_changes_no_finding(collection, seed, tmp_path):
-    rows = news.stories(7, 50) if collection == "generated" else pq.read_table(SAMPLE).to_pylist()
+    rows = news.stories(7, 50) if collection == "generated" else sample_rows()
     mixed = random.Random(seed).sample(rows, len(rows))
     assert_same_findings(run_over(mixed, tmp_path / "mixed"), run_over(rows, tmp_path / "plain"))
 
@@ -171,26 +175,26 @@ def assert_copies_meet(found: Run, rows: list[dict]) -> None:
         assert cluster[ids[0]] == cluster[ids[1]]
 
 
-TINY = [news.row(f"tiny-{i}", text, title) for i, (text, title) in enumerate((
-    ("Yes.", None), ("No comment", None), ("Rain", "Weather"), ("1,200", None), ("we are closed today", "Note"),
+TINY = (
+    ("Yes.", None), ("No comment", None), ("Rain", "Weather"), ("1,200", None),
+    ("we are closed today", "Note"),
     ("東京", None), ("Goal! Ada Ko3 scores for 2 to 1", "Live"),
-))]  # fmt: skip
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("collection", ["sample", "generated", "cjk", "tiny"])
 def test_an_exact_copy_of_each_article_is_found(collection, tmp_path):
-    rows = {
-        "sample": pq.read_table(SAMPLE, columns=list(news.FIELDS)).to_pylist(), "generated": news.stories(3, 40),
-        "cjk": news.cjk(4, 30), "tiny": news.stories(5, 20),
-    }[collection]  # fmt: skip
+    rows = {"sample": sample_rows(), "generated": news.stories(3, 40), "cjk": news.cjk(4, 30)}.get(
+        collection, news.stories(5, 20)
+    )
     if collection == "tiny":
-        rows = [*rows, *TINY]
+        rows += [news.row(f"tiny-{i}", *article) for i, article in enumerate(TINY)]
     assert_copies_meet(run_over([*rows, *copies_of(rows)], tmp_path), rows)
 
 
 @pytest.mark.parametrize("at", [0, 50, 100, 150, 170])
 def test_an_exact_copy_of_one_article_is_found_whatever_its_title(at, tmp_path):
-    rows = pq.read_table(SAMPLE, columns=list(news.FIELDS)).to_pylist()
+    rows = sample_rows()
     copy = copies_of(rows[at : at + 1])[0] | {"title": "Another headline altogether: 7 things to know"}
     found = run_over([*rows, copy], tmp_path)
     assert_copies_meet(found, rows[at : at + 1])
