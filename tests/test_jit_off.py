@@ -15,10 +15,13 @@ from pathlib import Path
 import pytest
 from texts import JIT_OFF
 
-from pipeline import elements, minhash, signatures, terms, text, tokens
+from pipeline import candidates, compare, elements, minhash, signatures, terms, text, tokens, vectors
 
 TESTS = Path(__file__).parent
-KERNEL_TESTS = ("tokens", "text", "furniture", "terms", "minhash", "elements", "signatures")
+KERNEL_TESTS = (
+    "tokens", "text", "furniture", "terms", "minhash", "elements", "signatures", "candidates", "vectors",
+    "compare",
+)  # fmt: skip
 
 
 @pytest.mark.skipif(JIT_OFF, reason="is that run")
@@ -39,5 +42,6 @@ def test_kernels_work_without_the_jit():
 
 @pytest.mark.skipif(not JIT_OFF, reason="asks about the run that the test above starts")
 def test_the_kernels_are_plain_functions_in_that_run():
-    for module in (elements, minhash, signatures, terms, text, tokens):
+    kernels = (candidates, compare, elements, minhash, signatures, terms, text, tokens, vectors)
+    for module in kernels:
         assert not any(hasattr(value, "py_func") for value in vars(module).values())
