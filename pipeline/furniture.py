@@ -3,7 +3,8 @@
 A line is furniture of its source when at least `furniture.min_articles` of the source's articles carry it,
 and `furniture.min_share` of all that it has, and those articles are otherwise different. Otherwise different:
 most of them have different longest lines, the copies of one story have the same. The same is asked over the
-whole collection, of four times as many articles. Nothing is deleted: the tokens of furniture are flagged and left out of signatures and vectors.
+whole collection, of four times as many articles. Nothing is deleted: the tokens of
+furniture are flagged and left out of signatures and vectors.
 """
 
 from collections.abc import Iterator, Sequence

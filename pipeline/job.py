@@ -31,6 +31,7 @@ from pipeline import (
 from pipeline.config import Config
 from pipeline.errors import RespunError, RunError
 from pipeline.executor import Executor, Listener, StageReport, StageRunner
+from pipeline.rule import load_rule
 from pipeline.scratch import LOG, scratch_folder
 from pipeline.shards import ShardGroup, group_shards
 from pipeline.tables import Ref
@@ -74,8 +75,9 @@ def run_job(
 def check_run(inputs: Sequence[str], output: Path, config: Config) -> list[articles.InputUnit]:
     """Find out whether a run can begin, without reading a text. Returns what there is to read.
 
-    Raises InputError or OutputError.
+    Raises ConfigError, InputError or OutputError.
     """
+    load_rule(config.calibration)
     units = articles.plan_inputs(inputs, config)
     publish.check_output(output)
     return units

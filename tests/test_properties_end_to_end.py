@@ -14,6 +14,7 @@ import pytest
 from stages import config
 
 from pipeline.config import Config
+from pipeline.errors import ConfigError
 from pipeline.executor import Silence, ThreadExecutor
 from pipeline.job import run_job
 
@@ -282,3 +283,20 @@ def test_the_tables_agree_with_each_other(reference):
         if row["relation"] != "excerpt" and cluster[left] == cluster[right]:
             parent[root(left)] = root(right)
     assert len({root(node) for node in parent}) == len(set(cluster.values()))
+
+
+def test_a_calibration_that_is_not_there_is_an_error_before_anything_is_read(tmp_path):
+    listen = Recorder()
+    with pytest.raises(ConfigError, match="not found: nowhere"):
+        run_job(
+            [str(SAMPLE)], tmp_path / "out", config("calibration=nowhere.json"), ThreadExecutor(1), listen
+        )
+    assert listen.stages == []
+
+
+class Recorder(Silence):
+    def __init__(self) -> None:
+        self.stages: list[str] = []
+
+    def stage_started(self, stage: str, n_calls: int) -> None:
+        self.stages.append(stage)
