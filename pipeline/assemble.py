@@ -6,6 +6,7 @@ cluster id, pairs by their two ids, articles and texts in the order of the input
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -51,15 +52,19 @@ def lots(config: Config) -> list[tuple[str, ...]]:
 def write_tables(found: Found, names: tuple[str, ...], config: Config, folder: Path) -> dict[str, Ref]:
     """Writes the named tables of the run into `folder`; their Refs by name."""
     judged = read_judged(found.judged)
-    clustering = clustering_of(read_column(found.shards, "article_id"), read_ipc(found.membership.path))
+
+    @cache  # not every lot needs it
+    def clustering() -> Clustering:
+        return clustering_of(read_column(found.shards, "article_id"), read_ipc(found.membership.path))
+
     tables: dict[str, Callable[[], Iterable[pa.RecordBatch]]] = {
-        "articles": lambda: _articles(found, clustering),
-        "clusters": lambda: [clusters(clustering, found.shards, judged)],
+        "articles": lambda: _articles(found, clustering()),
+        "clusters": lambda: [clusters(clustering(), found.shards, judged)],
         "cluster_members": lambda: members(
-            clustering, judged, Judge(Measurer(found.signed, found.vectors, config))
+            clustering(), judged, Judge(Measurer(found.signed, found.vectors, config))
         ),
-        "confirmed_pairs": lambda: confirmed_pairs(clustering, judged),
-        "candidate_pairs": lambda: candidate_pairs(clustering, judged),
+        "confirmed_pairs": lambda: confirmed_pairs(clustering(), judged),
+        "candidate_pairs": lambda: candidate_pairs(clustering(), judged),
         "repeated_sections": lambda: _sections(found),
         "rejected": lambda: read_batches(found.rejected.path),
         "furniture": lambda: [furniture(found.signed, found.shards)],

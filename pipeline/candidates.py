@@ -15,6 +15,7 @@ import numba as nb
 import numpy as np
 import pyarrow as pa
 
+from pipeline.arrays import F32, U64
 from pipeline.config import Config
 from pipeline.signatures import REPRINT, RESPUN, Signed, bands
 from pipeline.tables import Ref, read_ipc, write_ipc
@@ -25,7 +26,6 @@ NEIGHBOURS = 8
 
 PAIRS = pa.schema([("left", pa.int32()), ("right", pa.int32()), ("found_by", pa.uint8()),
                    ("estimate_reprint", pa.float32()), ("estimate_respun", pa.float32())])  # fmt: skip
-_U64, _U8, _I64 = nb.uint64[::1], nb.uint8[::1], nb.int64[::1]
 _ROW_MASK = np.uint64(0xFFFFFFFF)
 
 
@@ -61,7 +61,7 @@ def _matches(places, i, j, begin, end):  # type: ignore[no-untyped-def]
 
 @nb.njit(
     nb.types.Tuple((nb.int64, nb.int64))(  # type: ignore[no-untyped-call]
-        _U64, nb.uint8[:, ::1], nb.int64, nb.int64, nb.int64, nb.int64, nb.int64, _U64
+        U64, nb.uint8[:, ::1], nb.int64, nb.int64, nb.int64, nb.int64, nb.int64, U64
     ),
     cache=True, nogil=True,
 )  # fmt: skip
@@ -94,7 +94,7 @@ def _expand(words, places, begin, end, least, max_bucket, neighbours, out):  # t
     return n, compared
 
 
-@nb.njit(nb.void(_U64, nb.uint8[:, ::1], nb.int64, nb.int64, nb.float32[::1]), cache=True, nogil=True)
+@nb.njit(nb.void(U64, nb.uint8[:, ::1], nb.int64, nb.int64, F32), cache=True, nogil=True)
 def _estimate(words, places, begin, end, out):  # type: ignore[no-untyped-def]
     """Resemblance of each pair: equal bytes, less the 1 in 256 that are equal by chance."""
     for p in range(len(words)):

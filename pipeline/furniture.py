@@ -3,10 +3,11 @@
 A line is furniture of its source when at least `furniture.min_articles` of the source's articles carry it,
 and `furniture.min_share` of all that it has, and those articles are otherwise different. Otherwise different:
 most of them have different longest lines, the copies of one story have the same. The same is asked over the
-whole collection, of four times as many articles. Nothing is deleted: the tokens of
-furniture are flagged and left out of signatures and vectors.
+whole collection, of four times as many articles. Nothing is deleted: the tokens of furniture are flagged and
+left out of signatures and vectors.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from pipeline.arrays import I64, U8
 from pipeline.config import Config
 from pipeline.shards import ShardGroup, article_batches
 from pipeline.tables import Ref, read_ipc, write_ipc
-from pipeline.text import KeptTokens, read_kept
+from pipeline.text import KeptTokens, hash_terms, read_kept
 from pipeline.tokens import FURNITURE, tokenise
 from pipeline.words import run_starts
 
@@ -48,20 +49,9 @@ def source_salts(sources: pa.Array) -> npt.NDArray[np.uint64]:
     """A hash uint64 (n_articles,) of each article's source; articles without one share theirs."""
     encoded = pc.dictionary_encode(sources.fill_null(""))
     names = tokenise(None, encoded.dictionary)
-    salts = [
-        _hash_terms(names.terms[names.indptr[i] : names.indptr[i + 1]])
-        for i in range(len(encoded.dictionary))
-    ]
+    salts = [hash_terms(names.terms, begin, end) for begin, end in itertools.pairwise(names.indptr)]
     place: npt.NDArray[np.int32] = encoded.indices.to_numpy(zero_copy_only=False)
     return np.array(salts, np.uint64)[place]
-
-
-def _hash_terms(terms: npt.NDArray[np.uint32]) -> int:
-    """64-bit hash of a sequence of terms."""
-    state = 0
-    for term in terms.tolist():
-        state = ((state ^ (term + 1)) * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
-    return state
 
 
 def count(group: ShardGroup, tokens: Ref, config: Config, work: Path) -> Ref:

@@ -24,7 +24,7 @@ from pipeline.minhash import fmix32, permutations, sign_sets
 from pipeline.shards import ShardGroup
 from pipeline.tables import Ref, atomic_file, file_ref, write_ipc
 from pipeline.terms import TermStatistics
-from pipeline.text import KeptTokens, keep
+from pipeline.text import KeptTokens, hash_terms, keep
 from pipeline.tokens import FURNITURE, tokenise
 
 REPRINT, RESPUN = 1, 2  # bits of `found_by`
@@ -144,13 +144,11 @@ def _band_keys(signatures, n_bands, rows, out, first_band, first_row):  # type: 
 def _describe(terms, flags, n_title, indptr, text_hash, n_furniture):  # type: ignore[no-untyped-def]
     """Hash of each body's token sequence, and the number of its furniture tokens."""
     for i in range(len(n_title)):
-        state = np.uint64(0x9AE16A3B2F90404F)
+        begin, end = indptr[i] + n_title[i], indptr[i + 1]
+        text_hash[i] = hash_terms(terms, begin, end)
         n = 0
-        for j in range(indptr[i] + n_title[i], indptr[i + 1]):
-            state = np.uint64((state ^ np.uint64(terms[j])) * np.uint64(0x9E3779B97F4A7C15))
-            state ^= state >> np.uint64(32)
+        for j in range(begin, end):
             n += (flags[j] & FURNITURE) != 0
-        text_hash[i] = state
         n_furniture[i] = n
 
 

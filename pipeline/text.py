@@ -65,6 +65,16 @@ class KeptTokens:
         return first + self.line_stops
 
 
+@nb.njit(nb.uint64(READ_U32, nb.int64, nb.int64), cache=True, nogil=True)
+def hash_terms(terms, begin, end):  # type: ignore[no-untyped-def]
+    """64-bit hash of the sequence terms[begin:end]."""
+    state = np.uint64(0x9AE16A3B2F90404F)
+    for j in range(begin, end):
+        state = np.uint64((state ^ np.uint64(terms[j])) * np.uint64(0x9E3779B97F4A7C15))
+        state ^= state >> np.uint64(32)
+    return state
+
+
 @nb.njit(nb.int64(READ_U32, READ_I32, I64, I64, U64, I32, I64, U64), cache=True, nogil=True)
 def _find_lines(terms, line, body, indptr, keys, stops, line_indptr, longest):  # type: ignore[no-untyped-def]
     """Hash and end of every line of the bodies that has tokens; returns how many lines there are."""
@@ -77,16 +87,13 @@ def _find_lines(terms, line, body, indptr, keys, stops, line_indptr, longest):  
         while j < indptr[i + 1]:
             number = line[j]
             start = j
-            state = np.uint64(0x9AE16A3B2F90404F)
             while j < indptr[i + 1] and line[j] == number:
-                state = np.uint64((state ^ np.uint64(terms[j])) * np.uint64(0x9E3779B97F4A7C15))
-                state ^= state >> np.uint64(32)
                 j += 1
-            keys[n] = state
+            keys[n] = hash_terms(terms, start, j)
             stops[n] = j - indptr[i]
             if j - start > most:
                 most = j - start
-                longest[i] = state
+                longest[i] = keys[n]
             n += 1
         line_indptr[i + 1] = n
     return n
