@@ -10,43 +10,40 @@ import numpy as np
 
 from pipeline.arrays import I32, I64, READ_U32, U8, U32
 from pipeline.minhash import fmix32
-from pipeline.tokens import CAPITAL, DIGIT, FURNITURE
+from pipeline.token_scan import CAPITAL, DIGIT, FURNITURE
 
 
 @nb.njit(nb.int64(READ_U32, U8, I64, nb.int64, U32, I64), cache=True, nogil=True)
 def shingle_elements(terms, flags, indptr, k, out, out_indptr):  # type: ignore[no-untyped-def]
     """Hashes uint32 of every run of k tokens, furniture left out; returns how many.
 
-    h = sum of terms[j + i] * C**(k - 1 - i) mod 2**32, C odd: rolled on in two products a shingle. An
-    article of fewer than k tokens has one element, of all its tokens and their number.
+    h = sum of fmix32(terms[j + i]) * C**(k - 1 - i) mod 2**32, C odd; a sweep for each i, which is vectorised.
+    An article of fewer than k tokens has one element, of all its tokens and their number.
     """
-    base = np.uint32(0x9E3779B1)
-    top = np.uint32(1)
-    for _ in range(k):
-        top = np.uint32(top * base)
-    ring = np.zeros(k, np.uint32)
+    longest = 0
+    for i in range(len(indptr) - 1):
+        longest = max(longest, indptr[i + 1] - indptr[i])
+    mixed = np.empty(longest + 1, np.uint32)
     n = 0
     out_indptr[0] = 0
     for i in range(len(indptr) - 1):
-        rolled = np.uint32(0)
         length = 0
-        place = 0
         for j in range(indptr[i], indptr[i + 1]):
-            if flags[j] & FURNITURE:
-                continue
-            term = fmix32(terms[j])
-            rolled = np.uint32(np.uint32(rolled * base) + term)
-            if length >= k:
-                rolled = np.uint32(rolled - np.uint32(ring[place] * top))
-            ring[place] = term
-            place = place + 1 if place + 1 < k else 0
-            length += 1
-            if length >= k:
-                out[n] = rolled
-                n += 1
+            mixed[length] = fmix32(terms[j])
+            length += (flags[j] & FURNITURE) == 0
+        width = min(k, length)
+        n_shingles = min(length, length - width + 1)
+        own = out[n : n + n_shingles]
+        own[:] = 0
+        power = np.uint32(1)
+        for place in range(width - 1, -1, -1):
+            placed = mixed[place : place + n_shingles]
+            for r in range(n_shingles):
+                own[r] = np.uint32(own[r] + np.uint32(placed[r] * power))
+            power = np.uint32(power * np.uint32(0x9E3779B1))
         if 0 < length < k:
-            out[n] = fmix32(np.uint32(rolled + np.uint32(length)))
-            n += 1
+            own[0] = fmix32(np.uint32(own[0] + np.uint32(length)))
+        n += n_shingles
         out_indptr[i + 1] = n
     return n
 

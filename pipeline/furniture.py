@@ -22,7 +22,8 @@ from pipeline.config import Config
 from pipeline.shards import ShardGroup, article_batches
 from pipeline.tables import Ref, read_ipc, write_ipc
 from pipeline.text import KeptTokens, hash_terms, read_kept
-from pipeline.tokens import FURNITURE, tokenise
+from pipeline.token_scan import FURNITURE
+from pipeline.tokens import tokenise
 from pipeline.words import run_starts
 
 # Lines repeated over sources must be that much more frequent: sources share common phrases.

@@ -5,7 +5,7 @@ import numpy as np
 
 from pipeline.arrays import F32, I32, U8, U32
 from pipeline.section_units import FIGURES
-from pipeline.tokens import CAPITAL, CASE_OWED, DIGIT
+from pipeline.token_scan import CAPITAL, CASE_OWED, DIGIT
 
 NAME, NUMBER = 1, 2  # kinds of a term; 0 is any other word
 

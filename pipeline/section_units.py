@@ -8,7 +8,7 @@ import numba as nb
 import numpy as np
 
 from pipeline.arrays import BYTES, I32, U8
-from pipeline.tokens import CASE_OWED, DIGIT, PAIR
+from pipeline.token_scan import CASE_OWED, DIGIT, PAIR
 
 # Bits of a unit's kind; 0 is a paragraph.
 SHORT = 1  # at most SHORT_TOKENS and no sentence end: a heading, a menu, a line of furniture

@@ -24,10 +24,13 @@ from pipeline.minhash import fmix32, permutations, sign_sets
 from pipeline.shards import ShardGroup
 from pipeline.tables import Ref, atomic_file, file_ref, write_ipc
 from pipeline.terms import TermStatistics
-from pipeline.text import KeptTokens, hash_terms, keep
-from pipeline.tokens import FURNITURE, tokenise
+from pipeline.text import KeptTokens, hash_terms
+from pipeline.token_scan import FURNITURE
+from pipeline.tokens import Tokens, tokenise
 
 REPRINT, RESPUN = 1, 2  # bits of `found_by`
+# Articles whose tokens stay in the processor's cache between the kernels.
+SIGNED_AT_A_TIME = 256
 
 _ARTICLES = pa.schema([
     ("text_hash", pa.uint64()), ("n_tokens", pa.int32()), ("n_furniture_tokens", pa.int32()),
@@ -78,11 +81,15 @@ def bands(config: Config) -> Bands:
 
 def sign_reprint(texts: pa.StringArray, config: Config) -> npt.NDArray[np.uint32]:
     """Reprint-view signatures of texts, uint32 (n, n_perm), tokenising included."""
-    return _sign_shingles(keep(tokenise(None, texts)), config)[0]
+    out = np.empty((len(texts), config.reprint.n_perm), np.uint32)
+    for at in range(0, len(texts), SIGNED_AT_A_TIME):
+        some = tokenise(None, texts.slice(at, SIGNED_AT_A_TIME))
+        out[at : at + SIGNED_AT_A_TIME], _ = _sign_shingles(some, config)
+    return out
 
 
 def _sign_shingles(
-    tokens: KeptTokens, config: Config
+    tokens: Tokens | KeptTokens, config: Config
 ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.bool_]]:
     """Reprint-view signatures, and which articles have any shingle: the others' must not be compared."""
     elements = np.empty(len(tokens.terms), np.uint32)

@@ -19,7 +19,7 @@ from pipeline.furniture import masked_batches
 from pipeline.shards import ShardGroup
 from pipeline.tables import Ref, atomic_file, file_ref
 from pipeline.text import KeptTokens
-from pipeline.tokens import CAPITAL, CASE_OWED, DIGIT, FURNITURE, TITLE
+from pipeline.token_scan import CAPITAL, CASE_OWED, DIGIT, FURNITURE, TITLE
 
 
 @dataclass(frozen=True)

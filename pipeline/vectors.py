@@ -24,7 +24,7 @@ from pipeline.shards import ShardGroup
 from pipeline.tables import Ref, atomic_file, file_ref
 from pipeline.terms import TermStatistics
 from pipeline.text import KeptTokens
-from pipeline.tokens import CAPITAL, DIGIT, FURNITURE
+from pipeline.token_scan import CAPITAL, DIGIT, FURNITURE
 
 NAME, NUMBER = 1, 2  # bits of `term_kinds`
 

@@ -15,7 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pipeline import tokens
+from pipeline import token_scan
 from pipeline.unicode.build import (
     DIGIT,
     IGNORED,
@@ -56,7 +56,7 @@ class Token:
 
     @property
     def term(self) -> int:
-        return term_hash(self.form)
+        return term_hash(self.form, spaced=not self.flags & token_scan.PAIR)
 
 
 def class_of(character: str) -> str:
@@ -82,7 +82,7 @@ def tokenise_text(text: str, in_title: bool = False) -> list[Token]:
     for c in text:
         places.append(places[-1] + len(c.encode()))
     found: list[Token] = []
-    extra = tokens.TITLE if in_title else 0
+    extra = token_scan.TITLE if in_title else 0
     after_word = 0  # where the last spaced word ended, which is what takes a capital away from a position
     for match in WORD_OR_RUN.finditer(classes):
         begin, end = match.span()
@@ -90,10 +90,10 @@ def tokenise_text(text: str, in_title: bool = False) -> list[Token]:
         if match["word"]:
             last = max(i for i in range(begin, end) if classes[i] != "I")
             flags = extra
-            flags |= tokens.CAPITAL if classes[begin] == "U" else 0
-            flags |= tokens.DIGIT if re.search("[D0]", match["word"]) else 0
+            flags |= token_scan.CAPITAL if classes[begin] == "U" else 0
+            flags |= token_scan.DIGIT if re.search("[D0]", match["word"]) else 0
             between = classes[after_word:begin]
-            flags |= tokens.CASE_OWED if after_word == 0 or re.search("[NS.]", between) else 0
+            flags |= token_scan.CASE_OWED if after_word == 0 or re.search("[NS.]", between) else 0
             found.append(Token(word_form(text[begin:end]), flags, places[begin], places[last + 1], line))
             after_word = end
         else:
@@ -101,7 +101,7 @@ def tokenise_text(text: str, in_title: bool = False) -> list[Token]:
             pairs = list(itertools.pairwise(letters)) or [(letters[0], letters[0])]
             for i, j in pairs:
                 form = "".join(unspaced_form(text[k]) for k in ((i,) if i == j else (i, j)))
-                found.append(Token(form, tokens.PAIR | extra, places[i], places[j + 1], line))
+                found.append(Token(form, token_scan.PAIR | extra, places[i], places[j + 1], line))
     _mark_headlines(found, text, classes, places)
     return found
 
@@ -112,12 +112,12 @@ def _mark_headlines(found: list[Token], text: str, classes: str, places: list[in
     for token in found:
         of_line[classes.count("N", 0, places.index(token.begin))].append(token)
     for line in of_line.values():
-        spaced = [t for t in line if not t.flags & tokens.PAIR]
-        capitals = sum(bool(t.flags & tokens.CAPITAL) for t in spaced)
-        words = sum(not t.flags & tokens.DIGIT for t in spaced)
+        spaced = [t for t in line if not t.flags & token_scan.PAIR]
+        capitals = sum(bool(t.flags & token_scan.CAPITAL) for t in spaced)
+        words = sum(not t.flags & token_scan.DIGIT for t in spaced)
         if words > 2 and capitals / words > 0.6:
             for token in line:
-                token.flags |= tokens.CASE_OWED
+                token.flags |= token_scan.CASE_OWED
 
 
 def word_form(word: str) -> str:
@@ -133,19 +133,27 @@ def finish(state: int) -> int:
 
 
 def step(state: int, code: int) -> int:
-    return (state ^ code) * STEP & M64
+    return ((state ^ state >> 32) ^ code) * STEP & M64
 
 
-def term_hash(form: str) -> int:
+def term_hash(form: str, spaced: bool) -> int:
     """Hash of a token's form; marks of a non-zero combining class are added in whatever order."""
-    state = SEED
-    spaced = not any(class_of(c) == "X" for c in form)
-    for c in form:
-        if spaced and unicodedata.combining(c):
-            state = state + finish(step(SEED, ord(c) | 1 << 31)) & M64
-        else:
+    if not spaced:
+        state = SEED
+        for c in form:
             state = step(state, ord(c))
-    return finish(state)
+        return finish(state)
+    fed, marks = b"", 0
+    for c in form:
+        code = ord(c)
+        if unicodedata.combining(c):
+            marks += finish(step(len(fed), code | 1 << 31))
+        else:
+            fed += bytes([code] if code < 0x80 else [code >> shift & 0x7F | 0x80 for shift in (0, 7, 14)])
+    state = SEED
+    for at in range(0, len(fed), 8):
+        state = step(state, int.from_bytes(fed[at : at + 8], "little"))
+    return finish(state + marks & M64)
 
 
 def fmix32(h: int) -> int:
@@ -194,13 +202,13 @@ def rare_elements(
     """
     first: dict[int, tuple[int, int]] = {}
     for term, flags in found:
-        if not flags & tokens.FURNITURE:
+        if not flags & token_scan.FURNITURE:
             first.setdefault(term % len(df), (term, flags))
     elements = []
     for bucket, (term, flags) in first.items():
         if df[bucket] <= most:
-            is_name = flags & tokens.CAPITAL and spelling[bucket] > 0
-            weight = 1 + (number_weight if flags & tokens.DIGIT else name_weight if is_name else 0)
+            is_name = flags & token_scan.CAPITAL and spelling[bucket] > 0
+            weight = 1 + (number_weight if flags & token_scan.DIGIT else name_weight if is_name else 0)
             elements += [fmix32(term + r * SPREAD & M32) for r in range(weight)]
     return elements
 
@@ -227,12 +235,12 @@ def document_frequencies(
     """Articles per bucket, and capitals minus small initials where case is free; of (term, flags)."""
     df, spelling = [0] * (1 << bits), [0] * (1 << bits)
     for article in articles:
-        counted = [(term % (1 << bits), flags) for term, flags in article if not flags & tokens.FURNITURE]
+        counted = [(term % (1 << bits), flags) for term, flags in article if not flags & token_scan.FURNITURE]
         for bucket in {bucket for bucket, _ in counted}:
             df[bucket] += 1
         for bucket, flags in counted:
-            if not flags & (tokens.CASE_OWED | tokens.TITLE | tokens.DIGIT):
-                spelling[bucket] += 1 if flags & tokens.CAPITAL else -1
+            if not flags & (token_scan.CASE_OWED | token_scan.TITLE | token_scan.DIGIT):
+                spelling[bucket] += 1 if flags & token_scan.CAPITAL else -1
     return df, spelling
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from texts import EXAMPLES
 
 from pipeline.elements import rare_elements, shingle_elements
-from pipeline.tokens import CAPITAL, DIGIT, FURNITURE
+from pipeline.token_scan import CAPITAL, DIGIT, FURNITURE
 
 TERMS = st.one_of(st.integers(0, 12), st.integers(0, 2**32 - 1))
 FLAGS = st.sampled_from([0, 0, 0, CAPITAL, DIGIT, CAPITAL | DIGIT, FURNITURE, FURNITURE | CAPITAL])

@@ -18,7 +18,7 @@ from pipeline.furniture import masked_batches, source_salts
 from pipeline.shards import group_shards
 from pipeline.tables import Ref, read_ipc
 from pipeline.text import read_kept
-from pipeline.tokens import FURNITURE
+from pipeline.token_scan import FURNITURE
 
 WORDS = ("share", "reply", "more", "a", "b", "c", "d")
 

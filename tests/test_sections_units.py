@@ -24,7 +24,8 @@ from pipeline.section_units import (
     WRAPPED_MIN,
     cut_units,
 )
-from pipeline.tokens import CAPITAL, CASE_OWED, DIGIT, PAIR, Tokens, buffers, tokenise
+from pipeline.token_scan import CAPITAL, CASE_OWED, DIGIT, PAIR
+from pipeline.tokens import Tokens, buffers, tokenise
 
 FULL_STOP = re.compile(r"[.!?:;。！？…؟۔।]")
 CHARACTERS = st.sampled_from("ab1A .,:\n\n  \t“\r。é漢字😀-")

@@ -19,7 +19,7 @@ from pipeline.minhash import EMPTY, permutations
 from pipeline.signatures import REPRINT, RESPUN, RareTerms, _band_keys, _sign_shingles, bands, sign_reprint
 from pipeline.tables import read_ipc
 from pipeline.terms import TermStatistics
-from pipeline.tokens import FURNITURE
+from pipeline.token_scan import FURNITURE
 
 # Small views keep the plain twins quick.
 SMALL = ("reprint.n_perm=16", "respun.n_bands=6", "respun.rows_per_band=2")

@@ -17,7 +17,7 @@ from texts import EXAMPLES, collections
 from pipeline import common_words, furniture, terms, text
 from pipeline.shards import group_shards
 from pipeline.terms import TermCounter, TermStatistics, bits_for
-from pipeline.tokens import FURNITURE
+from pipeline.token_scan import FURNITURE
 
 BITS = 6
 

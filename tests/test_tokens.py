@@ -12,7 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from texts import EXAMPLES, JIT_OFF, PIECES, anything, collections, is_settled, strings, texts
 
-from pipeline.tokens import CAPITAL, CASE_OWED, DIGIT, PAIR, TITLE, Tokens, has_token, tokenise
+from pipeline.token_scan import CAPITAL, CASE_OWED, DIGIT, PAIR, TITLE
+from pipeline.tokens import Tokens, has_token, tokenise
 from pipeline.unicode import build
 
 

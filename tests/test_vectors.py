@@ -18,7 +18,7 @@ from texts import EXAMPLES, plain_texts
 from pipeline import vectors
 from pipeline.terms import TermCounter, TermStatistics
 from pipeline.text import KeptTokens
-from pipeline.tokens import CAPITAL, DIGIT, FURNITURE
+from pipeline.token_scan import CAPITAL, DIGIT, FURNITURE
 from pipeline.vectors import NAME, NUMBER, VectorBuilder, distinct_rows, tfidf
 
 BITS = 16

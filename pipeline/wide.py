@@ -1,0 +1,102 @@
+"""Many bytes at once: what the tokeniser's kernel needs beyond plain numba, as LLVM's own instructions.
+
+LLVM makes of them what the processor has (AVX-512, AVX2, NEON ...), and something slower where it has nothing.
+"""
+
+import itertools
+import string
+from typing import Any
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+from llvmlite import ir
+from numba.extending import intrinsic
+
+from pipeline.arrays import BYTES
+from pipeline.unicode.build import NEWLINES, STOPS
+
+LETTERS, DIGITS = string.ascii_letters, string.digits
+_STOPS, _NEWLINES = ("".join(filter(str.isascii, characters)) for characters in (STOPS, NEWLINES))
+
+if nb.config.DISABLE_JIT:
+
+    def load_word(data: npt.NDArray[np.uint8], at: int) -> np.uint64:
+        """data[at:at + 8] as a little-endian word."""
+        return np.uint64(int.from_bytes(data[at : at + 8].tobytes(), "little"))
+
+    def lowest_bit(word: np.uint64) -> int:
+        """Place of the lowest bit that is set; 64 where there is none."""
+        bits = int(word)
+        return (bits & -bits).bit_length() - 1 if bits else 64
+
+    def classes_of_64(
+        data: npt.NDArray[np.uint8], at: int
+    ) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64, np.uint64]:
+        """Bit k of each: data[at + k] is a LETTER or DIGIT; a DIGIT; a STOP; a NEWLINE; no ASCII."""
+        block = data[at : at + 64].tolist()
+        wanted = (LETTERS + DIGITS, DIGITS, _STOPS, _NEWLINES, "".join(map(chr, range(128, 256))))
+        masks = [np.uint64(sum((chr(byte) in w) << k for k, byte in enumerate(block))) for w in wanted]
+        return masks[0], masks[1], masks[2], masks[3], masks[4]
+
+else:
+    _BYTES_64 = ir.VectorType(ir.IntType(8), 64)
+
+    def _each(value: int) -> Any:
+        """64 bytes of the same value."""
+        return ir.Constant(_BYTES_64, [value] * 64)
+
+    def _place(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        """Address of data[at]."""
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        return builder.gep(array.data, [arguments[1]])
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def load_word(context: Any, data: Any, at: Any) -> Any:  # noqa: ARG001
+        """data[at:at + 8] as a little-endian word; `at` need not be aligned and isn't checked."""
+
+        def load(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            place = _place(context, builder, signature, arguments)
+            return builder.load(builder.bitcast(place, ir.IntType(64).as_pointer()), align=1)
+
+        return nb.uint64(BYTES, nb.int64), load
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def lowest_bit(context: Any, word: Any) -> Any:  # noqa: ARG001
+        """Place of the lowest bit that is set; 64 where there is none."""
+
+        def count(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
+            return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+        return nb.int64(nb.uint64), count
+
+    def _is_among(builder: Any, values: Any, characters: str) -> Any:
+        """Which of the 64 bytes are one of `characters`: a comparison for each range of them."""
+        found = None
+        codes = sorted(map(ord, characters))
+        for low in (code for code in codes if code - 1 not in codes):
+            length = next(n for n in itertools.count(1) if low + n not in codes)
+            within = builder.icmp_unsigned("<", builder.sub(values, _each(low)), _each(length))
+            found = within if found is None else builder.or_(found, within)
+        return found
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def classes_of_64(context: Any, data: Any, at: Any) -> Any:  # noqa: ARG001
+        """Bit k of each: data[at + k] is a LETTER or DIGIT; a DIGIT; a STOP; a NEWLINE; no ASCII.
+
+        `at` isn't checked.
+        """
+
+        def classify(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            place = _place(context, builder, signature, arguments)
+            values = builder.load(builder.bitcast(place, _BYTES_64.as_pointer()), align=1)
+            digit = _is_among(builder, values, DIGITS)
+            masks = (
+                builder.or_(_is_among(builder, values, LETTERS), digit), digit,
+                _is_among(builder, values, _STOPS), _is_among(builder, values, _NEWLINES),
+                builder.icmp_signed("<", values, _each(0)),
+            )  # fmt: skip
+            words = [builder.bitcast(mask, ir.IntType(64)) for mask in masks]
+            return context.make_tuple(builder, signature.return_type, words)
+
+        return nb.types.UniTuple(nb.uint64, 5)(BYTES, nb.int64), classify
