@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline import schema
+from pipeline.array_files import ArrayFiles
 from pipeline.arrow_columns import hexadecimal, read_column, table_batch
 from pipeline.candidates import load_articles
 from pipeline.cluster_tables import Clustering, clustering_of, clusters, members
@@ -22,7 +23,6 @@ from pipeline.furniture_table import furniture
 from pipeline.pair_tables import candidate_pairs, confirmed_pairs
 from pipeline.signatures import Signed
 from pipeline.tables import Ref, read_batches, read_ipc, write_parquet
-from pipeline.vectors import VectorFiles
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Found:
     shards: tuple[Ref, ...]
     rejected: Ref
     signed: tuple[Signed, ...]
-    vectors: tuple[VectorFiles, ...]
+    worded: tuple[ArrayFiles, ...]
     judged: tuple[Ref, ...]
     membership: Ref
     sections: tuple[Ref, ...]
@@ -61,7 +61,7 @@ def write_tables(found: Found, names: tuple[str, ...], config: Config, folder: P
         "articles": lambda: _articles(found, clustering()),
         "clusters": lambda: [clusters(clustering(), found.shards, judged)],
         "cluster_members": lambda: members(
-            clustering(), judged, Judge(Measurer(found.signed, found.vectors, config))
+            clustering(), judged, Judge(Measurer(found.signed, found.worded, config))
         ),
         "confirmed_pairs": lambda: confirmed_pairs(clustering(), judged),
         "candidate_pairs": lambda: candidate_pairs(clustering(), judged),

@@ -161,5 +161,5 @@ def _judged_pairs(left: Rows, right: Rows, judged: pa.Table, judge: Judge) -> pa
     place[missing] = len(judged) + np.arange(len(missing))
     nobody, nothing = np.zeros(len(missing), np.uint8), np.zeros(len(missing), np.float32)
     ends = (left[missing].astype(np.int32), right[missing].astype(np.int32))
-    fresh = judge.judge(pa.table([*ends, nobody, nothing, nothing], schema=PAIRS), screened=False)
+    fresh = judge.judge(pa.table([*ends, nobody, nothing, nothing], schema=PAIRS))
     return pa.concat_tables([judged, fresh]).take(pa.array(place))

@@ -8,17 +8,17 @@ estimates the weighted resemblance.
 import numba as nb
 import numpy as np
 
-from pipeline.arrays import I32, I64, READ_U32, U8, U32
+from pipeline.arrays import BYTES, I64, READ_COUNTS, READ_I64, READ_U32, U32
 from pipeline.minhash import fmix32
 from pipeline.token_scan import CAPITAL, DIGIT, FURNITURE
 
 
-@nb.njit(nb.int64(READ_U32, U8, I64, nb.int64, U32, I64), cache=True, nogil=True)
+@nb.njit(nb.int64(READ_U32, BYTES, I64, nb.int64, U32, I64), cache=True, nogil=True)
 def shingle_elements(terms, flags, indptr, k, out, out_indptr):  # type: ignore[no-untyped-def]
     """Hashes uint32 of every run of k tokens, furniture left out; returns how many.
 
-    h = sum of fmix32(terms[j + i]) * C**(k - 1 - i) mod 2**32, C odd; a sweep for each i, which is vectorised.
-    An article of fewer than k tokens has one element, of all its tokens and their number.
+    h = sum of fmix32(terms[j + i]) * C**(k - 1 - i) mod 2**32, C odd; a vectorised sweep for each i. An
+    article of fewer than k tokens has one element, of all its tokens and their number.
     """
     longest = 0
     for i in range(len(indptr) - 1):
@@ -49,39 +49,31 @@ def shingle_elements(terms, flags, indptr, k, out, out_indptr):  # type: ignore[
 
 
 @nb.njit(
-    nb.int64(READ_U32, U8, I64, U32, I32, nb.int64, I32, nb.int64, nb.int64, U32, I64), cache=True, nogil=True
-)
-def rare_elements(  # type: ignore[no-untyped-def]
-    terms, flags, indptr, df, spelling, most, seen, name_weight, number_weight, out, out_indptr
-):
-    """Elements uint32 of the rare terms of each article, furniture left out; returns how many.
+    nb.int64(READ_U32, BYTES, READ_I64, READ_COUNTS, nb.int64, nb.int64, nb.int64, U32, I64),
+    cache=True, nogil=True,
+)  # fmt: skip
+def rare_elements(keys, flags, ends, counts, most, name_weight, number_weight, out, out_indptr):  # type: ignore[no-untyped-def]
+    """Elements uint32 of the rare terms of each bag (`keys`, `flags`, `ends`); returns how many.
 
-    A term is rare when at most `most` articles have it. It has one element, a name `name_weight` more, a
-    number `number_weight` more; the first token of a bucket speaks for it. `seen` int32 (as df) is scratch,
-    all -1 before and after.
+    A term is rare when at most `most` articles have one of its bucket. It has one element, a name
+    `name_weight` more, a number `number_weight` more. `counts` as of `TermStatistics`.
     """
-    mask = np.uint32(len(df) - 1)
+    mask = np.uint32(len(counts) - 1)
     n = 0
+    j = 0
     out_indptr[0] = 0
-    for i in range(len(indptr) - 1):
-        for j in range(indptr[i], indptr[i + 1]):
-            if flags[j] & FURNITURE:
-                continue
-            bucket = terms[j] & mask
-            if seen[bucket] == i:
-                continue
-            seen[bucket] = i
-            if df[bucket] > most:
-                continue
-            w = 1
-            if flags[j] & DIGIT:
-                w += number_weight
-            elif flags[j] & CAPITAL and spelling[bucket] > 0:
-                w += name_weight
-            for r in range(w):
-                out[n] = fmix32(np.uint32(terms[j] + np.uint32(np.uint32(r) * np.uint32(0x9E3779B1))))
-                n += 1
+    for i in range(len(ends)):
+        while j < ends[i]:
+            bucket = keys[j] & mask
+            if counts[bucket, 0] <= most:
+                w = 1
+                if flags[j] & DIGIT:
+                    w += number_weight
+                elif flags[j] & CAPITAL and counts[bucket, 1] > 0:
+                    w += name_weight
+                for r in range(w):
+                    out[n] = fmix32(np.uint32(keys[j] + np.uint32(np.uint32(r) * np.uint32(0x9E3779B1))))
+                    n += 1
+            j += 1
         out_indptr[i + 1] = n
-    for j in range(indptr[0], indptr[len(indptr) - 1]):
-        seen[terms[j] & mask] = -1
     return n

@@ -64,9 +64,7 @@ def count(group: ShardGroup, tokens: Ref, config: Config, work: Path) -> Ref:
     return write_ipc(work / f"lines-{group.number:03d}.arrow", _LINES, batches)
 
 
-def kept_with_salts(
-    group: ShardGroup, tokens: Ref
-) -> Iterator[tuple[KeptTokens, npt.NDArray[np.uint64]]]:
+def kept_with_salts(group: ShardGroup, tokens: Ref) -> Iterator[tuple[KeptTokens, npt.NDArray[np.uint64]]]:
     """The group's kept tokens, batch by batch, with the salts of the articles' sources."""
     for batch, kept in zip(article_batches(group), read_kept(tokens), strict=True):
         yield kept, source_salts(batch.column("source"))

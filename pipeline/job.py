@@ -22,15 +22,17 @@ from pipeline import (
     furniture,
     manifest,
     publish,
+    screen,
     sections,
     signatures,
     terms,
     text,
-    vectors,
+    wording,
 )
+from pipeline.array_files import ArrayFiles
 from pipeline.config import Config
 from pipeline.errors import RespunError, RunError
-from pipeline.executor import Executor, Listener, StageReport, StageRunner
+from pipeline.executor import Call, Executor, Listener, StageReport, StageRunner
 from pipeline.rule import load_rule
 from pipeline.scratch import LOG, scratch_folder
 from pipeline.shards import ShardGroup, group_shards
@@ -89,9 +91,10 @@ class Staged:
 
     accepted: articles.ArticlesResult
     groups: tuple[ShardGroup, ...]
+    tokens: tuple[Ref, ...]
+    furniture: Ref
     statistics: Ref
     signed: tuple[signatures.Signed, ...]
-    vectors: tuple[vectors.VectorFiles, ...]
     bands: tuple[candidates.BandPairs, ...]
     pairs: Ref
 
@@ -111,12 +114,23 @@ def candidate_stages(
     lines = run.map("furniture", furniture.count, [(*b, config, work) for b in both], rows=ref_rows)
     masked = run.call("furniture-merge", furniture.merge, lines, config, work, rows=ref_rows)
     bits = terms.bits_for(accepted.text_bytes)
-    counts = run.map("terms", terms.count, [(*b, masked, bits, config, work) for b in both], rows=ref_rows)
+    counts = run.map(
+        "terms",
+        terms.count,
+        [(*b, masked, bits, config, work) for b in both],
+        rows=lambda c: c.statistics.rows,
+    )
     statistics = run.call("terms-merge", terms.merge, counts, work, rows=ref_rows)
 
-    basis = [(*b, masked, statistics, config, work) for b in both]
-    signed = run.map("signatures", signatures.sign, basis, rows=lambda s: s.articles.rows)
-    built = run.map("vectors", vectors.write_group, basis, rows=lambda v: v.n_articles)
+    signed = run.map(
+        "signatures",
+        signatures.sign,
+        [
+            (*b, counted.bags, masked, statistics, config, work)
+            for b, counted in zip(both, counts, strict=True)
+        ],
+        rows=lambda s: s.articles.rows,
+    )
     bands = run.map(
         "candidates",
         candidates.find_in_bands,
@@ -124,7 +138,9 @@ def candidate_stages(
         rows=lambda b: b.pairs.rows,
     )
     pairs = run.call("candidates-merge", candidates.merge, bands, work, rows=ref_rows)
-    return Staged(accepted, tuple(groups), statistics, tuple(signed), tuple(built), tuple(bands), pairs)
+    return Staged(
+        accepted, tuple(groups), tuple(kept), masked, statistics, tuple(signed), tuple(bands), pairs
+    )
 
 
 def _run_stages(
@@ -133,13 +149,19 @@ def _run_stages(
 ) -> Path:  # fmt: skip
     """The stages in their order. Returns the folder of the published run."""
     staged = candidate_stages(units, config, run, work)
+    screened = run.map(
+        "screen",
+        screen.screen_slice,
+        [(staged.pairs, begin, end, staged.signed, config, work) for begin, end in slices(staged.pairs.rows)],
+        rows=ref_rows,
+    )
+    worded = run.map(
+        "wording", wording.write_group, wording_calls(staged, screened, config, work), rows=n_articles
+    )
     judged = run.map(
         "confirm",
-        confirm.confirm_slice,
-        [
-            (staged.pairs, begin, end, staged.signed, staged.vectors, config, work)
-            for begin, end in slices(staged.pairs.rows)
-        ],
+        confirm.confirm_part,
+        [(part, staged.signed, tuple(worded), config, work) for part in screened],
         rows=ref_rows,
     )
     shards = staged.accepted.shards
@@ -151,7 +173,7 @@ def _run_stages(
         rows=ref_rows,
     )
     found = assemble.Found(
-        shards, staged.accepted.rejected, staged.signed, staged.vectors, tuple(judged), membership,
+        shards, staged.accepted.rejected, staged.signed, tuple(worded), tuple(judged), membership,
         tuple(repeated),
     )  # fmt: skip
     written = run.map(
@@ -167,6 +189,19 @@ def _run_stages(
         output, run_id, config, units, staged, tables, tuple(run.reports),
         rows=lambda _: staged.accepted.n_accepted,
     )  # fmt: skip
+
+
+def wording_calls(staged: Staged, screened: Sequence[Ref], config: Config, work: Path) -> list[Call]:
+    """The arguments of `wording.write_group` for each group of shards."""
+    return [
+        (group, tokens, staged.furniture, staged.statistics, tuple(screened), config, work)
+        for group, tokens in zip(staged.groups, staged.tokens, strict=True)
+    ]
+
+
+def n_articles(files: ArrayFiles) -> int:
+    """Articles whose arrays a call wrote."""
+    return files.n_articles
 
 
 def slices(n_rows: int, n_slices: int = GROUPS) -> list[tuple[int, int]]:

@@ -7,7 +7,8 @@ from typing import TypeVar
 import numpy as np
 
 from pipeline import compare
-from pipeline.vectors import Vectors
+from pipeline.vectors import TermVectors
+from pipeline.wording import Wording
 
 # How much of the overall cosine is lent to a space in which an article has next to nothing: squared weight,
 # of 1 in all. Texts without names are then judged by their wording, instead of by a cosine of nothing.
@@ -63,35 +64,37 @@ def take(lot: Lot, chosen: np.ndarray) -> Lot:
     return type(lot)(**{f.name: getattr(lot, f.name)[chosen] for f in fields(lot)})
 
 
-def concatenate(lots: Sequence[Measures]) -> Measures:
-    """The measures of several lots of pairs, one after the other."""
-    return Measures(**{f.name: np.concatenate([getattr(p, f.name) for p in lots]) for f in fields(Measures)})
+def concatenate(lots: Sequence[Lot]) -> Lot:
+    """The measures of several lots of pairs, one after the other; there must be a lot."""
+    kind = type(lots[0])
+    return kind(**{f.name: np.concatenate([getattr(p, f.name) for p in lots]) for f in fields(kind)})
 
 
-def measure_terms(of_l: Vectors, of_r: Vectors, left: np.ndarray, right: np.ndarray) -> TermMeasures:
+def measure_terms(of_l: TermVectors, of_r: TermVectors, left: np.ndarray, right: np.ndarray) -> TermMeasures:
     """Term measures of pairs of rows int64 of `of_l` and `of_r`, ascending by left."""
-    sums = np.empty((len(left), 9), np.float32)
+    sums = np.empty((len(left), 5), np.float32)
     compare.term_sums(
         of_l.term_keys, of_l.term_weights, of_l.term_kinds, of_l.term_ends,
         of_r.term_keys, of_r.term_weights, of_r.term_kinds, of_r.term_ends, left, right, sums,
     )  # fmt: skip
+    squares_l, squares_r = of_l.squares.reshape(-1, 2)[left], of_r.squares.reshape(-1, 2)[right]
     return TermMeasures(
         cosine=sums[:, 0],
-        cosine_names=_cosine(sums[:, 1], sums[:, 2], sums[:, 3]),
-        cosine_numbers=_cosine(sums[:, 4], sums[:, 5], sums[:, 6]),
-        weight_l_in_r=sums[:, 7],
-        weight_r_in_l=sums[:, 8],
-        names_l=sums[:, 2],
-        names_r=sums[:, 3],
-        numbers_l=sums[:, 5],
-        numbers_r=sums[:, 6],
+        cosine_names=_cosine(sums[:, 1], squares_l[:, 0], squares_r[:, 0]),
+        cosine_numbers=_cosine(sums[:, 2], squares_l[:, 1], squares_r[:, 1]),
+        weight_l_in_r=sums[:, 3],
+        weight_r_in_l=sums[:, 4],
+        names_l=squares_l[:, 0],
+        names_r=squares_r[:, 0],
+        numbers_l=squares_l[:, 1],
+        numbers_r=squares_r[:, 1],
         n_tokens_l=of_l.n_tokens[left].astype(np.float32),
         n_tokens_r=of_r.n_tokens[right].astype(np.float32),
     )
 
 
 def measure(
-    of_l: Vectors, of_r: Vectors, left: np.ndarray, right: np.ndarray, terms: TermMeasures
+    of_l: Wording, of_r: Wording, left: np.ndarray, right: np.ndarray, terms: TermMeasures
 ) -> Measures:
     """All measures of the pairs whose term measures are `terms`."""
     bigrams = np.empty(len(left), np.float32)
@@ -117,7 +120,7 @@ def measure(
 
 
 def _ask_other_side(
-    of_l: Vectors, of_r: Vectors, left: np.ndarray, right: np.ndarray, runs: np.ndarray
+    of_l: Wording, of_r: Wording, left: np.ndarray, right: np.ndarray, runs: np.ndarray
 ) -> None:
     """Lowers long `runs` int64 to those of l that r has too: what r says in one go, l may say in pieces."""
     long = np.flatnonzero(runs >= LONG_RUN)

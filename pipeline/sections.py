@@ -63,7 +63,7 @@ class Occurrence:
 
 def find_in_shards(group: ShardGroup, statistics: Ref, config: Config, work: Path) -> Ref:
     """Write the repeated sections of a group of shards, in the order of the articles."""
-    idf = TermStatistics.load(statistics.path).rarity()
+    idf = TermStatistics.load(statistics).rarity()
     batches = (find_in_batch(batch, idf, config.sections) for batch in article_batches(group))
     return write_ipc(work / f"sections-{group.number:03d}.arrow", TABLES["repeated_sections"], batches)
 

@@ -1,4 +1,4 @@
-"""Stage "signatures": two views of every article, their band keys, and one byte of each signature place.
+"""Stage "signatures": two views of every article, and the weights of its terms.
 
 The reprint view signs word shingles, the re-spin view signs rare terms (see `elements.py`). What later
 stages need of a signature is kept by column: a band's key per article for the buckets, and the low byte of
@@ -15,7 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.arrays import I32, I64, READ_I32, READ_U32, U8, U64
+from pipeline import vectors
+from pipeline.array_files import ArrayFiles
+from pipeline.arrays import BYTES, I32, I64, READ_I32, READ_U32, U64
+from pipeline.bags import Bags
 from pipeline.common_words import PRIOR_ARTICLES
 from pipeline.config import Config, RespunConfig
 from pipeline.elements import rare_elements, shingle_elements
@@ -45,10 +48,13 @@ class Signed:
 
     `articles` IPC: text_hash, n_tokens, n_furniture_tokens, is_signed (bits REPRINT, RESPUN: the view's set
     is not empty). `keys` .npy uint32 (n_bands of both views, n). `places` .npy uint8 (n, n_perm of both).
-    `lines` IPC: key of each furniture line and the article (row) that carries it, distinct.
+    `lines` IPC: key of each furniture line and the article (row) that carries it, distinct. `bags` and
+    `weights` hold the articles' terms (`vectors.TermVectors`).
     """
 
     first_row: int
+    bags: ArrayFiles
+    weights: ArrayFiles
     articles: Ref
     keys: Ref
     places: Ref
@@ -118,16 +124,15 @@ class RareTerms:
         # The prior makes up for what a small collection lacks; it doesn't come on top of a large one.
         n = max(statistics.n_articles - PRIOR_ARTICLES, PRIOR_ARTICLES)
         self._most = max(2, int(n / np.exp(config.min_idf)))
-        self._seen = np.full(len(statistics.df), -1, np.int32)
 
-    def elements(self, tokens: KeptTokens) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+    def elements(self, bags: Bags) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
         """Elements uint32 (n_elements,) and indptr int64 (n_articles + 1,)."""
         heaviest = max(self._config.name_weight, self._config.number_weight)
-        out = np.empty(len(tokens.terms) * heaviest, np.uint32)
-        indptr = np.empty(tokens.n_articles + 1, np.int64)
+        out = np.empty(len(bags.term_keys) * heaviest, np.uint32)
+        indptr = np.empty(bags.n_articles + 1, np.int64)
         n = rare_elements(
-            tokens.terms, tokens.flags, tokens.indptr, self._statistics.df, self._statistics.spelling,
-            self._most, self._seen, self._config.name_weight - 1, self._config.number_weight - 1, out, indptr,
+            bags.term_keys, bags.term_flags, bags.term_ends, self._statistics.counts, self._most,
+            self._config.name_weight - 1, self._config.number_weight - 1, out, indptr,
         )  # fmt: skip
         return out[:n], indptr
 
@@ -147,7 +152,7 @@ def _band_keys(signatures, n_bands, rows, out, first_band, first_row):  # type: 
             out[first_band + band, first_row + i] = key
 
 
-@nb.njit(nb.void(READ_U32, U8, READ_I32, I64, U64, I32), cache=True, nogil=True)
+@nb.njit(nb.void(READ_U32, BYTES, READ_I32, I64, U64, I32), cache=True, nogil=True)
 def _describe(terms, flags, n_title, indptr, text_hash, n_furniture):  # type: ignore[no-untyped-def]
     """Hash of each body's token sequence, and the number of its furniture tokens."""
     for i in range(len(n_title)):
@@ -159,10 +164,14 @@ def _describe(terms, flags, n_title, indptr, text_hash, n_furniture):  # type: i
         n_furniture[i] = n
 
 
-def sign(group: ShardGroup, kept: Ref, masked: Ref, statistics: Ref, config: Config, work: Path) -> Signed:
+def sign(
+    group: ShardGroup, kept: Ref, bags: ArrayFiles, masked: Ref, statistics: Ref, config: Config, work: Path
+) -> Signed:
     """Signs a group of shards in both views."""
     mask = FurnitureMask(masked, config)
-    rare = RareTerms(TermStatistics.load(statistics.path), config.respun)
+    counts = TermStatistics.load(statistics)
+    rare = RareTerms(counts, config.respun)
+    all_bags = Bags.of(bags.load())
     plan = bands(config)
     n_places = config.reprint.n_perm + config.respun.n_perm
     keys = np.empty((plan.n, group.n_articles), np.uint32)
@@ -173,7 +182,7 @@ def sign(group: ShardGroup, kept: Ref, masked: Ref, statistics: Ref, config: Con
     for tokens, salts in kept_with_salts(group, kept):
         lines.append(_furniture_lines(tokens, *mask.apply(tokens, salts), group.first_row + row))
         reprint, has_shingle = _sign_shingles(tokens, config)
-        elements, indptr = rare.elements(tokens)
+        elements, indptr = rare.elements(all_bags.some(row, row + tokens.n_articles))
         respun = _sign(elements, indptr, config.respun.n_perm, config.seed)
         _band_keys(reprint, plan.n_reprint, plan.rows_reprint, keys, 0, row)
         _band_keys(respun, plan.n_respun, plan.rows_respun, keys, plan.n_reprint, row)
@@ -184,6 +193,8 @@ def sign(group: ShardGroup, kept: Ref, masked: Ref, statistics: Ref, config: Con
     name = f"{group.number:03d}"
     return Signed(
         group.first_row,
+        bags,
+        vectors.write_group(group, all_bags, counts, work),
         write_ipc(work / f"signed-{name}.arrow", _ARTICLES, described),
         _save(work / f"keys-{name}.npy", keys, group.n_articles),
         _save(work / f"places-{name}.npy", places, group.n_articles),

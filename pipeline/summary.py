@@ -63,8 +63,16 @@ class Summary:
 def read_summary(run_dir: Path) -> Summary:
     """Read the summary of the run in `run_dir`."""
     manifest = json.loads((run_dir / "manifest.json").read_text(encoding="utf-8"))
-    clusters = _read(run_dir, "clusters", "cluster_id", "n_articles", "n_sources", "representative_id",
-                     "title", "relations")
+    clusters = _read(
+        run_dir,
+        "clusters",
+        "cluster_id",
+        "n_articles",
+        "n_sources",
+        "representative_id",
+        "title",
+        "relations",
+    )
     repeats = _read(run_dir, "repeated_sections", "article_id", "group_id")
     rejected = Counter(_read(run_dir, "rejected", "reason")["reason"].to_pylist())
     return Summary(
@@ -100,7 +108,12 @@ def _by_relation(relations: list[str]) -> dict[str, int]:
 def _largest(clusters: pa.Table) -> tuple[LargeCluster, ...]:
     order = [("n_articles", "descending"), ("n_sources", "descending"), ("cluster_id", "ascending")]
     return tuple(
-        LargeCluster(row["cluster_id"], row["n_articles"], row["n_sources"], tuple(row["relations"]),
-                     row["title"] or row["representative_id"])
+        LargeCluster(
+            row["cluster_id"],
+            row["n_articles"],
+            row["n_sources"],
+            tuple(row["relations"]),
+            row["title"] or row["representative_id"],
+        )
         for row in clusters.take(pc.sort_indices(clusters, order)[:N_LARGEST]).to_pylist()
     )

@@ -4,7 +4,7 @@ Terms are hashed into 2**bits buckets, so that counts are plain arrays which add
 grows with the collection (`bits_for`), and terms that share a bucket look a little less rare than they are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,56 +13,82 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline import common_words
-from pipeline.arrays import I32, I64, READ_U32, U8, U32
+from pipeline.array_files import ArrayFiles, write_arrays
+from pipeline.arrays import I32, U32
+from pipeline.bags import BAG_TYPES, Bags, bag
 from pipeline.config import Config
 from pipeline.furniture import masked_batches
 from pipeline.shards import ShardGroup
 from pipeline.tables import Ref, atomic_file, file_ref
-from pipeline.text import KeptTokens
-from pipeline.token_scan import CAPITAL, CASE_OWED, DIGIT, FURNITURE, TITLE
 
 
 @dataclass(frozen=True)
 class TermStatistics:
-    """`df` uint32 (2**bits,): articles that hold a term of the bucket.
+    """`counts` int32 (2**bits, 2): what is known of the terms of each bucket, side by side.
 
-    `spelling` int32 (2**bits,): occurrences with a capital minus those without, where case is free to say
-    something (not after a full stop, not in a headline). Positive for names.
+    Column 0, `df`: articles that hold one of them. Column 1, `spelling`: occurrences with a capital minus
+    those without, where case is free to say something (not after a full stop, not in a headline). Positive
+    for names.
     """
 
     n_articles: int
-    df: npt.NDArray[np.uint32]
-    spelling: npt.NDArray[np.int32]
+    counts: npt.NDArray[np.int32]
 
     @classmethod
     def empty(cls, bits: int) -> "TermStatistics":
         """Nothing counted yet, in 2**bits buckets."""
-        return cls(0, np.zeros(1 << bits, np.uint32), np.zeros(1 << bits, np.int32))
+        return cls(0, np.zeros((1 << bits, 2), np.int32))
+
+    @property
+    def df(self) -> npt.NDArray[np.int32]:
+        """Articles that hold a term of the bucket, int32 (2**bits,)."""
+        return self.counts[:, 0]
+
+    @property
+    def spelling(self) -> npt.NDArray[np.int32]:
+        """Occurrences with a capital minus those without, int32 (2**bits,)."""
+        return self.counts[:, 1]
 
     def __add__(self, other: "TermStatistics") -> "TermStatistics":
-        return TermStatistics(
-            self.n_articles + other.n_articles, self.df + other.df, self.spelling + other.spelling
-        )
+        return TermStatistics(self.n_articles + other.n_articles, self.counts + other.counts)
 
-    def idf(self) -> npt.NDArray[np.float32]:
-        """ln((1 + n) / (1 + df)) + 1 per bucket, float32: scikit-learn's smooth idf (TfidfTransformer)."""
-        return (np.log((1 + self.n_articles) / (1.0 + self.df)) + 1).astype(np.float32)
+    def buckets(self, terms: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+        """The bucket of each term, uint32."""
+        return terms & np.uint32(len(self.counts) - 1)
+
+    def idf(self, df: npt.NDArray[np.int32] | None = None) -> npt.NDArray[np.float32]:
+        """ln((1 + n) / (1 + df)) + 1, float32: scikit-learn's smooth idf (TfidfTransformer).
+
+        Of the given counts of articles, or of every bucket.
+        """
+        df = self.df if df is None else df
+        return (np.log((1 + self.n_articles) / (1.0 + df)) + 1).astype(np.float32)
 
     def rarity(self) -> npt.NDArray[np.float32]:
         """ln((1 + n) / (1 + df)) per bucket, float32: 0 for a term of every article."""
         return self.idf() - np.float32(1)
 
     def save(self, path: Path) -> Ref:
-        """Writes the counts as .npz; rows of the Ref: articles."""
+        """Writes the counts as .npy; rows of the Ref: articles."""
         with atomic_file(path) as file:
-            np.savez(file, n_articles=np.int64(self.n_articles), df=self.df, spelling=self.spelling)
+            np.save(file, self.counts)
         return file_ref(path, self.n_articles)
 
     @classmethod
-    def load(cls, path: str | Path) -> "TermStatistics":
-        """Reads what `save` wrote."""
-        with np.load(path) as kept:
-            return cls(int(kept["n_articles"]), kept["df"], kept["spelling"])
+    def load(cls, ref: Ref) -> "TermStatistics":
+        """What `save` wrote, mapped and read-only."""
+        return cls(ref.rows, np.load(ref.path, mmap_mode="r"))
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What one group of shards left: its counts, and the bags of its articles with `n_tokens` int64 (n,).
+
+    `n_tokens` counts furniture too.
+    """
+
+    statistics: Ref
+    bags: ArrayFiles
 
 
 def bits_for(n_bytes: int) -> int:
@@ -70,50 +96,45 @@ def bits_for(n_bytes: int) -> int:
     return min(24, max(16, (n_bytes // 64).bit_length()))
 
 
-@nb.njit(nb.void(READ_U32, U8, I64, U32, I32, U32, nb.uint32), cache=True, nogil=True)
-def _count(terms, flags, indptr, df, spelling, seen, stamp):  # type: ignore[no-untyped-def]
-    """Adds a batch to `df` and `spelling`; `seen` holds the stamp of the last article that had the term."""
-    mask = np.uint32(len(df) - 1)
-    for i in range(len(indptr) - 1):
-        stamp = np.uint32(stamp + np.uint32(1))
-        for j in range(indptr[i], indptr[i + 1]):
-            if flags[j] & FURNITURE:
-                continue
-            bucket = terms[j] & mask
-            if seen[bucket] != stamp:
-                seen[bucket] = stamp
-                df[bucket] += np.uint32(1)
-            if not flags[j] & (CASE_OWED | TITLE | DIGIT):
-                spelling[bucket] += 1 if flags[j] & CAPITAL else -1
+@nb.njit(nb.void(U32, I32, nb.int32[:, ::1]), cache=True, nogil=True)
+def _count(keys, spelt, counts):  # type: ignore[no-untyped-def]
+    """Adds the distinct terms of articles to `counts`."""
+    mask = np.uint32(len(counts) - 1)
+    for j in range(len(keys)):
+        bucket = keys[j] & mask
+        counts[bucket, 0] += 1
+        counts[bucket, 1] += spelt[j]
 
 
 class TermCounter:
     """Counts the terms of batches into one `TermStatistics`."""
 
     def __init__(self, bits: int) -> None:
-        self._statistics = TermStatistics.empty(bits)
-        self._seen = np.zeros(1 << bits, np.uint32)
+        self._counts = TermStatistics.empty(bits).counts
         self._n = 0
 
-    def add(self, tokens: KeptTokens) -> None:
-        """Counts a batch, furniture left out."""
-        _count(
-            tokens.terms, tokens.flags, tokens.indptr,
-            self._statistics.df, self._statistics.spelling, self._seen, np.uint32(self._n),
-        )  # fmt: skip
-        self._n += tokens.n_articles
+    def add(self, bags: Bags, spelt: npt.NDArray[np.int32]) -> None:
+        """Counts the articles of a batch, as `bag` gives them."""
+        _count(bags.term_keys, spelt, self._counts)
+        self._n += bags.n_articles
 
     def result(self) -> TermStatistics:
-        """What was counted so far; shares its arrays with the counter."""
-        return TermStatistics(self._n, self._statistics.df, self._statistics.spelling)
+        """What was counted so far; shares its array with the counter."""
+        return TermStatistics(self._n, self._counts)
 
 
-def count(group: ShardGroup, tokens: Ref, masked: Ref, bits: int, config: Config, work: Path) -> Ref:
-    """Counts the terms of a group of shards, furniture left out."""
+def count(group: ShardGroup, tokens: Ref, masked: Ref, bits: int, config: Config, work: Path) -> Counted:
+    """Counts the terms of a group of shards, furniture left out, and keeps their bags."""
     counter = TermCounter(bits)
-    for kept in masked_batches(group, tokens, masked, config):
-        counter.add(kept)
-    return counter.result().save(work / f"terms-{group.number:03d}.npz")
+
+    def bags() -> Iterator[dict[str, npt.NDArray[np.generic]]]:
+        for kept in masked_batches(group, tokens, masked, config):
+            own, spelt = bag(kept)
+            counter.add(own, spelt)
+            yield {**vars(own), "n_tokens": np.diff(kept.indptr)}
+
+    files = write_arrays(group, {**BAG_TYPES, "n_tokens": np.int64}, bags(), work)
+    return Counted(counter.result().save(work / f"terms-{group.number:03d}.npy"), files)
 
 
 def with_prior(statistics: TermStatistics) -> TermStatistics:
@@ -122,16 +143,21 @@ def with_prior(statistics: TermStatistics) -> TermStatistics:
     A collection of a few articles can't tell common words from rare ones by itself; in a large one the
     prior counts nothing.
     """
-    terms, counts = common_words.prior()
-    df = statistics.df.copy()
-    np.add.at(df, terms & np.uint32(len(df) - 1), counts)
-    return TermStatistics(statistics.n_articles + common_words.PRIOR_ARTICLES, df, statistics.spelling)
+    words, articles = common_words.prior()
+    counts = statistics.counts.copy()
+    np.add.at(counts[:, 0], statistics.buckets(words), articles.astype(np.int32))
+    return TermStatistics(statistics.n_articles + common_words.PRIOR_ARTICLES, counts)
 
 
-def merge(parts: Sequence[Ref], work: Path) -> Ref:
+def merge(parts: Sequence[Counted], work: Path) -> Ref:
     """Adds up the counts of all groups, and of the prior; rows of the result: articles."""
-    total = TermStatistics.load(parts[0].path)
+    first = TermStatistics.load(parts[0].statistics)
+    total = TermStatistics(first.n_articles, first.counts.copy())
     for part in parts[1:]:
-        total = total + TermStatistics.load(part.path)
+        more = TermStatistics.load(part.statistics)
+        np.add(total.counts, more.counts, out=total.counts)
+        total = TermStatistics(total.n_articles + more.n_articles, total.counts)
     total = with_prior(total)
-    return total.save(work / "terms.npz")
+    # An article that holds two terms of a bucket has counted twice.
+    np.minimum(total.df, total.n_articles, out=total.df)
+    return total.save(work / "terms.npy")

@@ -82,7 +82,7 @@ def _scan_plain(  # type: ignore[no-untyped-def]
             ends &= (np.uint64(1) << np.uint64(limit)) - np.uint64(1)
         if ends == 0:
             break
-        here = np.int64(0)  # where the word before ends, counted from `at`
+        here = 0  # where the word before ends, counted from `at`
         while ends:
             opens = lowest_bit(begins)
             closes = lowest_bit(ends)

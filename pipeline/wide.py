@@ -1,6 +1,6 @@
 """Many bytes at once: what the tokeniser's kernel needs beyond plain numba, as LLVM's own instructions.
 
-LLVM makes of them what the processor has (AVX-512, AVX2, NEON ...), and something slower where it has nothing.
+LLVM makes of them what the processor has (AVX-512, AVX2, NEON ...), or something slower where it has none.
 """
 
 import itertools
@@ -11,6 +11,7 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
+from numba.core import config
 from numba.extending import intrinsic
 
 from pipeline.arrays import BYTES
@@ -19,7 +20,7 @@ from pipeline.unicode.build import NEWLINES, STOPS
 LETTERS, DIGITS = string.ascii_letters, string.digits
 _STOPS, _NEWLINES = ("".join(filter(str.isascii, characters)) for characters in (STOPS, NEWLINES))
 
-if nb.config.DISABLE_JIT:
+if config.DISABLE_JIT:  # type: ignore[attr-defined]
 
     def load_word(data: npt.NDArray[np.uint8], at: int) -> np.uint64:
         """data[at:at + 8] as a little-endian word."""
@@ -51,8 +52,8 @@ else:
         array = context.make_array(signature.args[0])(context, builder, arguments[0])
         return builder.gep(array.data, [arguments[1]])
 
-    @intrinsic  # type: ignore[untyped-decorator]
-    def load_word(context: Any, data: Any, at: Any) -> Any:  # noqa: ARG001
+    @intrinsic
+    def load_word(context: Any, data: Any, at: Any) -> Any:
         """data[at:at + 8] as a little-endian word; `at` need not be aligned and isn't checked."""
 
         def load(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -61,11 +62,11 @@ else:
 
         return nb.uint64(BYTES, nb.int64), load
 
-    @intrinsic  # type: ignore[untyped-decorator]
-    def lowest_bit(context: Any, word: Any) -> Any:  # noqa: ARG001
+    @intrinsic
+    def lowest_bit(context: Any, word: Any) -> Any:
         """Place of the lowest bit that is set; 64 where there is none."""
 
-        def count(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
+        def count(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
 
         return nb.int64(nb.uint64), count
@@ -80,8 +81,8 @@ else:
             found = within if found is None else builder.or_(found, within)
         return found
 
-    @intrinsic  # type: ignore[untyped-decorator]
-    def classes_of_64(context: Any, data: Any, at: Any) -> Any:  # noqa: ARG001
+    @intrinsic
+    def classes_of_64(context: Any, data: Any, at: Any) -> Any:
         """Bit k of each: data[at + k] is a LETTER or DIGIT; a DIGIT; a STOP; a NEWLINE; no ASCII.
 
         `at` isn't checked.
@@ -99,4 +100,4 @@ else:
             words = [builder.bitcast(mask, ir.IntType(64)) for mask in masks]
             return context.make_tuple(builder, signature.return_type, words)
 
-        return nb.types.UniTuple(nb.uint64, 5)(BYTES, nb.int64), classify
+        return nb.types.UniTuple(nb.uint64, 5)(BYTES, nb.int64), classify  # type: ignore[no-untyped-call]

@@ -1,0 +1,60 @@
+"""Arrays of a group of articles, one raw file each, that later stages map into memory.
+
+Rows of articles are told by an array of ends: row i is [ends[i - 1], ends[i]) of its arrays (from 0 for
+i = 0). Writing goes batch by batch, the ends counted on.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.shards import ShardGroup
+from pipeline.tables import Ref, atomic_file, file_ref
+
+
+@dataclass(frozen=True)
+class ArrayFiles:
+    """The files of a group's arrays, by name, with numpy's name of the type.
+
+    The group has the articles [first_row, first_row + n_articles).
+    """
+
+    first_row: int
+    n_articles: int
+    files: dict[str, tuple[str, Ref]]
+
+    def load(self) -> dict[str, npt.NDArray[Any]]:
+        """The arrays by name, mapped and read-only."""
+        return {name: _map(ref, np.dtype(dtype)) for name, (dtype, ref) in self.files.items()}
+
+
+def _map(ref: Ref, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    # An empty file can't be mapped.
+    return np.memmap(ref.path, dtype, "r") if ref.bytes else np.zeros(0, dtype)
+
+
+def write_arrays(
+    group: ShardGroup, types: Mapping[str, type], batches: Iterator[Mapping[str, npt.NDArray[Any]]],
+    work: Path,
+) -> ArrayFiles:  # fmt: skip
+    """Writes the arrays of all batches, one after the other; those named `..._ends` are counted on."""
+    paths = {name: work / f"{name}-{group.number:03d}.bin" for name in types}
+    rows = dict.fromkeys(types, 0)
+    offsets = {name: 0 for name in types if name.endswith("_ends")}
+    with ExitStack() as stack:
+        files = {name: stack.enter_context(atomic_file(path)) for name, path in paths.items()}
+        for batch in batches:
+            for name, dtype in types.items():
+                values: npt.NDArray[Any] = batch[name].astype(dtype, copy=False)
+                if name in offsets and len(values):
+                    values = values + offsets[name]
+                    offsets[name] = int(values[-1])
+                files[name].write(np.ascontiguousarray(values).data)
+                rows[name] += len(values)
+    refs = {name: (np.dtype(types[name]).name, file_ref(path, rows[name])) for name, path in paths.items()}
+    return ArrayFiles(group.first_row, group.n_articles, refs)

@@ -1,0 +1,84 @@
+"""Stage "screen": candidate pairs whose terms leave no hope are dropped before word order is compared."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline import measures
+from pipeline.candidates import PAIRS
+from pipeline.config import Config
+from pipeline.measures import TermMeasures
+from pipeline.rule import Rule, load_rule
+from pipeline.signatures import Signed
+from pipeline.tables import Ref, read_ipc, write_ipc
+from pipeline.vectors import TermVectors
+
+# Candidate pairs that are measured at a time; bounds the memory of a task.
+PAIRS_AT_A_TIME = 250_000
+
+SCREENED = pa.schema([*PAIRS, ("passes", pa.bool_())])
+
+
+class TermMeasurer:
+    """Measures the terms of pairs of articles, given as global rows."""
+
+    def __init__(self, signed: Sequence[Signed]) -> None:
+        self._signed = signed
+        self._firsts = np.array([s.first_row for s in signed])
+
+    def by_groups(
+        self, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]
+    ) -> Iterator[tuple[npt.NDArray[np.int64], int, int, npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+        """The pairs by the groups of their articles.
+
+        Indices of pairs, ascending by left row; group of the left and of the right articles; their rows
+        within the group.
+        """
+        group_l, group_r = (np.searchsorted(self._firsts, side, side="right") - 1 for side in (left, right))
+        groups = group_l * len(self._signed) + group_r
+        for both in np.unique(groups).tolist():
+            i, j = divmod(both, len(self._signed))
+            chosen = np.flatnonzero(groups == both)
+            chosen = chosen[np.argsort(left[chosen], kind="stable")]
+            yield chosen, i, j, left[chosen] - self._firsts[i], right[chosen] - self._firsts[j]
+
+    def vectors(self, group: int) -> TermVectors:
+        """Term vectors of a group's articles."""
+        return TermVectors.load(self._signed[group].bags, self._signed[group].weights)
+
+    def measure_terms(self, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> TermMeasures:
+        """Term measures of the pairs of rows int64 (n,), in their order; there must be one."""
+        order, lots = [], []
+        for chosen, i, j, rows_l, rows_r in self.by_groups(left, right):
+            order.append(chosen)
+            lots.append(measures.measure_terms(self.vectors(i), self.vectors(j), rows_l, rows_r))
+        return measures.take(measures.concatenate(lots), np.argsort(np.concatenate(order)))
+
+
+def passes(terms: TermMeasures, rule: Rule) -> npt.NDArray[np.bool_]:
+    """Which pairs the rule's screen lets through, bool (n,)."""
+    return np.asarray(rule.screen.probability(measures.term_features(terms)) >= rule.screen.threshold)
+
+
+def screen_slice(
+    pairs: Ref, begin: int, end: int, signed: Sequence[Signed], config: Config, work: Path
+) -> Ref:
+    """Screens the candidate pairs [begin, end), rows of `pairs` (PAIRS); IPC (SCREENED).
+
+    Pairs that don't pass are left out, unless `keep_candidates` asks for them.
+    """
+    measurer, rule = TermMeasurer(signed), load_rule(config.calibration)
+    table = read_ipc(pairs.path)
+
+    def lots() -> Iterator[pa.RecordBatch]:
+        for at in range(begin, end, PAIRS_AT_A_TIME):
+            lot = table.slice(at, min(PAIRS_AT_A_TIME, end - at)).combine_chunks()
+            left, right = (lot[side].to_numpy().astype(np.int64) for side in ("left", "right"))
+            passing = pa.array(passes(measurer.measure_terms(left, right), rule))
+            screened = lot.append_column(SCREENED.field("passes"), passing)
+            yield from (screened if config.keep_candidates else screened.filter(passing)).to_batches()
+
+    return write_ipc(work / f"screened-{begin:010d}.arrow", SCREENED, lots())
