@@ -42,9 +42,7 @@ def all_cores() -> list[int]:
     return list(range(os.cpu_count() or 1))
 
 
-def measure(
-    command: Sequence[str], n_cores: int, folder: Path, variables: Mapping[str, str]
-) -> Measured:
+def measure(command: Sequence[str], n_cores: int, folder: Path, variables: Mapping[str, str]) -> Measured:
     """Run `command` in `folder` on the first `n_cores` cores. Raises CommandFailedError."""
     cores = all_cores()[:n_cores]
 

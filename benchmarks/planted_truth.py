@@ -112,9 +112,7 @@ def _shingle_matrix(texts: list[str]) -> sp.csr_matrix:
     starts = [0]
     for text in texts:
         words = WORD.findall(text.lower())
-        shingles = (
-            " ".join(words[i : i + SHINGLE]) for i in range(max(1, len(words) - SHINGLE + 1))
-        )
+        shingles = (" ".join(words[i : i + SHINGLE]) for i in range(max(1, len(words) - SHINGLE + 1)))
         columns = {column.setdefault(shingle, len(column)) for shingle in shingles}
         indices.append(np.fromiter(columns, np.int64))
         starts.append(starts[-1] + len(columns))

@@ -58,9 +58,7 @@ def measure_benchmark(folder: Path, job: Job, work: Path) -> dict[str, float]:
         truth = work / "truth"
         make_story_benchmark(sorted(folder.glob("*.jsonl")), truth)
     run_dir = job([truth / "articles.parquet"], work / "articles")
-    scored = score_pairs(
-        truth, run_dir / "confirmed_pairs.parquet", run_dir / "cluster_members.parquet"
-    )
+    scored = score_pairs(truth, run_dir / "confirmed_pairs.parquet", run_dir / "cluster_members.parquet")
     run_dir = job([truth / "pages.parquet"], work / "pages")
     scored["repeats"] = score_repeats(truth, run_dir / "repeated_sections.parquet")
     return flatten(scored)

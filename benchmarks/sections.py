@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sklearn.linear_model import LogisticRegression
 
+from pipeline.bags import bag
 from pipeline.section_parts import COEFFICIENTS, INTERCEPT, MIN_PART_TOKENS, score_boundaries, weigh_page
 from pipeline.terms import TermCounter, TermStatistics, bits_for, with_prior
 from pipeline.text import keep
@@ -38,7 +39,7 @@ Example = tuple[str, str, int, str]  # kind, story, where the second version beg
 def rarity_of(texts: list[str]) -> np.ndarray:
     counter = TermCounter(bits_for(sum(map(len, texts))))
     for k in range(0, len(texts), 2000):
-        counter.add(keep(tokenise(None, pa.array(texts[k : k + 2000]))))
+        counter.add(*bag(keep(tokenise(None, pa.array(texts[k : k + 2000])))))
     return with_prior(counter.result()).rarity()
 
 

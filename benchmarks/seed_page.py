@@ -50,9 +50,7 @@ def score_halves(run_dir: Path) -> dict[str, float]:
     cluster_of = {row["article_id"]: row["cluster_id"] for row in members}
     cluster = cluster_of[HALVES[0]]
     pairs = _rows(run_dir / "confirmed_pairs.parquet")
-    relations = [
-        row["relation"] for row in pairs if (row["article_id_l"], row["article_id_r"]) == HALVES
-    ]
+    relations = [row["relation"] for row in pairs if (row["article_id_l"], row["article_id_r"]) == HALVES]
     return {
         "halves_clustered": float(cluster == cluster_of[HALVES[1]]),
         "halves_respun": float(relations == ["respun"]),

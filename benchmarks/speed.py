@@ -135,8 +135,12 @@ class Session:
 
 
 def _record(
-    contender: Contender, n_cores: int, measured: Measured, said: dict[str, Any],
-    pairs: Found | None, clusters: Found | None,
+    contender: Contender,
+    n_cores: int,
+    measured: Measured,
+    said: dict[str, Any],
+    pairs: Found | None,
+    clusters: Found | None,
 ) -> Record:
     """A runner's own record, joined with what was measured from outside."""
     return Record(
@@ -202,8 +206,10 @@ def main() -> None:
         if options.json:
             lines = (json.dumps(asdict(r)) for r in records)
             options.json.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print(f"{len(all_cores())} cores ({platform.machine()}), Python {platform.python_version()}, "
-          f"{options.n_articles:,} articles; load {load_before:.2f} before, {os.getloadavg()[0]:.2f} after.")
+    print(
+        f"{len(all_cores())} cores ({platform.machine()}), Python {platform.python_version()}, "
+        f"{options.n_articles:,} articles; load {load_before:.2f} before, {os.getloadavg()[0]:.2f} after."
+    )
     print_tables(records)
 
 

@@ -100,8 +100,6 @@ def _pages(stories: dict[str, Story]) -> tuple[list[dict[str, Any]], list[dict[s
             pages.append({"article_id": page, "text": PAGE_GAP.join(texts), "kind": kind})
             begin = 0
             for occurrence, text in enumerate(texts if kind in PAGES else []):
-                spans.append(
-                    {"id": page, "occurrence": occurrence, "begin": begin, "end": begin + len(text)}
-                )
+                spans.append({"id": page, "occurrence": occurrence, "begin": begin, "end": begin + len(text)})
                 begin += len(text) + len(PAGE_GAP)
     return pages, spans

@@ -27,9 +27,7 @@ def pairs_of_bands(signatures: npt.NDArray[np.uint32], n_bands: int) -> set[Pair
         order = np.argsort(keys)
         equal = np.flatnonzero(keys[order][1:] == keys[order][:-1])
         first, second = order[equal], order[equal + 1]
-        pairs.update(
-            zip(np.minimum(first, second).tolist(), np.maximum(first, second).tolist(), strict=True)
-        )
+        pairs.update(zip(np.minimum(first, second).tolist(), np.maximum(first, second).tolist(), strict=True))
     return pairs
 
 

@@ -49,9 +49,7 @@ def main() -> None:
     empty = prototype(args.hash)
     index = MinHashLSH(threshold=args.threshold, num_perm=N_PERM)
     minhashes = [
-        MinHash(
-            hashvalues=row, permutations=empty.permutations, scheme="affine32", hashfunc=empty.hashfunc
-        )
+        MinHash(hashvalues=row, permutations=empty.permutations, scheme="affine32", hashfunc=empty.hashfunc)
         for row in signatures
     ]
     for i, minhash in enumerate(minhashes):
