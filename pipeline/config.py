@@ -118,7 +118,7 @@ class RespunConfig(_Section):
     """The re-spin view: MinHash over rare terms, names and numbers."""
 
     n_bands: int = Field(
-        default=128,
+        default=256,
         ge=1,
         le=1024,
         description=("Bands of the signature (count). Higher finds more and compares more."),
@@ -181,7 +181,7 @@ class CandidatesConfig(_Section):
         ),
     )
     min_jaccard_respun: float = Field(
-        default=0.06,
+        default=0.08,
         ge=0.0,
         le=1.0,
         description=(
