@@ -17,7 +17,8 @@ from pipeline.config import Config
 from pipeline.executor import StageReport, peak_rss_bytes
 from pipeline.inputs import InputFile, InputUnit
 from pipeline.rule import load_rule
-from pipeline.tables import Ref, atomic_file
+from pipeline.table_checks import CheckedTable
+from pipeline.tables import atomic_file, file_sha256
 
 MANIFEST = "manifest.json"
 # Hashing reads the file once more: larger ones are named by size and time of change.
@@ -49,7 +50,7 @@ def make_manifest(
     config: Config,
     units: Sequence[InputUnit],
     accepted: ArticlesResult,
-    tables: Mapping[str, Ref],
+    tables: Mapping[str, CheckedTable],
     reports: Sequence[StageReport],
 ) -> dict[str, Any]:
     """The manifest as a JSON object. Times in seconds, sizes in bytes."""
@@ -61,8 +62,8 @@ def make_manifest(
         "versions": versions(),
         "inputs": [describe(file) for file in files_of(units)],
         "counts": _counts(accepted, tables),
-        "tables": {name: {"rows": ref.rows, "bytes": ref.bytes, "sha256": ref.sha256}
-                   for name, ref in sorted(tables.items())},
+        "tables": {name: {"rows": table.ref.rows, "bytes": table.ref.bytes, "sha256": table.sha256}
+                   for name, table in sorted(tables.items())},
         "stages": [_stage(report) for report in reports],
         "peak_rss_bytes": max([peak_rss_bytes(), *(report.peak_rss_bytes for report in reports)]),
         "threshold": config.threshold or rule.confirm.threshold,
@@ -72,7 +73,7 @@ def make_manifest(
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write manifest.json into the folder of the run's tables."""
-    with atomic_file(folder / MANIFEST) as file:
+    with atomic_file(folder / MANIFEST, durable=True) as file:
         file.write((json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode(errors="replace"))
 
 
@@ -93,8 +94,7 @@ def describe(file: InputFile) -> dict[str, Any]:
     path = Path(file.path)
     try:
         if file.bytes <= MAX_HASHED_BYTES:
-            with path.open("rb") as source:
-                found["sha256"] = hashlib.file_digest(source, "sha256").hexdigest()
+            found["sha256"] = file_sha256(path)
         else:
             found["modified_at"] = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat()
     except OSError as error:
@@ -102,7 +102,7 @@ def describe(file: InputFile) -> dict[str, Any]:
     return found
 
 
-def _counts(accepted: ArticlesResult, tables: Mapping[str, Ref]) -> dict[str, Any]:
+def _counts(accepted: ArticlesResult, tables: Mapping[str, CheckedTable]) -> dict[str, Any]:
     return {
         "n_files": accepted.n_files,
         "n_unreadable_files": accepted.n_unreadable_files,
@@ -112,7 +112,7 @@ def _counts(accepted: ArticlesResult, tables: Mapping[str, Ref]) -> dict[str, An
         "n_rejected_by_reason": accepted.n_rejected_by_reason,
         "n_unreadable_dates": accepted.n_bad_dates,
         "text_bytes": accepted.text_bytes,
-        **{f"n_{name}": tables[name].rows for name in ("clusters", "confirmed_pairs", "repeated_sections")
+        **{f"n_{name}": tables[name].ref.rows for name in ("clusters", "confirmed_pairs", "repeated_sections")
            if name in tables},
     }  # fmt: skip
 

@@ -1,6 +1,6 @@
-"""Stage "publish": check the run's tables, then make them the current ones in one atomic step.
+"""Stage "publish": make the run's checked tables the current ones in one atomic step.
 
-The tables wait in the run's scratch folder, on the same file system. They become `<output>/runs/<run_id>` by
+The tables, read back by the stage before, wait in the run's scratch folder, on the same file system. They become `<output>/runs/<run_id>` by
 one rename, and current by another one, of `latest.json`. A kill between any two steps leaves the previous
 run current, with every file that it had.
 """
@@ -19,8 +19,8 @@ from pipeline.executor import StageReport
 from pipeline.inputs import OUTPUT_MARKER, InputUnit
 from pipeline.manifest import MANIFEST, make_manifest, write_manifest
 from pipeline.scratch import WORK
-from pipeline.table_checks import check_tables
-from pipeline.tables import Ref, atomic_file, sync_folder
+from pipeline.table_checks import CheckedTable, check_counts
+from pipeline.tables import atomic_file, sync_folder
 
 RUNS, LATEST = "runs", "latest.json"
 _OURS = {RUNS, LATEST, WORK, OUTPUT_MARKER}
@@ -50,7 +50,7 @@ def check_output(output: Path) -> None:
                 raise OutputError(
                     f"output {output}: must be new, empty or respun's, holds other files: {shown}"
                 )
-        with atomic_file(output / OUTPUT_MARKER) as file:
+        with atomic_file(output / OUTPUT_MARKER, durable=True) as file:
             file.write(_MARKER_TEXT.encode())
     except OSError as error:
         raise OutputError(
@@ -64,18 +64,18 @@ def publish(
     config: Config,
     units: Sequence[InputUnit],
     staged: Stages,
-    tables: Mapping[str, Ref],
+    tables: Mapping[str, CheckedTable],
     reports: Sequence[StageReport],
 ) -> Path:
-    """Check `tables`, write the manifest beside them, and make both current. Returns the run's folder.
+    """Write the manifest beside the checked `tables` and make both current. Returns the run's folder.
 
     `tables` must lie in one folder of the output's file system, which is moved. May be called again after
-    a failure, whatever it had done by then. Raises RunError when a table fails a check.
+    a failure, whatever it had done by then. Raises RunError when a table or a row of the input is missing.
     """
     final = output / RUNS / run_id
     if not final.exists():
-        check_tables(tables, staged.accepted)
-        folder = Path(next(iter(tables.values())).path).parent
+        check_counts({name: table.ref for name, table in tables.items()}, staged.accepted)
+        folder = Path(next(iter(tables.values())).ref.path).parent
         write_manifest(folder, make_manifest(run_id, config, units, staged.accepted, tables, reports))
         _move(folder, final)
     _make_current(output, run_id)
@@ -104,6 +104,6 @@ def _move(folder: Path, final: Path) -> None:
 
 
 def _make_current(output: Path, run_id: str) -> None:
-    with atomic_file(output / LATEST) as file:
+    with atomic_file(output / LATEST, durable=True) as file:
         file.write((json.dumps({"run_id": run_id, "path": f"{RUNS}/{run_id}"}) + "\n").encode())
     sync_folder(output)

@@ -118,7 +118,7 @@ def test_the_same_lines_are_found_however_the_shards_are_grouped(tmp_path):
     pages = [(f"s{i % 2}", None, f"{story(i)}\nLeave a Reply\nline {i % 2}") for i in range(14)]
     found = [masked_lines(tmp_path / str(n), pages, config(), n) for n in (1, 2, 4)]
     assert found[0][0] == found[1][0] == found[2][0]
-    assert len({ref.sha256 for _, ref in found}) == 1
+    assert len({ref.digest for _, ref in found}) == 1
 
 
 def test_apply_returns_the_lines_and_their_keys(tmp_path):

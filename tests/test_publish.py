@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import os
@@ -13,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import articles, manifest, publish
+from pipeline import articles, manifest, publish, table_checks
 from pipeline.config import Config
 from pipeline.errors import OutputError, RunError
 from pipeline.executor import StageReport
@@ -39,10 +40,13 @@ class Run:
     staged: Staged
     tables: dict[str, Ref]
 
-    def publish(self) -> Path:
-        return publish.publish(
-            self.output, self.run_id, CONFIG, self.units, self.staged, self.tables, REPORTS
-        )
+    def check(self) -> dict[str, table_checks.CheckedTable]:
+        lots = table_checks.lots(self.tables)
+        return {k: v for names in lots for k, v in table_checks.check(self.tables, names).items()}
+
+    def publish(self, checked: dict[str, table_checks.CheckedTable] | None = None) -> Path:
+        tables = self.check() if checked is None else checked
+        return publish.publish(self.output, self.run_id, CONFIG, self.units, self.staged, tables, REPORTS)
 
     def change(self, table: str, **columns: list) -> None:
         """Write a table again with other values in some columns."""
@@ -171,6 +175,11 @@ def test_a_run_becomes_current_with_its_tables_and_manifest(run):
     assert found["peak_rss_bytes"] > 2000
     assert 0 < found["threshold"] < 1
     assert found["versions"].keys() >= {"respun", "python", "numpy", "pyarrow", "scikit-learn", "datasketch"}
+    assert found["tables"]["texts"] == {
+        "rows": 3,
+        "bytes": (folder / "texts.parquet").stat().st_size,
+        "sha256": hashlib.sha256((folder / "texts.parquet").read_bytes()).hexdigest(),
+    }
     [source] = found["inputs"]
     assert (source["name"], source["bytes"], len(source["sha256"])) == (
         "in.jsonl",
@@ -205,7 +214,8 @@ def test_run_id_tells_time_config_and_input(run):
 @pytest.mark.parametrize(
     ("table", "columns", "words"),
     [
-        ("articles", {"article_id": ["a", "b", "x"]}, "every id must be known, 1 are not, such as 'c'"),
+        ("articles", {"article_id": ["a", "b", "x"]}, "every id must be known, 1 are not, such as 'x'"),
+        ("cluster_members", {"article_id": ["a", "b", "x"]}, "every id must be known, 1 are not"),
         (
             "articles",
             {"cluster_id": ["A", "A", "A"]},
@@ -249,10 +259,10 @@ def test_counts_must_add_up(run):
 
 def test_missing_changed_and_wrong_tables(run):
     whole = dict(run.tables)
-    del run.tables["clusters"]
+    checked = run.check()
+    del checked["clusters"]
     with pytest.raises(RunError, match="clusters missing"):
-        run.publish()
-    run.tables = whole
+        run.publish(checked)
     path = Path(whole["rejected"].path)
     pq.write_table(pa.table({"x": [1]}), path)
     with pytest.raises(RunError, match="must be the file of"):
@@ -302,10 +312,11 @@ def test_a_kill_at_any_step_leaves_a_whole_current_run_and_publishing_again_work
     make(output).publish()
     for step in range(100):
         run = make(output, f"run{step}")
+        checked = run.check()
         with monkeypatch.context() as patch:
             kill_at(patch, step, after)
             try:
-                run.publish()
+                run.publish(checked)
                 killed = False
             except Killed:
                 killed = True
@@ -314,7 +325,7 @@ def test_a_kill_at_any_step_leaves_a_whole_current_run_and_publishing_again_work
             pq.read_table(path)
         assert json.loads((current / "manifest.json").read_text())["run_id"] == current.name
         assert killed or current.name == f"run{step}"
-        assert run.publish() == publish.current_run(output) == output / "runs" / f"run{step}"
+        assert run.publish(checked) == publish.current_run(output) == output / "runs" / f"run{step}"
         if not killed:
             break
     assert step >= 6
