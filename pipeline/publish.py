@@ -1,8 +1,8 @@
 """Stage "publish": make the run's checked tables the current ones in one atomic step.
 
-The tables, read back by the stage before, wait in the run's scratch folder, on the same file system. They become `<output>/runs/<run_id>` by
-one rename, and current by another one, of `latest.json`. A kill between any two steps leaves the previous
-run current, with every file that it had.
+The tables, read back by the stage before, wait in the run's scratch folder, on the same file system. They
+become `<output>/runs/<run_id>` by one rename, and current by another one, of `latest.json`. A kill between
+any two steps leaves the previous run current, with every file that it had.
 """
 
 from __future__ import annotations
