@@ -10,29 +10,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
-from pipeline.articles import ArticlesResult
 from pipeline.config import Config
 from pipeline.errors import OutputError
 from pipeline.executor import StageReport
 from pipeline.inputs import OUTPUT_MARKER, InputUnit
-from pipeline.manifest import MANIFEST, make_manifest, write_manifest
+from pipeline.manifest import MANIFEST, Stages, make_manifest, write_manifest
 from pipeline.scratch import WORK
 from pipeline.table_checks import CheckedTable, check_counts
-from pipeline.tables import atomic_file, sync_folder
+from pipeline.tables import Ref, atomic_file, sync_folder
 
 RUNS, LATEST = "runs", "latest.json"
 _OURS = {RUNS, LATEST, WORK, OUTPUT_MARKER}
 _MARKER_TEXT = "Written by respun: latest.json names the current run in runs/.\n"
-
-
-class Stages(Protocol):
-    """What the stages before left: here only which articles were accepted."""
-
-    @property
-    def accepted(self) -> ArticlesResult:
-        """The accepted articles."""
 
 
 def check_output(output: Path) -> None:
@@ -64,6 +54,7 @@ def publish(
     config: Config,
     units: Sequence[InputUnit],
     staged: Stages,
+    judged: Sequence[Ref],
     tables: Mapping[str, CheckedTable],
     reports: Sequence[StageReport],
 ) -> Path:
@@ -76,7 +67,8 @@ def publish(
     if not final.exists():
         check_counts({name: table.ref for name, table in tables.items()}, staged.accepted)
         folder = Path(next(iter(tables.values())).ref.path).parent
-        write_manifest(folder, make_manifest(run_id, config, units, staged.accepted, tables, reports))
+        manifest = make_manifest(run_id, config, units, staged, judged, tables, reports)
+        write_manifest(folder, manifest)
         _move(folder, final)
     _make_current(output, run_id)
     return final

@@ -12,7 +12,8 @@ from pipeline.article_checks import has_token
 from pipeline.tokens import tokenise
 from pipeline.unicode.build import LIMIT
 
-signs = st.text(alphabet="\u0301\u00ad\ufeff.,…“ \n\u2028😀™👩\u200d\U000e0100\U00040000\U0010ffff", max_size=8)
+SIGNS = "\u0301\u00ad\ufeff.,…“ \n\u2028😀™👩\u200d\U000e0100\U00040000\U0010ffff"
+signs = st.text(alphabet=SIGNS, max_size=8)
 
 
 @EXAMPLES
