@@ -90,8 +90,8 @@ def _short_lines(kept: KeptTokens, salts: npt.NDArray[np.uint64], config: Config
 def merge(parts: Sequence[Ref], config: Config, work: Path) -> Ref:
     """The keys of the lines that are furniture, ascending."""
     batches = [batch for part in parts for batch in read_batches(part.path)]
-    n_articles = _articles_by_source(_rows_of(batches, [column(b, "key") == 0 for b in batches])["source"])
-    lines = _rows_of(batches, often([column(b, "key") for b in batches], config.furniture.min_articles))
+    n_articles = _articles_by_source(_rows_of(batches, [_column(b, "key") == 0 for b in batches])["source"])
+    lines = _rows_of(batches, often([_column(b, "key") for b in batches], config.furniture.min_articles))
     order = np.lexsort((lines["longest"], lines["key"]))
     keys, longest, source = (lines[name][order] for name in _LINES.names)
     fresh = np.ones(len(keys), np.int64)
@@ -108,7 +108,7 @@ def merge(parts: Sequence[Ref], config: Config, work: Path) -> Ref:
     return write_ipc(work / "furniture.arrow", _FOUND, [batch])
 
 
-def column(batch: pa.RecordBatch, name: str) -> npt.NDArray[np.uint64]:
+def _column(batch: pa.RecordBatch, name: str) -> npt.NDArray[np.uint64]:
     """A column of _LINES, without a copy."""
     values: npt.NDArray[np.uint64] = batch.column(name).to_numpy()
     return values
@@ -120,7 +120,7 @@ def _rows_of(
     """The columns of the rows that the masks, bool (n_rows,), choose from each batch."""
     none = [np.zeros(0, np.uint64)]
     return {
-        name: np.concatenate(none + [column(b, name)[mask] for b, mask in zip(batches, masks, strict=True)])
+        name: np.concatenate(none + [_column(b, name)[mask] for b, mask in zip(batches, masks, strict=True)])
         for name in _LINES.names
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -151,6 +152,17 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
         raise ZeroDivisionError
     assert [p.name for p in tmp_path.iterdir()] == ["f"]
     assert path.read_bytes() == b"old"
+
+
+def test_tables_are_on_the_disk_before_they_have_their_name_and_scratch_need_not_be(tmp_path, monkeypatch):
+    steps = []
+    sync, rename = os.fsync, Path.replace
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (steps.append("flush"), sync(descriptor)))
+    monkeypatch.setattr(Path, "replace", lambda *args: (steps.append("rename"), rename(*args)))
+    tables.write_parquet(tmp_path / "t.parquet", SCHEMA, pa.Table.from_batches([make(["a"])]))
+    assert steps == ["flush", "rename"]
+    tables.write_ipc(tmp_path / "s.arrow", SCHEMA, [make(["a"])]).verify()
+    assert steps == ["flush", "rename", "rename"]
 
 
 def test_lengths_see_through_slices():
