@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
+import numba as nb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline import tokens
+from pipeline.arrays import BYTES, READ_I32, U8
 from pipeline.config import Config
 from pipeline.dates import parse_times
 from pipeline.input_rows import Reject, Rows
 from pipeline.schema import ARTICLE_SHARD, REJECTED, UTC_TIME
+from pipeline.tokens import buffers
+from pipeline.unicode.build import DIGIT, LIMIT, LOWER, UNSPACED, UPPER, load
 
-_ASCII = "[0-9A-Za-z]"
 Bool = npt.NDArray[np.bool_]
 
 
@@ -63,18 +66,49 @@ def _reasons(text: pa.Array, sizes: npt.NDArray[np.int32], max_bytes: int) -> li
     missing = np.asarray(pc.is_null(text))
     empty = ~missing & ((sizes == 0) | np.asarray(pc.fill_null(pc.utf8_is_space(text), False)))
     large = ~empty & (sizes > max_bytes)
-    # Almost every text has an ASCII letter or digit near its beginning; only the others are tokenised.
-    no_token = ~(
-        missing | empty | large | np.asarray(pc.fill_null(pc.match_substring_regex(text, _ASCII), False))
-    )
-    if no_token.any():
-        no_token[no_token] = ~tokens.has_token(text.filter(pa.array(no_token)))
+    no_token = ~(missing | empty | large | has_token(text))
     return [
         ("missing_text", missing, "null"),
         ("empty_text", empty, "nothing but white space"),
         ("text_too_large", large, f"more than {max_bytes} bytes"),
         ("no_token", no_token, "no letter and no digit"),
     ]
+
+
+def has_token(texts: pa.StringArray) -> Bool:
+    """Whether `tokens.tokenise` finds any token in each text, bool (n,); nulls have none.
+
+    Each text is read up to its first letter or digit, which almost always is the first character.
+    """
+    found: Bool = _has_token(*buffers(texts), _begins_token())
+    return found
+
+
+@cache
+def _begins_token() -> npt.NDArray[np.uint8]:
+    """Whether a token begins at each code point below LIMIT, uint8: marks only go on with one."""
+    category, _, _ = load()
+    return np.isin(category, (LOWER, UPPER, DIGIT, UNSPACED)).astype(np.uint8)
+
+
+@nb.njit(nb.boolean[::1](BYTES, READ_I32, U8), cache=True, nogil=True)
+def _has_token(data, offsets, begins_token):  # type: ignore[no-untyped-def]
+    """Whether a token begins in each data[offsets[i]:offsets[i + 1]], valid UTF-8."""
+    found = np.zeros(len(offsets) - 1, np.bool_)
+    for i in range(len(found)):
+        at = offsets[i]
+        while at < offsets[i + 1] and not found[i]:
+            byte = np.uint32(data[at])
+            width = 1 if byte < 0x80 else 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
+            code = byte if width == 1 else byte & np.uint32(0x7F >> width)
+            for k in range(1, width):
+                code = np.uint32((code << 6) | (data[at + k] & 0x3F))
+            if code < LIMIT:
+                found[i] = begins_token[code] != 0
+            else:  # as in the tokeniser: Han, then nothing but signs
+                found[i] = code < 0x40000
+            at += width
+    return found
 
 
 def _rejected(rows: Rows, ids: pa.Array, mask: Bool, reason: str, detail: str) -> pa.RecordBatch:

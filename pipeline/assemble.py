@@ -39,13 +39,16 @@ class Found:
 
 
 def lots(config: Config) -> list[tuple[str, ...]]:
-    """The names of the tables of a run, in lots that take about as long as each other to write."""
-    pairs = ("clusters", "cluster_members", "confirmed_pairs")
+    """The names of the tables of a run, in lots to be written at the same time, the longest first.
+
+    Only one of them needs the clusters, whose ids take a SHA-256 each.
+    """
+    clustered = ("articles", "clusters", "cluster_members", "confirmed_pairs")
     texts = [("texts",)] if config.keep_texts else []
     return [
         *texts,
-        ("articles", "repeated_sections", "rejected", "furniture"),
-        (*pairs, "candidate_pairs") if config.keep_candidates else pairs,
+        (*clustered, "candidate_pairs") if config.keep_candidates else clustered,
+        ("repeated_sections", "rejected", "furniture"),
     ]
 
 

@@ -298,8 +298,11 @@ class Config(_Section):
     sections: SectionsConfig = SectionsConfig()
 
     def fingerprint(self) -> str:
-        """SHA-256, in hex, of the keys that affect what a run finds."""
+        """SHA-256, in hex, of the keys that affect what a run finds; a calibration counts by its content."""
         kept = self.model_dump(exclude=set(NOT_IN_FINGERPRINT))
+        file = shipped_file(self.calibration, ".json")
+        if file is not None:
+            kept["calibration"] = hashlib.sha256(file.read_bytes()).hexdigest()
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 

@@ -17,10 +17,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.arrays import I64, U8
+from pipeline.arrays import I64, READ_U64, U8
 from pipeline.config import Config
 from pipeline.shards import ShardGroup, article_batches
-from pipeline.tables import Ref, read_ipc, write_ipc
+from pipeline.tables import Ref, read_batches, read_ipc, write_ipc
 from pipeline.text import KeptTokens, hash_terms, read_kept
 from pipeline.token_scan import FURNITURE
 from pipeline.tokens import tokenise
@@ -30,6 +30,8 @@ from pipeline.words import run_starts
 COLLECTION_FACTOR = 4
 # Share of the articles that must have longest lines of their own.
 DISTINCT_SHARE = 0.5
+# Counts of rows in bytes go no further.
+_MOST = 255
 
 _LINES = pa.schema([("key", pa.uint64()), ("longest", pa.uint64()), ("source", pa.uint64())])
 _FOUND = pa.schema([("key", pa.uint64())])
@@ -86,31 +88,75 @@ def _short_lines(kept: KeptTokens, salts: npt.NDArray[np.uint64], config: Config
 
 def merge(parts: Sequence[Ref], config: Config, work: Path) -> Ref:
     """The keys of the lines that are furniture, ascending."""
-    columns = [read_ipc(part.path) for part in parts]
-    keys = np.concatenate([c["key"].to_numpy() for c in columns])
-    longest = np.concatenate([c["longest"].to_numpy() for c in columns])
-    source = np.concatenate([c["source"].to_numpy() for c in columns])
-    n_articles = _articles_by_source(source[keys == 0])
-    is_line = keys != 0
-    keys, longest, source = keys[is_line], longest[is_line], source[is_line]
-    # Few lines are frequent: the plain sort, which is vectorised, leaves little for the one by two keys.
-    ordered = np.sort(keys)
-    starts = run_starts(ordered)
-    frequent = ordered[starts[np.diff(np.append(starts, len(keys))) >= config.furniture.min_articles]]
-    chosen = np.flatnonzero(_is_in(keys, frequent))
-    chosen = chosen[np.lexsort((longest[chosen], keys[chosen]))]
-    keys, longest, source = keys[chosen], longest[chosen], source[chosen]
+    batches = [batch for part in parts for batch in read_batches(part.path)]
+    n_articles = _articles_by_source(_rows_of(batches, [_column(b, "key") == 0 for b in batches])["source"])
+    lines = _rows_of(batches, often([_column(b, "key") for b in batches], config.furniture.min_articles))
+    order = np.lexsort((lines["longest"], lines["key"]))
+    keys, longest, source = (lines[name][order] for name in _LINES.names)
     fresh = np.ones(len(keys), np.int64)
     fresh[1:] = (keys[1:] != keys[:-1]) | (longest[1:] != longest[:-1])
     starts = run_starts(keys)
     n_lines = np.diff(np.append(starts, len(keys)))
     n_distinct = np.add.reduceat(fresh, starts) if len(starts) else np.zeros(0, np.int64)
-    least = np.where(frequent & np.uint64(1), 1, COLLECTION_FACTOR) * config.furniture.min_articles
-    pages = np.array([n_articles[s] for s in source[starts].tolist()], np.int64)
+    keys, source = keys[starts], source[starts]
+    least = np.where(keys & np.uint64(1), 1, COLLECTION_FACTOR) * config.furniture.min_articles
+    pages = np.array([n_articles[s] for s in source.tolist()], np.int64)
     least = np.maximum(least, np.ceil(config.furniture.min_share * pages))
     kept = (n_distinct >= least) & (n_distinct >= DISTINCT_SHARE * n_lines)
-    batch = pa.record_batch([pa.array(frequent[kept])], schema=_FOUND)
+    batch = pa.record_batch([pa.array(keys[kept])], schema=_FOUND)
     return write_ipc(work / "furniture.arrow", _FOUND, [batch])
+
+
+def _column(batch: pa.RecordBatch, name: str) -> npt.NDArray[np.uint64]:
+    """A column of _LINES, without a copy."""
+    values: npt.NDArray[np.uint64] = batch.column(name).to_numpy()
+    return values
+
+
+def _rows_of(
+    batches: Sequence[pa.RecordBatch], masks: Sequence[npt.NDArray[np.bool_]]
+) -> dict[str, npt.NDArray[np.uint64]]:
+    """The columns of the rows that the masks, bool (n_rows,), choose from each batch."""
+    none = [np.zeros(0, np.uint64)]
+    return {
+        name: np.concatenate(none + [_column(b, name)[mask] for b, mask in zip(batches, masks, strict=True)])
+        for name in _LINES.names
+    }
+
+
+def often(keys: Sequence[npt.NDArray[np.uint64]], min_articles: int) -> list[npt.NDArray[np.bool_]]:
+    """Which lines may have enough rows to be furniture, bool (n_keys,) for each array of keys.
+
+    All that have, and a few others: keys uint64, which are hashes, are counted in as many buckets as there
+    are rows. Most lines stand in one article only; so they need not be sorted. Key 0 is no line.
+    """
+    counts = np.zeros(1 << sum(map(len, keys)).bit_length(), np.uint8)
+    for part in keys:
+        _tally(part, counts)
+    least = (COLLECTION_FACTOR * min_articles, min_articles)
+    return [_reaches(part, counts, *(min(n, _MOST) for n in least)) for part in keys]
+
+
+@nb.njit(nb.void(READ_U64, U8), cache=True, nogil=True)
+def _tally(keys, counts):  # type: ignore[no-untyped-def]
+    """Counts keys by their low bits, up to _MOST; a power of two of counts."""
+    last = np.uint64(len(counts) - 1)
+    for key in keys:
+        bucket = np.int64(key & last)
+        if counts[bucket] < _MOST:
+            counts[bucket] += 1
+
+
+@nb.njit(nb.boolean[::1](READ_U64, U8, nb.int64, nb.int64), cache=True, nogil=True)
+def _reaches(keys, counts, least_even, least_odd):  # type: ignore[no-untyped-def]
+    """Whether each key's count is enough; never for 0."""
+    last = np.uint64(len(counts) - 1)
+    found = np.empty(len(keys), np.bool_)
+    for i in range(len(keys)):
+        key = keys[i]
+        least = least_odd if key & np.uint64(1) else least_even
+        found[i] = key != 0 and counts[np.int64(key & last)] >= least
+    return found
 
 
 def _articles_by_source(sources: npt.NDArray[np.uint64]) -> dict[int, int]:

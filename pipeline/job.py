@@ -1,6 +1,6 @@
 """The run as a table of contents: which stage follows which, written once, whoever executes the calls.
 
-Stages exchange Refs (path, rows, bytes, SHA-256) and small numbers, never texts or arrays. Each works on at
+Stages exchange Refs (path, rows, bytes, digest) and small numbers, never texts or arrays. Each works on at
 most GROUPS groups of shards, so that a run has under a hundred calls.
 """
 
@@ -25,6 +25,7 @@ from pipeline import (
     screen,
     sections,
     signatures,
+    table_checks,
     terms,
     text,
     wording,
@@ -183,10 +184,17 @@ def _run_stages(
         rows=lambda refs: sum(ref.rows for ref in refs.values()),
     )
     tables = {name: ref for lot in written for name, ref in lot.items()}
+    checked = run.map(
+        "check",
+        table_checks.check,
+        [(tables, names) for names in table_checks.lots(tables)],
+        rows=lambda found: sum(table.ref.rows for table in found.values()),
+    )
+    whole = {name: table for lot in checked for name, table in lot.items()}
     return run.call(
         "publish",
         publish.publish,
-        output, run_id, config, units, staged, tables, tuple(run.reports),
+        output, run_id, config, units, staged, tuple(judged), whole, tuple(run.reports),
         rows=lambda _: staged.accepted.n_accepted,
     )  # fmt: skip
 

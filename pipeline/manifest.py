@@ -9,20 +9,41 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+import numpy as np
 
 from pipeline import __version__
 from pipeline.articles import ArticlesResult
+from pipeline.candidates import BandPairs
+from pipeline.clusters import read_judged
 from pipeline.config import Config
 from pipeline.executor import StageReport, peak_rss_bytes
 from pipeline.inputs import InputFile, InputUnit
 from pipeline.rule import load_rule
-from pipeline.tables import Ref, atomic_file
+from pipeline.table_checks import CheckedTable
+from pipeline.tables import Ref, atomic_file, file_sha256
 
 MANIFEST = "manifest.json"
 # Hashing reads the file once more: larger ones are named by size and time of change.
 MAX_HASHED_BYTES = 64 << 20
 _PACKAGES = ("datasketch", "numba", "numpy", "prefect", "pyarrow", "pydantic", "scikit-learn", "scipy")
+
+
+class Stages(Protocol):
+    """What the stages before left: here only what is counted of it."""
+
+    @property
+    def accepted(self) -> ArticlesResult:
+        """The accepted articles."""
+
+    @property
+    def bands(self) -> tuple[BandPairs, ...]:
+        """What was seen in the bands."""
+
+    @property
+    def pairs(self) -> Ref:
+        """The candidate pairs."""
 
 
 def run_id(now: datetime, config: Config, units: Sequence[InputUnit]) -> str:
@@ -48,8 +69,9 @@ def make_manifest(
     run_id: str,
     config: Config,
     units: Sequence[InputUnit],
-    accepted: ArticlesResult,
-    tables: Mapping[str, Ref],
+    staged: Stages,
+    judged: Sequence[Ref],
+    tables: Mapping[str, CheckedTable],
     reports: Sequence[StageReport],
 ) -> dict[str, Any]:
     """The manifest as a JSON object. Times in seconds, sizes in bytes."""
@@ -60,9 +82,9 @@ def make_manifest(
         "config_fingerprint": config.fingerprint(),
         "versions": versions(),
         "inputs": [describe(file) for file in files_of(units)],
-        "counts": _counts(accepted, tables),
-        "tables": {name: {"rows": ref.rows, "bytes": ref.bytes, "sha256": ref.sha256}
-                   for name, ref in sorted(tables.items())},
+        "counts": _article_counts(staged.accepted) | _pair_counts(staged, judged) | _table_counts(tables),
+        "tables": {name: {"rows": table.ref.rows, "bytes": table.ref.bytes, "sha256": table.sha256}
+                   for name, table in sorted(tables.items())},
         "stages": [_stage(report) for report in reports],
         "peak_rss_bytes": max([peak_rss_bytes(), *(report.peak_rss_bytes for report in reports)]),
         "threshold": config.threshold or rule.confirm.threshold,
@@ -72,7 +94,7 @@ def make_manifest(
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write manifest.json into the folder of the run's tables."""
-    with atomic_file(folder / MANIFEST) as file:
+    with atomic_file(folder / MANIFEST, durable=True) as file:
         file.write((json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode(errors="replace"))
 
 
@@ -93,8 +115,7 @@ def describe(file: InputFile) -> dict[str, Any]:
     path = Path(file.path)
     try:
         if file.bytes <= MAX_HASHED_BYTES:
-            with path.open("rb") as source:
-                found["sha256"] = hashlib.file_digest(source, "sha256").hexdigest()
+            found["sha256"] = file_sha256(path)
         else:
             found["modified_at"] = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat()
     except OSError as error:
@@ -102,7 +123,7 @@ def describe(file: InputFile) -> dict[str, Any]:
     return found
 
 
-def _counts(accepted: ArticlesResult, tables: Mapping[str, Ref]) -> dict[str, Any]:
+def _article_counts(accepted: ArticlesResult) -> dict[str, Any]:
     return {
         "n_files": accepted.n_files,
         "n_unreadable_files": accepted.n_unreadable_files,
@@ -112,9 +133,25 @@ def _counts(accepted: ArticlesResult, tables: Mapping[str, Ref]) -> dict[str, An
         "n_rejected_by_reason": accepted.n_rejected_by_reason,
         "n_unreadable_dates": accepted.n_bad_dates,
         "text_bytes": accepted.text_bytes,
-        **{f"n_{name}": tables[name].rows for name in ("clusters", "confirmed_pairs", "repeated_sections")
-           if name in tables},
-    }  # fmt: skip
+    }
+
+
+def _pair_counts(staged: Stages, judged: Sequence[Ref]) -> dict[str, Any]:
+    """What became of the pairs; a pair with a probability of 0 is one that the rule never saw."""
+    pairs = read_judged(tuple(judged))
+    return {
+        "n_collisions": sum(part.n_collisions for part in staged.bands),
+        "n_oversized_buckets": sum(part.n_oversized for part in staged.bands),
+        "largest_bucket": max((part.largest_bucket for part in staged.bands), default=0),
+        "n_candidate_pairs": staged.pairs.rows,
+        "candidate_pairs_per_article": round(staged.pairs.rows / max(staged.accepted.n_accepted, 1), 3),
+        "n_screened_pairs": int(np.count_nonzero(pairs["probability"].to_numpy() == 0)),
+    }
+
+
+def _table_counts(tables: Mapping[str, CheckedTable]) -> dict[str, int]:
+    counted = ("clusters", "confirmed_pairs", "repeated_sections")
+    return {f"n_{name}": tables[name].ref.rows for name in counted if name in tables}
 
 
 def _stage(report: StageReport) -> dict[str, Any]:

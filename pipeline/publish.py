@@ -1,8 +1,8 @@
-"""Stage "publish": check the run's tables, then make them the current ones in one atomic step.
+"""Stage "publish": make the run's checked tables the current ones in one atomic step.
 
-The tables wait in the run's scratch folder, on the same file system. They become `<output>/runs/<run_id>` by
-one rename, and current by another one, of `latest.json`. A kill between any two steps leaves the previous
-run current, with every file that it had.
+The tables, read back by the stage before, wait in the run's scratch folder, on the same file system. They
+become `<output>/runs/<run_id>` by one rename, and current by another one, of `latest.json`. A kill between
+any two steps leaves the previous run current, with every file that it had.
 """
 
 from __future__ import annotations
@@ -10,29 +10,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
-from pipeline.articles import ArticlesResult
 from pipeline.config import Config
 from pipeline.errors import OutputError
 from pipeline.executor import StageReport
 from pipeline.inputs import OUTPUT_MARKER, InputUnit
-from pipeline.manifest import MANIFEST, make_manifest, write_manifest
+from pipeline.manifest import MANIFEST, Stages, make_manifest, write_manifest
 from pipeline.scratch import WORK
-from pipeline.table_checks import check_tables
+from pipeline.table_checks import CheckedTable, check_counts
 from pipeline.tables import Ref, atomic_file, sync_folder
 
 RUNS, LATEST = "runs", "latest.json"
 _OURS = {RUNS, LATEST, WORK, OUTPUT_MARKER}
 _MARKER_TEXT = "Written by respun: latest.json names the current run in runs/.\n"
-
-
-class Stages(Protocol):
-    """What the stages before left: here only which articles were accepted."""
-
-    @property
-    def accepted(self) -> ArticlesResult:
-        """The accepted articles."""
 
 
 def check_output(output: Path) -> None:
@@ -50,7 +40,7 @@ def check_output(output: Path) -> None:
                 raise OutputError(
                     f"output {output}: must be new, empty or respun's, holds other files: {shown}"
                 )
-        with atomic_file(output / OUTPUT_MARKER) as file:
+        with atomic_file(output / OUTPUT_MARKER, durable=True) as file:
             file.write(_MARKER_TEXT.encode())
     except OSError as error:
         raise OutputError(
@@ -64,19 +54,21 @@ def publish(
     config: Config,
     units: Sequence[InputUnit],
     staged: Stages,
-    tables: Mapping[str, Ref],
+    judged: Sequence[Ref],
+    tables: Mapping[str, CheckedTable],
     reports: Sequence[StageReport],
 ) -> Path:
-    """Check `tables`, write the manifest beside them, and make both current. Returns the run's folder.
+    """Write the manifest beside the checked `tables` and make both current. Returns the run's folder.
 
     `tables` must lie in one folder of the output's file system, which is moved. May be called again after
-    a failure, whatever it had done by then. Raises RunError when a table fails a check.
+    a failure, whatever it had done by then. Raises RunError when a table or a row of the input is missing.
     """
     final = output / RUNS / run_id
     if not final.exists():
-        check_tables(tables, staged.accepted)
-        folder = Path(next(iter(tables.values())).path).parent
-        write_manifest(folder, make_manifest(run_id, config, units, staged.accepted, tables, reports))
+        check_counts({name: table.ref for name, table in tables.items()}, staged.accepted)
+        folder = Path(next(iter(tables.values())).ref.path).parent
+        manifest = make_manifest(run_id, config, units, staged, judged, tables, reports)
+        write_manifest(folder, manifest)
         _move(folder, final)
     _make_current(output, run_id)
     return final
@@ -104,6 +96,6 @@ def _move(folder: Path, final: Path) -> None:
 
 
 def _make_current(output: Path, run_id: str) -> None:
-    with atomic_file(output / LATEST) as file:
+    with atomic_file(output / LATEST, durable=True) as file:
         file.write((json.dumps({"run_id": run_id, "path": f"{RUNS}/{run_id}"}) + "\n").encode())
     sync_folder(output)

@@ -214,6 +214,41 @@ TABLE_INFO: dict[str, TableInfo] = {
 }
 
 
+# manifest.json beside the tables: keys, those of `counts` with a point, and what they mean.
+MANIFEST_KEYS: dict[str, str] = {
+    "run_id": "UTC time of the run and 8 hex digits",
+    "config": "every key of the configuration",
+    "config_fingerprint": (
+        "SHA-256 of the keys that affect what is found, with the calibration's content: runs of one "
+        "fingerprint, one set of versions and the same input give the same tables"
+    ),
+    "versions": "of respun, Python and the packages that compute",
+    "inputs": "name, path, bytes and SHA-256 of each file; of large files the time of change",
+    "counts.n_files": "input files",
+    "counts.n_unreadable_files": "files that could not be read, or not to the end",
+    "counts.n_input": "input rows: accepted and rejected",
+    "counts.n_accepted": "articles",
+    "counts.n_rejected": "rows of `rejected`",
+    "counts.n_rejected_by_reason": "the same by reason",
+    "counts.n_unreadable_dates": "articles whose `published_at` could not be read",
+    "counts.text_bytes": "UTF-8 bytes of all bodies",
+    "counts.n_collisions": "pairs of articles with a band in common that were compared, once for each band",
+    "counts.n_oversized_buckets": "buckets over `candidates.max_bucket`, where only neighbours were compared",
+    "counts.largest_bucket": "articles in the largest bucket",
+    "counts.n_candidate_pairs": "pairs that the views found: screened, below the threshold or confirmed",
+    "counts.candidate_pairs_per_article": "the same per article",
+    "counts.n_screened_pairs": "those that the rule's screen dropped, by their terms alone",
+    "counts.n_confirmed_pairs": "rows of `confirmed_pairs`",
+    "counts.n_clusters": "rows of `clusters`",
+    "counts.n_repeated_sections": "rows of `repeated_sections`",
+    "tables": "rows, bytes and SHA-256 of each table's file",
+    "stages": "calls, rows, seconds, rows per second and peak memory of each stage but the last",
+    "peak_rss_bytes": "most memory that the process has held",
+    "threshold": "probability from which a pair was confirmed",
+    "calibration": "version of the fitted rule",
+}
+
+
 _INTRO = """# Tables
 
 Written by `python -m pipeline.schema > docs/tables.md`. A run's tables are Parquet files in
@@ -225,7 +260,7 @@ half-open and in code points."""
 
 
 def tables_markdown() -> str:
-    """The text of docs/tables.md: every table with its columns, types and meaning."""
+    """The text of docs/tables.md: every table with its columns, types and meaning, and the manifest."""
     parts = [_INTRO]
     for name, schema in TABLES.items():
         info = TABLE_INFO[name]
@@ -242,6 +277,9 @@ def tables_markdown() -> str:
             f"| `{f.name}` | {_type_name(f.type)} | {'yes' if f.nullable else ''} | {description(f)} |"
             for f in schema
         ]
+    parts += ["", "## manifest.json", "", "How the run went; `counts.n_files` is `n_files` within `counts`."]
+    parts += ["", "| key | meaning |", "|---|---|"]
+    parts += [f"| `{key}` | {meaning} |" for key, meaning in MANIFEST_KEYS.items()]
     return "\n".join(parts) + "\n"
 
 

@@ -1,9 +1,9 @@
-"""Checks of a run's tables before anyone may see them: whole, and agreeing with each other."""
+"""Stage "check": every table is read back, once, and compared with the others before anyone may see it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -13,30 +13,64 @@ import pyarrow.parquet as pq
 from pipeline.articles import ArticlesResult
 from pipeline.errors import RunError
 from pipeline.schema import TABLES
-from pipeline.tables import Ref, read_back
+from pipeline.tables import Ref, file_sha256, read_back
 
 REQUIRED = ("articles", "clusters", "cluster_members", "confirmed_pairs", "repeated_sections", "rejected")
 
 
-def check_tables(tables: Mapping[str, Ref], accepted: ArticlesResult) -> None:
-    """Read every table back and compare it with the others. Raises RunError naming table, rule and value."""
+# The columns that are compared; what else a table has is decoded and let go.
+_COMPARED = {
+    "articles": ("article_id", "cluster_id"),
+    "clusters": ("cluster_id", "n_articles", "representative_id"),
+    "cluster_members": ("article_id", "cluster_id", "is_representative", "cluster_size"),
+    "confirmed_pairs": ("article_id_l", "article_id_r"),
+    "candidate_pairs": ("article_id_l", "article_id_r"),
+    "repeated_sections": ("article_id", "begin", "end"),
+    "texts": ("article_id", "text"),
+}
+
+
+@dataclass(frozen=True)
+class CheckedTable:
+    """A table that was read back after writing, and agrees; `sha256` of its file, in hex."""
+
+    ref: Ref
+    sha256: str
+
+
+def lots(tables: Mapping[str, Ref]) -> list[tuple[str, ...]]:
+    """The names of the tables in two lots that can be checked at the same time; the texts are most of it."""
+    texts = ("texts", "repeated_sections")
+    return [tuple(n for n in tables if n in texts), tuple(n for n in tables if n not in texts)]
+
+
+def check(tables: Mapping[str, Ref], names: tuple[str, ...]) -> dict[str, CheckedTable]:
+    """Read the named tables of a lot back and compare them with each other and the ids of `articles`.
+
+    Raises RunError naming table, rule and value.
+    """
+    read = {name: _read(name, tables[name]) for name in names}
+    if "articles" in read:
+        ids = read["articles"]["article_id"]
+        _check_members(read["cluster_members"], read["articles"])
+        _check_clusters(read["clusters"], read["cluster_members"])
+    else:  # the other lot reads all of it
+        ids = pq.read_table(tables["articles"].path, columns=["article_id"])["article_id"]
+    for name in ("confirmed_pairs", "candidate_pairs"):
+        if name in read:
+            _check_pairs(read[name], name, ids)
+    if "repeated_sections" in read:
+        _check_sections(read["repeated_sections"], ids)
+    if "texts" in read:
+        _check_texts(read["texts"], read["repeated_sections"], ids)
+    return {name: CheckedTable(tables[name], file_sha256(tables[name].path)) for name in names}
+
+
+def check_counts(tables: Mapping[str, Ref], accepted: ArticlesResult) -> None:
+    """Compare the numbers of rows with those of the input. Raises RunError, also for a missing table."""
     missing = [name for name in REQUIRED if name not in tables]
     if missing:
         raise RunError(f"tables: must hold {', '.join(REQUIRED)}, {', '.join(missing)} missing")
-    for name, ref in tables.items():
-        ref.verify()
-        read_back(ref.path, TABLES[name], ref.rows)
-    _check_counts(tables, accepted)
-    ids = _read(tables, "articles", "article_id", "cluster_id")
-    _check_members(tables, ids)
-    _check_clusters(tables)
-    for name in ("confirmed_pairs", "candidate_pairs"):
-        if name in tables:
-            _check_pairs(tables, name, ids["article_id"])
-    _check_sections(tables, ids["article_id"])
-
-
-def _check_counts(tables: Mapping[str, Ref], accepted: ArticlesResult) -> None:
     _require(
         tables["articles"].rows == accepted.n_accepted,
         "articles",
@@ -58,10 +92,7 @@ def _check_counts(tables: Mapping[str, Ref], accepted: ArticlesResult) -> None:
     )
 
 
-def _check_members(tables: Mapping[str, Ref], articles: pa.Table) -> None:
-    members = _read(
-        tables, "cluster_members", "article_id", "cluster_id", "is_representative", "cluster_size"
-    )
+def _check_members(members: pa.Table, articles: pa.Table) -> None:
     at = _places("cluster_members", members["article_id"], articles["article_id"])
     n_distinct = len(np.unique(at))
     _require(
@@ -101,11 +132,7 @@ def _check_members(tables: Mapping[str, Ref], articles: pa.Table) -> None:
     )
 
 
-def _check_clusters(tables: Mapping[str, Ref]) -> None:
-    clusters = _read(tables, "clusters", "cluster_id", "n_articles", "representative_id")
-    members = _read(
-        tables, "cluster_members", "article_id", "cluster_id", "is_representative", "cluster_size"
-    )
+def _check_clusters(clusters: pa.Table, members: pa.Table) -> None:
     heads = members.filter(pc.and_(members["is_representative"], pc.greater(members["cluster_size"], 1)))
     at = _places("clusters", clusters["cluster_id"], heads["cluster_id"])
     n_distinct = len(np.unique(at))
@@ -125,8 +152,7 @@ def _check_clusters(tables: Mapping[str, Ref]) -> None:
         )
 
 
-def _check_pairs(tables: Mapping[str, Ref], name: str, ids: pa.ChunkedArray) -> None:
-    pairs = _read(tables, name, "article_id_l", "article_id_r")
+def _check_pairs(pairs: pa.Table, name: str, ids: pa.ChunkedArray) -> None:
     left, right = (_places(name, pairs[side], ids) for side in ("article_id_l", "article_id_r"))
     ordered = pc.less(pairs["article_id_l"], pairs["article_id_r"])
     _require(
@@ -144,8 +170,7 @@ def _check_pairs(tables: Mapping[str, Ref], name: str, ids: pa.ChunkedArray) -> 
     )
 
 
-def _check_sections(tables: Mapping[str, Ref], ids: pa.ChunkedArray) -> None:
-    spans = _read(tables, "repeated_sections", "article_id", "begin", "end")
+def _check_sections(spans: pa.Table, ids: pa.ChunkedArray) -> None:
     _places("repeated_sections", spans["article_id"], ids)
     begin, end = (np.asarray(spans[column]) for column in ("begin", "end"))
     _require(
@@ -154,18 +179,14 @@ def _check_sections(tables: Mapping[str, Ref], ids: pa.ChunkedArray) -> None:
         "must have 0 <= begin < end",
         "otherwise in some rows",
     )
-    if "texts" not in tables:
-        return
-    texts = pq.ParquetFile(tables["texts"].path)
-    with texts:
-        lengths, names = [], []
-        for batch in texts.iter_batches(columns=["article_id", "text"]):
-            names.append(batch.column(0))
-            lengths.append(pc.utf8_length(batch.column(1)))
-    known = pa.chunked_array(names, pa.string())
+
+
+def _check_texts(texts: pa.Table, spans: pa.Table, ids: pa.ChunkedArray) -> None:
+    known = texts["article_id"]
     at = _places("texts", ids, known)
     _require(len(known) == len(ids) == len(np.unique(at)), "texts", "must have each article once", len(known))
-    room = np.asarray(pa.chunked_array(lengths, pa.int32()))[_places("texts", spans["article_id"], known)]
+    room = np.asarray(texts["n_code_points"])[_places("texts", spans["article_id"], known)]
+    end = np.asarray(spans["end"])
     _require(
         bool((end <= room).all()),
         "repeated_sections",
@@ -184,8 +205,20 @@ def _places(name: str, values: pa.ChunkedArray, known: pa.ChunkedArray) -> np.nd
     return np.asarray(at).astype(np.int64)
 
 
-def _read(tables: Mapping[str, Ref], name: str, *columns: str) -> pa.Table:
-    return pq.read_table(Path(tables[name].path), columns=list(columns))
+def _read(name: str, table: Ref) -> pa.Table:
+    """The compared columns of a table, all of which is decoded; of texts, how many code points they have."""
+    nothing = _kept(name, pa.RecordBatch.from_pylist([], TABLES[name]))
+    batches = [_kept(name, batch) for batch in read_back(table, TABLES[name])]
+    return pa.Table.from_batches(batches, nothing.schema)
+
+
+def _kept(name: str, batch: pa.RecordBatch) -> pa.RecordBatch:
+    columns = batch.select(list(_COMPARED.get(name, ())))
+    if name != "texts":
+        return columns
+    return pa.record_batch(
+        {"article_id": columns["article_id"], "n_code_points": pc.utf8_length(columns["text"])}
+    )
 
 
 def _require(holds: bool, name: str, rule: str, found: object) -> None:

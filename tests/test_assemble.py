@@ -212,8 +212,8 @@ def test_batches_do_not_show_in_the_files(staged, tables, tmp_path, monkeypatch)
     first = write(staged, tmp_path / "small")
     monkeypatch.undo()
     second = write(staged, tmp_path / "large")
-    assert {name: ref.sha256 for name, ref in first.items()} == {
-        name: ref.sha256 for name, ref in second.items()
+    assert {name: ref.digest for name, ref in first.items()} == {
+        name: ref.digest for name, ref in second.items()
     }
 
 

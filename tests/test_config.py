@@ -157,6 +157,16 @@ def test_fingerprint_is_of_what_affects_the_result():
         assert same == (key in {"n_workers", "keep_texts", "keep_candidates"}), key
 
 
+def test_fingerprint_is_of_the_calibration_s_content(tmp_path):
+    shipped = shipped_file(Config().calibration, ".json")
+    mine = tmp_path / "mine.json"
+    mine.write_bytes(shipped.read_bytes())
+    named = Config(calibration=str(mine))
+    assert named.fingerprint() == Config().fingerprint()
+    mine.write_bytes(shipped.read_bytes() + b"\n")
+    assert named.fingerprint() != Config().fingerprint()
+
+
 def _neighbour(key: str, value: float) -> float:
     for other in (value + 1, value + 0.01, value - 1):
         try:

@@ -77,6 +77,32 @@ def test_the_rule_is_the_naive_twin(collection, min_articles, min_share, max_tok
         assert (np.diff(keys) > 0).all()
 
 
+@given(
+    st.lists(st.lists(st.integers(0, 9) | st.integers(0, 2**64 - 1), max_size=40), max_size=4),
+    st.integers(2, 4) | st.just(1000),
+)
+def test_no_key_of_enough_rows_is_missed(parts, min_articles):
+    keys = [np.array(part, np.uint64) for part in parts]
+    found = furniture.often(keys, min_articles)
+    rows = [key for part in parts for key in part]
+    kept = [key for part, mask in zip(parts, found, strict=True)
+            for key, is_kept in zip(part, mask.tolist(), strict=True) if is_kept]  # fmt: skip
+    needed = {key for key in rows if rows.count(key) >= min_articles * (1 if key % 2 else 4)} - {0}
+    assert needed <= set(kept)
+    assert 0 not in kept
+    assert all(kept.count(key) == rows.count(key) for key in set(kept))
+
+
+def test_few_rare_keys_are_kept_and_counts_stop_at_a_byte():
+    rare = np.random.default_rng(1).integers(1, 2**64, 20_000, np.uint64, endpoint=False)
+    frequent = np.repeat(np.array([5, 6], np.uint64), 300)
+    [of_rare, of_frequent] = furniture.often([rare, frequent], 200)
+    assert of_rare.sum() < 10  # those that share a bucket with a frequent one
+    assert of_frequent.tolist() == [True] * 600
+    [of_rare] = furniture.often([rare], 5)
+    assert of_rare.mean() < 0.01
+
+
 def story(i: int) -> str:
     return f"story number {i} tells at length what happened in town {i} on day {i}"
 
@@ -118,7 +144,7 @@ def test_the_same_lines_are_found_however_the_shards_are_grouped(tmp_path):
     pages = [(f"s{i % 2}", None, f"{story(i)}\nLeave a Reply\nline {i % 2}") for i in range(14)]
     found = [masked_lines(tmp_path / str(n), pages, config(), n) for n in (1, 2, 4)]
     assert found[0][0] == found[1][0] == found[2][0]
-    assert len({ref.sha256 for _, ref in found}) == 1
+    assert len({ref.digest for _, ref in found}) == 1
 
 
 def test_apply_returns_the_lines_and_their_keys(tmp_path):

@@ -15,12 +15,24 @@ from pathlib import Path
 import pytest
 from texts import JIT_OFF
 
-from pipeline import candidates, compare, elements, minhash, signatures, terms, text, tokens, vectors
+from pipeline import (
+    article_checks,
+    candidates,
+    compare,
+    elements,
+    furniture,
+    minhash,
+    signatures,
+    terms,
+    text,
+    tokens,
+    vectors,
+)
 
 TESTS = Path(__file__).parent
 KERNEL_TESTS = (
-    "tokens", "text", "furniture", "terms", "minhash", "elements", "signatures", "candidates", "vectors",
-    "compare",
+    "tokens", "text", "article_checks", "furniture", "terms", "minhash", "elements", "signatures",
+    "candidates", "vectors", "compare",
 )  # fmt: skip
 
 
@@ -42,6 +54,9 @@ def test_kernels_work_without_the_jit():
 
 @pytest.mark.skipif(not JIT_OFF, reason="asks about the run that the test above starts")
 def test_the_kernels_are_plain_functions_in_that_run():
-    kernels = (candidates, compare, elements, minhash, signatures, terms, text, tokens, vectors)
+    kernels = (
+        article_checks, candidates, compare, elements, furniture, minhash, signatures, terms, text, tokens,
+        vectors,
+    )  # fmt: skip
     for module in kernels:
         assert not any(hasattr(value, "py_func") for value in vars(module).values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import os
@@ -13,12 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import articles, manifest, publish
+from pipeline import articles, manifest, publish, table_checks
+from pipeline.candidates import BandPairs
 from pipeline.config import Config
+from pipeline.confirm import JUDGED
 from pipeline.errors import OutputError, RunError
 from pipeline.executor import StageReport
-from pipeline.schema import TABLES
-from pipeline.tables import Ref, write_parquet
+from pipeline.schema import MANIFEST_KEYS, TABLES
+from pipeline.tables import Ref, write_ipc, write_parquet
 
 CONFIG = Config()
 REPORTS = (StageReport("read", 2, 4, 0.5, 1000), StageReport("number", 1, 3, 0.0, 2000))
@@ -27,6 +30,8 @@ REPORTS = (StageReport("read", 2, 4, 0.5, 1000), StageReport("number", 1, 3, 0.0
 @dataclass(frozen=True)
 class Staged:
     accepted: articles.ArticlesResult
+    bands: tuple[BandPairs, ...]
+    pairs: Ref
 
 
 @dataclass
@@ -37,11 +42,17 @@ class Run:
     run_id: str
     units: list
     staged: Staged
+    judged: tuple[Ref, ...]
     tables: dict[str, Ref]
 
-    def publish(self) -> Path:
+    def check(self) -> dict[str, table_checks.CheckedTable]:
+        lots = table_checks.lots(self.tables)
+        return {k: v for names in lots for k, v in table_checks.check(self.tables, names).items()}
+
+    def publish(self, checked: dict[str, table_checks.CheckedTable] | None = None) -> Path:
+        tables = self.check() if checked is None else checked
         return publish.publish(
-            self.output, self.run_id, CONFIG, self.units, self.staged, self.tables, REPORTS
+            self.output, self.run_id, CONFIG, self.units, self.staged, self.judged, tables, REPORTS
         )
 
     def change(self, table: str, **columns: list) -> None:
@@ -144,7 +155,16 @@ def make(output: Path, run_id: str = "one") -> Run:
         },
     }
     tables = {name: write(work / "tables", name, columns) for name, columns in rows.items()}
-    return Run(output, run_id, units, Staged(accepted), tables)
+    judged = tuple(write_judged(work / f"judged-{n}.arrow", p) for n, p in enumerate(([0.9, 0.0], [0.2])))
+    pairs = Ref("pairs.arrow", 3, 0, "")
+    bands = (BandPairs(pairs, 4, 0, 2), BandPairs(pairs, 3, 1, 9))
+    return Run(output, run_id, units, Staged(accepted, bands, pairs), judged, tables)
+
+
+def write_judged(path: Path, probability: list[float]) -> Ref:
+    zeros = {field.name: pa.array([0] * len(probability)).cast(field.type) for field in JUDGED}
+    rows = pa.record_batch(zeros | {"probability": pa.array(probability)}, schema=JUDGED)
+    return write_ipc(path, JUDGED, [rows])
 
 
 @pytest.fixture
@@ -167,10 +187,21 @@ def test_a_run_becomes_current_with_its_tables_and_manifest(run):
     assert counts["n_input"] == counts["n_accepted"] + counts["n_rejected"] == 4
     assert counts["n_rejected_by_reason"] == {"empty_text": 1}
     assert (counts["n_clusters"], counts["n_files"], counts["n_unreadable_dates"]) == (1, 1, 0)
+    # Of the three candidates one was confirmed, one screened.
+    assert (counts["n_candidate_pairs"], counts["n_screened_pairs"], counts["n_confirmed_pairs"]) == (3, 1, 1)
+    assert (counts["n_collisions"], counts["n_oversized_buckets"], counts["largest_bucket"]) == (7, 1, 9)
+    assert counts["candidate_pairs_per_article"] == 1.0
+    named = [key for key in found if key != "counts"] + [f"counts.{key}" for key in counts]
+    assert sorted(named) == sorted(MANIFEST_KEYS)
     assert [(s["stage"], s["rows_per_second"]) for s in found["stages"]] == [("read", 8.0), ("number", 0.0)]
     assert found["peak_rss_bytes"] > 2000
     assert 0 < found["threshold"] < 1
     assert found["versions"].keys() >= {"respun", "python", "numpy", "pyarrow", "scikit-learn", "datasketch"}
+    assert found["tables"]["texts"] == {
+        "rows": 3,
+        "bytes": (folder / "texts.parquet").stat().st_size,
+        "sha256": hashlib.sha256((folder / "texts.parquet").read_bytes()).hexdigest(),
+    }
     [source] = found["inputs"]
     assert (source["name"], source["bytes"], len(source["sha256"])) == (
         "in.jsonl",
@@ -205,7 +236,8 @@ def test_run_id_tells_time_config_and_input(run):
 @pytest.mark.parametrize(
     ("table", "columns", "words"),
     [
-        ("articles", {"article_id": ["a", "b", "x"]}, "every id must be known, 1 are not, such as 'c'"),
+        ("articles", {"article_id": ["a", "b", "x"]}, "every id must be known, 1 are not, such as 'x'"),
+        ("cluster_members", {"article_id": ["a", "b", "x"]}, "every id must be known, 1 are not"),
         (
             "articles",
             {"cluster_id": ["A", "A", "A"]},
@@ -241,7 +273,7 @@ def test_counts_must_add_up(run):
         ({"n_accepted": 2}, "each of 2 accepted articles, found 3"),
         ({"rejected": replace(accepted.rejected, rows=2)}, "each of 2 rejected rows, found 1"),
     ):
-        run.staged = Staged(replace(accepted, **change))
+        run.staged = replace(run.staged, accepted=replace(accepted, **change))
         with pytest.raises(RunError) as caught:
             run.publish()
         assert words in str(caught.value)
@@ -249,10 +281,10 @@ def test_counts_must_add_up(run):
 
 def test_missing_changed_and_wrong_tables(run):
     whole = dict(run.tables)
-    del run.tables["clusters"]
+    checked = run.check()
+    del checked["clusters"]
     with pytest.raises(RunError, match="clusters missing"):
-        run.publish()
-    run.tables = whole
+        run.publish(checked)
     path = Path(whole["rejected"].path)
     pq.write_table(pa.table({"x": [1]}), path)
     with pytest.raises(RunError, match="must be the file of"):
@@ -302,10 +334,11 @@ def test_a_kill_at_any_step_leaves_a_whole_current_run_and_publishing_again_work
     make(output).publish()
     for step in range(100):
         run = make(output, f"run{step}")
+        checked = run.check()
         with monkeypatch.context() as patch:
             kill_at(patch, step, after)
             try:
-                run.publish()
+                run.publish(checked)
                 killed = False
             except Killed:
                 killed = True
@@ -314,7 +347,7 @@ def test_a_kill_at_any_step_leaves_a_whole_current_run_and_publishing_again_work
             pq.read_table(path)
         assert json.loads((current / "manifest.json").read_text())["run_id"] == current.name
         assert killed or current.name == f"run{step}"
-        assert run.publish() == publish.current_run(output) == output / "runs" / f"run{step}"
+        assert run.publish(checked) == publish.current_run(output) == output / "runs" / f"run{step}"
         if not killed:
             break
     assert step >= 6

@@ -282,7 +282,7 @@ def test_stage_writes_the_table_in_the_order_of_the_articles(tmp_path: Path):
     table = pa.Table.from_batches(read_batches(refs[0].path))
     assert table.schema.equals(TABLES["repeated_sections"])
     assert table.column("article_id").to_pylist() == ["0", "0", "2", "2"]
-    assert refs[0].sha256 == refs[1].sha256
+    assert refs[0].digest == refs[1].digest
 
 
 def test_words_of_few_stories_are_left_out(tmp_path: Path):

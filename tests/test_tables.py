@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -64,19 +66,18 @@ def test_parquet_bytes_depend_on_the_rows_alone(tmp_path, monkeypatch):
     one = tables.write_parquet(tmp_path / "one.parquet", SCHEMA, pa.Table.from_batches([batch]))
     cuts = [batch.slice(i, 37) for i in range(0, 500, 37)]
     two = tables.write_parquet(tmp_path / "two.parquet", SCHEMA, iter(cuts))
-    assert one.sha256 == two.sha256
+    assert one.digest == two.digest
     assert one.rows == two.rows == 500
     with pq.ParquetFile(tmp_path / "one.parquet") as file:
         assert [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)] == [64] * 7 + [52]
         assert file.metadata.row_group(0).column(1).compression == "ZSTD"
-    tables.read_back(tmp_path / "one.parquet", SCHEMA, 500)
-    assert pq.read_table(tmp_path / "one.parquet").equals(pa.Table.from_batches([batch]))
+    assert pa.Table.from_batches(tables.read_back(one, SCHEMA)).equals(pa.Table.from_batches([batch]))
 
 
 def test_empty_table_is_a_file_with_columns(tmp_path):
     ref = tables.write_parquet(tmp_path / "t.parquet", SCHEMA, SCHEMA.empty_table())
     assert ref.rows == 0
-    tables.read_back(ref.path, SCHEMA, 0)
+    assert list(tables.read_back(ref, SCHEMA)) == []
 
 
 @pytest.mark.parametrize(
@@ -99,13 +100,24 @@ def test_wrong_columns_are_refused_and_leave_no_file(tmp_path, table, words):
 def test_read_back_notices_damage(tmp_path):
     ref = tables.write_parquet(tmp_path / "t.parquet", SCHEMA, pa.Table.from_batches([make(["abc"] * 1000)]))
     with pytest.raises(RunError, match="must have 999 rows, has 1000"):
-        tables.read_back(ref.path, SCHEMA, 999)
+        list(tables.read_back(replace(ref, rows=999), SCHEMA))
     with pytest.raises(RunError, match="must have the columns"):
-        tables.read_back(ref.path, pa.schema([pa.field("text", pa.string())]), 1000)
+        list(tables.read_back(ref, pa.schema([pa.field("text", pa.string())])))
     content = Path(ref.path).read_bytes()
     Path(ref.path).write_bytes(content[: len(content) // 2])
+    with pytest.raises(RunError, match="must be the file of"):
+        list(tables.read_back(ref, SCHEMA))
     with pytest.raises(RunError, match="can't be read back"):
-        tables.read_back(ref.path, SCHEMA, 1000)
+        list(tables.read_back(tables.file_ref(ref.path, 1000), SCHEMA))
+
+
+def test_read_back_comes_in_pieces_and_one_row_may_be_larger(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "_READ_BYTES", 1 << 10)
+    texts = [f"{i} " * (i % 50) for i in range(300)] + ["long " * 10_000]
+    table = pa.Table.from_batches([make(texts)])
+    batches = list(tables.read_back(tables.write_parquet(tmp_path / "t.parquet", SCHEMA, table), SCHEMA))
+    assert len(batches) > 10
+    assert pa.Table.from_batches(batches).equals(table)
 
 
 def test_ipc_round_trip_is_memory_mapped(tmp_path):
@@ -140,6 +152,17 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
         raise ZeroDivisionError
     assert [p.name for p in tmp_path.iterdir()] == ["f"]
     assert path.read_bytes() == b"old"
+
+
+def test_tables_are_on_the_disk_before_they_have_their_name_and_scratch_need_not_be(tmp_path, monkeypatch):
+    steps = []
+    sync, rename = os.fsync, Path.replace
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (steps.append("flush"), sync(descriptor)))
+    monkeypatch.setattr(Path, "replace", lambda *args: (steps.append("rename"), rename(*args)))
+    tables.write_parquet(tmp_path / "t.parquet", SCHEMA, pa.Table.from_batches([make(["a"])]))
+    assert steps == ["flush", "rename"]
+    tables.write_ipc(tmp_path / "s.arrow", SCHEMA, [make(["a"])]).verify()
+    assert steps == ["flush", "rename", "rename"]
 
 
 def test_lengths_see_through_slices():
