@@ -4,14 +4,22 @@ Pairs come ascending by left row. The keys of a left row go into a small hash ta
 row of its pairs is probed against it: a few nanoseconds a key, with nothing sorted.
 """
 
+from typing import Any
+
 import numba as nb
 import numpy as np
 
 from pipeline.arrays import BYTES, F32, I32, I64, READ_F32, READ_I64, READ_U32, U64
+from pipeline.shards import MAX_GROUPS
 from pipeline.vectors import NUMBER
 
 FILTER_WORDS = 64  # 4,096 bits: of articles of 350 terms one miss in twelve gets past it
 FILTER_MASK = np.uint32(FILTER_WORDS - 1)
+
+
+def _groups(array: Any) -> Any:
+    """The type of a tuple of an array for each group."""
+    return nb.types.UniTuple(array, MAX_GROUPS)  # type: ignore[no-untyped-call]
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
@@ -20,13 +28,19 @@ def _begin(ends, row):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nb.int64(READ_I64, I64), cache=True, nogil=True)
+def _longest(ends, rows):  # type: ignore[no-untyped-def]
+    """Keys of the longest of some rows."""
+    longest = 1
+    for p in range(len(rows)):
+        longest = max(longest, ends[rows[p]] - _begin(ends, rows[p]))
+    return longest
+
+
+@nb.njit(nb.int64(READ_I64, I64), cache=True, nogil=True)
 def _room(ends, left):  # type: ignore[no-untyped-def]
     """Slots that the longest of the left rows needs: a power of two, at most half full."""
-    longest = 1
-    for p in range(len(left)):
-        longest = max(longest, ends[left[p]] - _begin(ends, left[p]))
     size = 4
-    while size < 2 * longest:
+    while size < 2 * _longest(ends, left):
         size *= 2
     return size
 
@@ -60,13 +74,24 @@ def _fill(keys, begin, end, slots, may_hold):  # type: ignore[no-untyped-def]
     return mask
 
 
-@nb.njit(
-    nb.int64(READ_U32, nb.int64, I32, nb.uint32, U64, nb.uint32), cache=True, nogil=True, inline="always"
-)
-def _probe(keys, begin, slots, mask, may_hold, key):  # type: ignore[no-untyped-def]
+@nb.njit(nb.int64(READ_U32, nb.int64, nb.int64, U64, I64), cache=True, nogil=True)
+def _likely(keys, begin, end, may_hold, hits):  # type: ignore[no-untyped-def]
+    """Indices of the keys[begin:end] that pass the filter, into `hits`; returns how many.
+
+    Without a branch that could be mispredicted.
+    """
+    n = 0
+    for j in range(begin, end):
+        key = keys[j]
+        hits[n] = j
+        word = may_hold[(key >> np.uint32(6)) & FILTER_MASK]
+        n += np.int64((word >> np.uint64(key & np.uint32(63))) & np.uint64(1))
+    return n
+
+
+@nb.njit(nb.int64(READ_U32, nb.int64, I32, nb.uint32, nb.uint32), cache=True, nogil=True, inline="always")
+def _probe(keys, begin, slots, mask, key):  # type: ignore[no-untyped-def]
     """Index of `key` among the filled keys, -1 where it is not."""
-    if not (may_hold[(key >> np.uint32(6)) & FILTER_MASK] >> np.uint64(key & np.uint32(63))) & np.uint64(1):
-        return -1
     slot = _slot(key, mask)
     while slots[slot] != 0:
         at = begin + slots[slot] - 1
@@ -78,20 +103,27 @@ def _probe(keys, begin, slots, mask, may_hold, key):  # type: ignore[no-untyped-
 
 @nb.njit(
     nb.void(
-        READ_U32, READ_F32, BYTES, READ_I64, READ_U32, READ_F32, BYTES, READ_I64, I64, I64, nb.float32[:, ::1]
+        READ_U32, READ_F32, BYTES, READ_I64, _groups(READ_U32), _groups(READ_F32), _groups(BYTES),
+        _groups(READ_I64), I64, I64, I64, nb.float32[:, ::1],
     ),
     cache=True, nogil=True,
 )  # fmt: skip
 def term_sums(  # type: ignore[no-untyped-def]
-    keys_l, weights_l, kinds_l, ends_l, keys_r, weights_r, kinds_r, ends_r, left, right, out
+    keys_l, weights_l, kinds_l, ends_l, all_keys, all_weights, all_kinds, all_ends, left, group_r, right, out
 ):
     """Sums of products and squares per pair, out float32 (n_pairs, 5).
 
-    Dot product over all terms, over names and numbers, over numbers; the share of |l|^2 on terms that r has
-    too, and of |r|^2 on terms that l has.
+    The right rows are of MAX_GROUPS groups of articles, a tuple of arrays each: so all pairs of a left row
+    come one after the other, and its table is filled once. Dot product over all terms, over names and
+    numbers, over numbers; the share of |l|^2 on terms that r has too, and of |r|^2 on terms that l has.
     """
     slots = np.zeros(_room(ends_l, left), np.int32)
     may_hold = np.zeros(FILTER_WORDS, np.uint64)
+    longest = 1
+    for p in range(len(right)):
+        ends_r = all_ends[group_r[p]]
+        longest = max(longest, ends_r[right[p]] - _begin(ends_r, right[p]))
+    hits = np.empty(longest + 1, np.int64)
     mask = np.uint32(0)
     previous = -1
     for p in range(len(left)):
@@ -99,9 +131,15 @@ def term_sums(  # type: ignore[no-untyped-def]
         if left[p] != previous:
             previous = left[p]
             mask = _fill(keys_l, begin, ends_l[left[p]], slots, may_hold)
+        group = group_r[p]
+        keys_r, weights_r, kinds_r, ends_r = (
+            all_keys[group], all_weights[group], all_kinds[group], all_ends[group]
+        )  # fmt: skip
         dot = names = numbers = in_l = in_r = 0.0
-        for j in range(_begin(ends_r, right[p]), ends_r[right[p]]):
-            i = _probe(keys_l, begin, slots, mask, may_hold, keys_r[j])
+        n_hits = _likely(keys_r, _begin(ends_r, right[p]), ends_r[right[p]], may_hold, hits)
+        for h in range(n_hits):
+            j = hits[h]
+            i = _probe(keys_l, begin, slots, mask, keys_r[j])
             if i >= 0:
                 product = weights_l[i] * weights_r[j]
                 dot += product
@@ -121,6 +159,7 @@ def dots(keys_l, weights_l, ends_l, keys_r, weights_r, ends_r, left, right, out)
     """Dot product of each pair of rows, float32 (n_pairs,)."""
     slots = np.zeros(_room(ends_l, left), np.int32)
     may_hold = np.zeros(FILTER_WORDS, np.uint64)
+    hits = np.empty(_longest(ends_r, right) + 1, np.int64)
     mask = np.uint32(0)
     previous = -1
     for p in range(len(left)):
@@ -129,10 +168,11 @@ def dots(keys_l, weights_l, ends_l, keys_r, weights_r, ends_r, left, right, out)
             previous = left[p]
             mask = _fill(keys_l, begin, ends_l[left[p]], slots, may_hold)
         dot = 0.0
-        for j in range(_begin(ends_r, right[p]), ends_r[right[p]]):
-            i = _probe(keys_l, begin, slots, mask, may_hold, keys_r[j])
+        n_hits = _likely(keys_r, _begin(ends_r, right[p]), ends_r[right[p]], may_hold, hits)
+        for h in range(n_hits):
+            i = _probe(keys_l, begin, slots, mask, keys_r[hits[h]])
             if i >= 0:
-                dot += weights_l[i] * weights_r[j]
+                dot += weights_l[i] * weights_r[hits[h]]
         out[p] = dot
 
 
@@ -141,6 +181,7 @@ def overlaps(keys_l, ends_l, keys_r, ends_r, left, right, shared, longest):  # t
     """Keys that each pair of rows has in common, and the most of them in a row on the right side."""
     slots = np.zeros(_room(ends_l, left), np.int32)
     may_hold = np.zeros(FILTER_WORDS, np.uint64)
+    hits = np.empty(_longest(ends_r, right) + 1, np.int64)
     mask = np.uint32(0)
     previous = -1
     for p in range(len(left)):
@@ -149,12 +190,13 @@ def overlaps(keys_l, ends_l, keys_r, ends_r, left, right, shared, longest):  # t
             previous = left[p]
             mask = _fill(keys_l, begin, ends_l[left[p]], slots, may_hold)
         n = run = best = 0
-        for j in range(_begin(ends_r, right[p]), ends_r[right[p]]):
-            if _probe(keys_l, begin, slots, mask, may_hold, keys_r[j]) >= 0:
+        last = -2
+        n_hits = _likely(keys_r, _begin(ends_r, right[p]), ends_r[right[p]], may_hold, hits)
+        for h in range(n_hits):
+            if _probe(keys_l, begin, slots, mask, keys_r[hits[h]]) >= 0:
                 n += 1
-                run += 1
+                run = run + 1 if hits[h] == last + 1 else 1
+                last = hits[h]
                 best = max(best, run)
-            else:
-                run = 0
         shared[p] = n
         longest[p] = best

@@ -49,12 +49,21 @@ class Measurer(TermMeasurer):
 
     def measure(self, left: np.ndarray, right: np.ndarray) -> Measures:
         """All measures of the pairs of rows int64 (n,), in their order; there must be one."""
+        terms = self.measure_terms(left, right)
+        wording = [Wording.load(files) for files in self._worded]
+        (group_l, rows_l), (group_r, rows_r) = self.locate(left), self.locate(right)
+        groups = group_l * len(wording) + group_r
         order, lots = [], []
-        for chosen, i, j, rows_l, rows_r in self.by_groups(left, right):
-            terms = measures.measure_terms(self.vectors(i), self.vectors(j), rows_l, rows_r)
-            of_l, of_r = Wording.load(self._worded[i]), Wording.load(self._worded[j])
+        for both in np.unique(groups).tolist():
+            i, j = divmod(both, len(wording))
+            chosen = np.flatnonzero(groups == both)
+            chosen = chosen[np.argsort(rows_l[chosen], kind="stable")]
             order.append(chosen)
-            lots.append(measures.measure(of_l, of_r, rows_l, rows_r, terms))
+            lots.append(
+                measures.measure(
+                    wording[i], wording[j], rows_l[chosen], rows_r[chosen], measures.take(terms, chosen)
+                )
+            )
         return measures.take(measures.concatenate(lots), np.argsort(np.concatenate(order)))
 
 

@@ -1,7 +1,7 @@
 """The run as a table of contents: which stage follows which, written once, whoever executes the calls.
 
 Stages exchange Refs (path, rows, bytes, digest) and small numbers, never texts or arrays. Each works on at
-most GROUPS groups of shards, so that a run has under a hundred calls.
+most MAX_GROUPS groups of shards, so that a run has under a hundred calls.
 """
 
 from __future__ import annotations
@@ -36,10 +36,9 @@ from pipeline.errors import RespunError, RunError
 from pipeline.executor import Call, Executor, Listener, StageReport, StageRunner
 from pipeline.rule import load_rule
 from pipeline.scratch import LOG, scratch_folder
-from pipeline.shards import ShardGroup, group_shards
+from pipeline.shards import MAX_GROUPS, ShardGroup, group_shards
 from pipeline.tables import Ref
 
-GROUPS = 8
 TABLES = "tables"  # folder of the tables before they are published
 
 
@@ -108,7 +107,7 @@ def candidate_stages(
         "read", articles.read_unit, [(unit, config, work) for unit in units], rows=lambda r: r.n_input_rows
     )
     accepted = run.call("number", articles.number, read, config, work, rows=lambda r: r.n_accepted)
-    groups = group_shards(accepted.shards, GROUPS)
+    groups = group_shards(accepted.shards, MAX_GROUPS)
     kept = run.map("text", text.tokenise_group, [(g, work) for g in groups], rows=ref_rows)
     both = list(zip(groups, kept, strict=True))
 
@@ -135,7 +134,7 @@ def candidate_stages(
     bands = run.map(
         "candidates",
         candidates.find_in_bands,
-        [(signed, part, GROUPS, config, work) for part in range(GROUPS)],
+        [(signed, part, MAX_GROUPS, config, work) for part in range(MAX_GROUPS)],
         rows=lambda b: b.pairs.rows,
     )
     pairs = run.call("candidates-merge", candidates.merge, bands, work, rows=ref_rows)
@@ -212,7 +211,7 @@ def n_articles(files: ArrayFiles) -> int:
     return files.n_articles
 
 
-def slices(n_rows: int, n_slices: int = GROUPS) -> list[tuple[int, int]]:
+def slices(n_rows: int, n_slices: int = MAX_GROUPS) -> list[tuple[int, int]]:
     """Cut [0, n_rows) into at most `n_slices` half-open ranges of about the same length, none empty."""
     edges = [n_rows * i // n_slices for i in range(n_slices + 1)]
     return [(begin, end) for begin, end in itertools.pairwise(edges) if begin < end]

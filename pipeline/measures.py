@@ -7,6 +7,7 @@ from typing import TypeVar
 import numpy as np
 
 from pipeline import compare
+from pipeline.shards import MAX_GROUPS
 from pipeline.vectors import TermVectors
 from pipeline.wording import Wording
 
@@ -70,14 +71,26 @@ def concatenate(lots: Sequence[Lot]) -> Lot:
     return kind(**{f.name: np.concatenate([getattr(p, f.name) for p in lots]) for f in fields(kind)})
 
 
-def measure_terms(of_l: TermVectors, of_r: TermVectors, left: np.ndarray, right: np.ndarray) -> TermMeasures:
-    """Term measures of pairs of rows int64 of `of_l` and `of_r`, ascending by left."""
+def measure_terms(
+    of_l: TermVectors, of_r: Sequence[TermVectors], left: np.ndarray, group_r: np.ndarray, right: np.ndarray
+) -> TermMeasures:
+    """Term measures of pairs of rows int64 of `of_l` and of the vectors `of_r[group_r]`, ascending by left.
+
+    At most MAX_GROUPS groups.
+    """
     sums = np.empty((len(left), 5), np.float32)
+    groups = [*of_r, *[of_r[0]] * (MAX_GROUPS - len(of_r))]
     compare.term_sums(
         of_l.term_keys, of_l.term_weights, of_l.term_kinds, of_l.term_ends,
-        of_r.term_keys, of_r.term_weights, of_r.term_kinds, of_r.term_ends, left, right, sums,
+        tuple(v.term_keys for v in groups), tuple(v.term_weights for v in groups),
+        tuple(v.term_kinds for v in groups), tuple(v.term_ends for v in groups), left, group_r, right, sums,
     )  # fmt: skip
-    squares_l, squares_r = of_l.squares.reshape(-1, 2)[left], of_r.squares.reshape(-1, 2)[right]
+    squares_l = of_l.squares.reshape(-1, 2)[left]
+    squares_r, n_tokens_r = np.empty_like(squares_l), np.empty(len(right), np.float32)
+    for group, vectors in enumerate(of_r):
+        own = group_r == group
+        squares_r[own] = vectors.squares.reshape(-1, 2)[right[own]]
+        n_tokens_r[own] = vectors.n_tokens[right[own]]
     return TermMeasures(
         cosine=sums[:, 0],
         cosine_names=_cosine(sums[:, 1], squares_l[:, 0], squares_r[:, 0]),
@@ -89,7 +102,7 @@ def measure_terms(of_l: TermVectors, of_r: TermVectors, left: np.ndarray, right:
         numbers_l=squares_l[:, 1],
         numbers_r=squares_r[:, 1],
         n_tokens_l=of_l.n_tokens[left].astype(np.float32),
-        n_tokens_r=of_r.n_tokens[right].astype(np.float32),
+        n_tokens_r=n_tokens_r,
     )
 
 

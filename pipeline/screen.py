@@ -29,32 +29,25 @@ class TermMeasurer:
         self._signed = signed
         self._firsts = np.array([s.first_row for s in signed])
 
-    def by_groups(
-        self, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]
-    ) -> Iterator[tuple[npt.NDArray[np.int64], int, int, npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-        """The pairs by the groups of their articles.
-
-        Indices of pairs, ascending by left row; group of the left and of the right articles; their rows
-        within the group.
-        """
-        group_l, group_r = (np.searchsorted(self._firsts, side, side="right") - 1 for side in (left, right))
-        groups = group_l * len(self._signed) + group_r
-        for both in np.unique(groups).tolist():
-            i, j = divmod(both, len(self._signed))
-            chosen = np.flatnonzero(groups == both)
-            chosen = chosen[np.argsort(left[chosen], kind="stable")]
-            yield chosen, i, j, left[chosen] - self._firsts[i], right[chosen] - self._firsts[j]
-
-    def vectors(self, group: int) -> TermVectors:
-        """Term vectors of a group's articles."""
-        return TermVectors.load(self._signed[group].bags, self._signed[group].weights)
+    def locate(self, rows: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Group of each article, and its row within the group, both int64."""
+        group = np.searchsorted(self._firsts, rows, side="right") - 1
+        return group, rows - self._firsts[group]
 
     def measure_terms(self, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> TermMeasures:
         """Term measures of the pairs of rows int64 (n,), in their order; there must be one."""
+        vectors = [TermVectors.load(s.bags, s.weights) for s in self._signed]
+        (group_l, rows_l), (group_r, rows_r) = self.locate(left), self.locate(right)
         order, lots = [], []
-        for chosen, i, j, rows_l, rows_r in self.by_groups(left, right):
+        for group in np.unique(group_l).tolist():
+            chosen = np.flatnonzero(group_l == group)
+            chosen = chosen[np.argsort(rows_l[chosen], kind="stable")]
             order.append(chosen)
-            lots.append(measures.measure_terms(self.vectors(i), self.vectors(j), rows_l, rows_r))
+            lots.append(
+                measures.measure_terms(
+                    vectors[group], vectors, rows_l[chosen], group_r[chosen], rows_r[chosen]
+                )
+            )
         return measures.take(measures.concatenate(lots), np.argsort(np.concatenate(order)))
 
 

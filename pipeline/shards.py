@@ -10,6 +10,9 @@ import pyarrow as pa
 from pipeline.schema import ARTICLE_SHARD
 from pipeline.tables import Ref, read_batches
 
+# Groups of shards at most, so that a run has under a hundred calls.
+MAX_GROUPS = 8
+
 
 @dataclass(frozen=True)
 class ShardGroup:

@@ -62,7 +62,10 @@ class TermStatistics:
         Of the given counts of articles, or of every bucket.
         """
         df = self.df if df is None else df
-        return (np.log((1 + self.n_articles) / (1.0 + df)) + 1).astype(np.float32)
+        # In float32, which numpy vectorises.
+        return np.log(np.float32(1 + self.n_articles) / (np.float32(1) + df.astype(np.float32))) + np.float32(
+            1
+        )
 
     def rarity(self) -> npt.NDArray[np.float32]:
         """ln((1 + n) / (1 + df)) per bucket, float32: 0 for a term of every article."""
