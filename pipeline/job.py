@@ -89,6 +89,7 @@ class Staged:
 
     accepted: articles.ArticlesResult
     groups: tuple[ShardGroup, ...]
+    tokens: tuple[Ref, ...]
     statistics: Ref
     signed: tuple[signatures.Signed, ...]
     vectors: tuple[vectors.VectorFiles, ...]
@@ -124,7 +125,9 @@ def candidate_stages(
         rows=lambda b: b.pairs.rows,
     )
     pairs = run.call("candidates-merge", candidates.merge, bands, work, rows=ref_rows)
-    return Staged(accepted, tuple(groups), statistics, tuple(signed), tuple(built), tuple(bands), pairs)
+    return Staged(
+        accepted, tuple(groups), tuple(kept), statistics, tuple(signed), tuple(built), tuple(bands), pairs
+    )
 
 
 def _run_stages(
@@ -147,7 +150,10 @@ def _run_stages(
     repeated = run.map(
         "sections",
         sections.find_in_shards,
-        [(g, staged.statistics, config, work) for g in staged.groups],
+        [
+            (group, kept, staged.statistics, config, work)
+            for group, kept in zip(staged.groups, staged.tokens, strict=True)
+        ],
         rows=ref_rows,
     )
     found = assemble.Found(
