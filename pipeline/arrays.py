@@ -12,4 +12,5 @@ BYTES = nb.types.Array(nb.uint8, 1, "C", readonly=True)
 READ_U32 = nb.types.Array(nb.uint32, 1, "C", readonly=True)
 READ_I32 = nb.types.Array(nb.int32, 1, "C", readonly=True)
 READ_I64 = nb.types.Array(nb.int64, 1, "C", readonly=True)
+ANY_U32 = nb.types.Array(nb.uint32, 1, "A", readonly=True)  # a column of a table, say
 READ_F32 = nb.types.Array(nb.float32, 1, "C", readonly=True)

@@ -3,7 +3,7 @@
 import numba as nb
 import numpy as np
 
-from pipeline.arrays import BYTES, F32, I32, READ_I32, READ_I64, READ_U32, U8
+from pipeline.arrays import ANY_U32, BYTES, F32, I32, READ_I32, READ_I64, READ_U32, U8
 from pipeline.section_pairs import find_runs, may_hold_run, pair_units
 from pipeline.section_screen import LIMITS, WEIGHING, is_worth_a_look
 from pipeline.section_terms import index_units, weigh_terms
@@ -72,7 +72,7 @@ def may_repeat(terms, starts, unit_kinds, term_of, weights, kinds, coefficients,
 
 @nb.njit(
     nb.void(
-        READ_U32, BYTES, READ_I64, READ_I32, READ_I32, BYTES, READ_I64, READ_U32, F32, WEIGHING, F32, LIMITS,
+        READ_U32, BYTES, READ_I64, READ_I32, READ_I32, BYTES, READ_I64, ANY_U32, F32, WEIGHING, F32, LIMITS,
         U8,
     ),
     cache=True, nogil=True,

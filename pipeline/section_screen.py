@@ -8,7 +8,7 @@ before. Of the planted benchmark's 20,000 articles 1,149 pass, of the developmen
 import numba as nb
 import numpy as np
 
-from pipeline.arrays import BYTES, F32, I32, READ_U32, U8, U32, U64
+from pipeline.arrays import ANY_U32, BYTES, F32, I32, READ_U32, U8, U32, U64
 from pipeline.section_pairs import may_hold_run
 from pipeline.section_terms import AS_NUMBER, NUMBER, SAYS, weigh
 from pipeline.section_units import FIGURES, SHORT, lead_sections
@@ -65,7 +65,7 @@ def note_repeats(terms, flags, starts, unit_kinds, seen, spelling, again, before
 
 
 @nb.njit(
-    nb.int64(U32, READ_U32, F32, nb.float32, U32, _U16, I32, U32, I32, I32, I32, F32), cache=True, nogil=True
+    nb.int64(U32, ANY_U32, F32, nb.float32, U32, _U16, I32, U32, I32, I32, I32, F32), cache=True, nogil=True
 )  # fmt: skip
 def number_repeats(seen, df, idf, min_idf, again, before, stops, slots, first, last, units, rarity):  # type: ignore[no-untyped-def]
     """Numbers the terms that `note_repeats` noted; returns how many there are, or -1 with a term of hash 0.
@@ -172,7 +172,7 @@ def may_open(starts, kinds, first, last, units, weights, n_numbers, min_side, co
 
 
 @nb.njit(
-    nb.boolean(READ_U32, BYTES, I32, U8, READ_U32, F32, WEIGHING, F32, LIMITS), cache=True, nogil=True
+    nb.boolean(READ_U32, BYTES, I32, U8, ANY_U32, F32, WEIGHING, F32, LIMITS), cache=True, nogil=True
 )  # fmt: skip
 def is_worth_a_look(terms, flags, starts, unit_kinds, df, idf, weighing, coefficients, limits):  # type: ignore[no-untyped-def]
     """Whether one body may hold a repeated section, by bounds alone; arguments as for `section_scan.scan`."""

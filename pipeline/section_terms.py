@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.arrays import BYTES, F32, I32, READ_U32, U8
+from pipeline.arrays import ANY_U32, BYTES, F32, I32, READ_U32, U8
 from pipeline.section_units import FIGURES
 from pipeline.terms import TermStatistics
 from pipeline.token_scan import CAPITAL, CASE_OWED, DIGIT
@@ -31,7 +31,7 @@ _WEIGHT = nb.types.Tuple((nb.float32, nb.uint8))  # type: ignore[no-untyped-call
 
 @dataclass(frozen=True)
 class Rarity:
-    """The idf of terms: `of_df[min(df[bucket], len(of_df) - 1)]`, `df` uint32 (a power of two,).
+    """The idf of terms: `of_df[min(df[bucket], len(of_df) - 1)]`, `df` uint32 (a power of two,), or strided.
 
     `of_df` float32 holds `TermStatistics.rarity` for 0, 1, 2 ... articles, down to what is below MIN_IDF: so
     far fewer logarithms are taken than there are buckets, and what is looked up stays in the caches.
@@ -45,8 +45,9 @@ class Rarity:
         """The rarity of the terms of a collection."""
         # A hundredth more, so that rounding can't leave the last one at MIN_IDF.
         common = int(1.01 * (1 + statistics.n_articles) / np.exp(MIN_IDF)) + 2
-        counts = np.arange(common + 1, dtype=np.uint32)
-        return cls(statistics.df, replace(statistics, df=counts).rarity())
+        ratio = (1 + statistics.n_articles) / (1.0 + np.arange(common + 1))
+        of_df = (np.log(ratio) + 1).astype(np.float32) - np.float32(1)  # rounded as there
+        return cls(np.asarray(statistics.df).view(np.uint32), of_df)
 
 
 def _say(flag: int) -> int:
@@ -76,7 +77,7 @@ def weigh(idf, says, min_idf, max_idf, fact_weight):  # type: ignore[no-untyped-
 
 
 @nb.njit(
-    _WEIGHED(READ_U32, BYTES, I32, U8, READ_U32, F32, nb.float32, nb.float32, nb.float32),
+    _WEIGHED(READ_U32, BYTES, I32, U8, ANY_U32, F32, nb.float32, nb.float32, nb.float32),
     cache=True, nogil=True,
 )  # fmt: skip
 def weigh_terms(terms, flags, starts, unit_kinds, df, idf, min_idf, max_idf, fact_weight):  # type: ignore[no-untyped-def]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -210,11 +211,10 @@ def test_weights_and_index_equal_the_naive_twins(values, data):
 
 @pytest.mark.parametrize("n_articles", [1, 7, 4000, 10**6])
 def test_rarity_is_that_of_the_buckets(n_articles):
-    df = np.unique(np.geomspace(1, n_articles + 1, 64).astype(np.uint32) - 1)
-    df = np.resize(df, 64)
-    statistics = TermStatistics(n_articles, df, np.zeros(64, np.int32))
+    statistics = replace(TermStatistics.empty(8), n_articles=n_articles)
+    statistics.df[:] = np.geomspace(1, n_articles + 1, 256) - 1
     rarity = Rarity.of(statistics)
-    found, expected = rarity.of_df[np.minimum(df, len(rarity.of_df) - 1)], statistics.rarity()
+    found, expected = rarity.of_df[np.minimum(rarity.df, len(rarity.of_df) - 1)], statistics.rarity()
     assert np.array_equal(found[expected >= MIN_IDF], expected[expected >= MIN_IDF])
     assert (found[expected < MIN_IDF] < MIN_IDF).all()
     assert rarity.of_df[-1] < MIN_IDF
