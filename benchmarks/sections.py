@@ -21,6 +21,7 @@ from sklearn.linear_model import LogisticRegression
 
 from pipeline.bags import bag
 from pipeline.section_parts import COEFFICIENTS, INTERCEPT, MIN_PART_TOKENS, score_boundaries, weigh_page
+from pipeline.section_terms import Rarity
 from pipeline.terms import TermCounter, TermStatistics, bits_for, with_prior
 from pipeline.text import keep
 from pipeline.tokens import buffers, tokenise
@@ -36,11 +37,11 @@ TOLD_TWICE, TOLD_APART = (
 Example = tuple[str, str, int, str]  # kind, story, where the second version begins (-1: nowhere), text
 
 
-def rarity_of(texts: list[str]) -> np.ndarray:
+def rarity_of(texts: list[str]) -> Rarity:
     counter = TermCounter(bits_for(sum(map(len, texts))))
     for k in range(0, len(texts), 2000):
         counter.add(*bag(keep(tokenise(None, pa.array(texts[k : k + 2000])))))
-    return with_prior(counter.result()).rarity()
+    return Rarity.of(with_prior(counter.result()))
 
 
 def examples(dev: Path) -> list[Example]:
@@ -67,13 +68,13 @@ def examples(dev: Path) -> list[Example]:
     return found
 
 
-def boundaries(text: str, idf: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def boundaries(text: str, rarity: Rarity) -> tuple[np.ndarray, np.ndarray]:
     """Evidence of each boundary that can be one, and its place in code points."""
     texts = pa.array([text])
     tokens = tokenise(None, texts)
     data, offsets = buffers(texts)
     page = weigh_page(data[offsets[0] : offsets[1]], 0, tokens.terms, tokens.flags, tokens.begin, tokens.end,
-                      tokens.line, idf)  # fmt: skip
+                      tokens.line, rarity)  # fmt: skip
     score, evidence = score_boundaries(page)
     units = np.flatnonzero(np.isfinite(score))
     body = text.encode()
@@ -104,9 +105,10 @@ def main(dev: Path) -> None:
     every = examples(dev)
     articles = pq.read_table(dev / "articles.parquet", columns=["text"]).column(0).to_pylist()
     pages = [text for kind, _, _, text in every if not kind.startswith(("single", "pair"))]
-    idfs = {"all articles": rarity_of(articles), "pages": rarity_of(pages),
-            "alone": with_prior(TermStatistics.empty(16)).rarity()}  # fmt: skip
-    rows = [(example, name, *boundaries(example[3], idf)) for name, idf in idfs.items() for example in every
+    rarities = {"all articles": rarity_of(articles), "pages": rarity_of(pages),
+            "alone": Rarity.of(with_prior(TermStatistics.empty(16)))}  # fmt: skip
+    rows = [(example, name, *boundaries(example[3], rarity))
+            for name, rarity in rarities.items() for example in every
             if len(tokenise(None, pa.array([example[3]])).terms) >= 2 * MIN_PART_TOKENS]  # fmt: skip
     fold = [zlib.crc32(example[1].encode()) % FOLDS for example, *_ in rows]
     rules = [

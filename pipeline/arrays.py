@@ -13,5 +13,6 @@ READ_U32 = nb.types.Array(nb.uint32, 1, "C", readonly=True)
 READ_U64 = nb.types.Array(nb.uint64, 1, "C", readonly=True)
 READ_I32 = nb.types.Array(nb.int32, 1, "C", readonly=True)
 READ_I64 = nb.types.Array(nb.int64, 1, "C", readonly=True)
+ANY_U32 = nb.types.Array(nb.uint32, 1, "A", readonly=True)  # a column of a table, say
 READ_F32 = nb.types.Array(nb.float32, 1, "C", readonly=True)
 READ_COUNTS = nb.types.Array(nb.int32, 2, "C", readonly=True)

@@ -169,7 +169,10 @@ def _run_stages(
     repeated = run.map(
         "sections",
         sections.find_in_shards,
-        [(g, staged.statistics, config, work) for g in staged.groups],
+        [
+            (group, kept, staged.statistics, config, work)
+            for group, kept in zip(staged.groups, staged.tokens, strict=True)
+        ],
         rows=ref_rows,
     )
     found = assemble.Found(

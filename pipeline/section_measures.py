@@ -41,8 +41,9 @@ def compare(
 
 def _shingles(terms: npt.NDArray[np.uint32]) -> set[bytes]:
     """Shingles of SHINGLE tokens; a shorter span is one shingle."""
-    width = min(SHINGLE, len(terms))
-    return {terms[k : k + width].tobytes() for k in range(len(terms) - width + 1)}
+    width = min(SHINGLE, len(terms)) * terms.itemsize
+    data = terms.tobytes()
+    return {data[k : k + width] for k in range(0, len(data) - width + 1, terms.itemsize)}
 
 
 def _cosine(page: Page, own: tuple[int, int], other: tuple[int, int]) -> float:

@@ -3,7 +3,7 @@
 import numba as nb
 import numpy as np
 
-from pipeline.arrays import F32, I32, U8, U32
+from pipeline.arrays import F32, I32, READ_U32, U8
 
 SHINGLE = 5
 MAX_UNITS = 50  # a term of more units is a word of the page, not of a paragraph; keeps the work linear
@@ -102,7 +102,7 @@ def pair_units(starts, kinds, indptr, terms, counts, weights, min_tokens, min_te
     return left[:n].copy(), right[:n].copy(), agreement[:n].copy()
 
 
-@nb.njit(_RUNS(U32, nb.int64), cache=True, nogil=True)
+@nb.njit(_RUNS(READ_U32, nb.int64), cache=True, nogil=True)
 def find_runs(terms, min_tokens):  # type: ignore[no-untyped-def]
     """Runs of `min_tokens` (>= SHINGLE) or more tokens that stood before: left, right, length, int32 each.
 
@@ -163,7 +163,7 @@ def find_runs(terms, min_tokens):  # type: ignore[no-untyped-def]
     return left[:count].copy(), right[:count].copy(), length[:count].copy()
 
 
-@nb.njit(nb.boolean(U32, nb.int64), cache=True, nogil=True)
+@nb.njit(nb.boolean(READ_U32, nb.int64), cache=True, nogil=True)
 def may_hold_run(terms, min_tokens):  # type: ignore[no-untyped-def]
     """Whether `find_runs` can find anything: False only where it can't.
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.section_scan import span_kinds
-from pipeline.section_terms import index_units, weigh_terms
+from pipeline.section_terms import FACT_WEIGHT, MAX_IDF, MIN_IDF, Rarity, index_units, weigh_terms
 from pipeline.section_units import cut_units
 from pipeline.section_versions import LEAD, SEAM, weigh_boundaries
 
@@ -18,12 +18,6 @@ from pipeline.section_versions import LEAD, SEAM, weigh_boundaries
 # measures it, and fits it again without the web pages.
 COEFFICIENTS = np.array([1.6, 6.3, 0.9, 7.7, 1.9, 2.0], np.float32)
 INTERCEPT = np.float32(-13.15)
-
-# Common words are no evidence; names and numbers are what two stories of one kind don't share.
-MIN_IDF, FACT_WEIGHT = np.float32(1.0), np.float32(3.0)
-# A term of one article in 400 is as rare as any: so the rule finds the same development pages under the
-# idf of 30,000 articles, of 220 and of none.
-MAX_IDF = np.float32(6.0)
 
 MIN_PART_TOKENS = 80  # two short paragraphs: the shortest teaser that goes before a whole version
 # Whether there is a second version is a matter of the whole page, where it begins of its opening: within
@@ -76,12 +70,12 @@ class Page:
 def weigh_page(
     data: npt.NDArray[np.uint8], origin: int, terms: npt.NDArray[np.uint32], flags: npt.NDArray[np.uint8],
     begin: npt.NDArray[np.int32], end: npt.NDArray[np.int32], line: npt.NDArray[np.int32],
-    idf: npt.NDArray[np.float32],
+    rarity: Rarity,
 ) -> Page:  # fmt: skip
     """Cut and weigh one body: `terms` to `line` are its slices of `Tokens`, `data[origin:]` its bytes."""
     starts, unit_kinds = cut_units(data, origin, begin, end, line, flags)
     term_of, weights, kinds = weigh_terms(
-        terms, flags, starts, unit_kinds, idf, MIN_IDF, MAX_IDF, FACT_WEIGHT
+        terms, flags, starts, unit_kinds, rarity.df, rarity.of_df, MIN_IDF, MAX_IDF, FACT_WEIGHT
     )
     return Page(starts, unit_kinds, term_of, weights, kinds, *index_units(term_of, weights, starts))
 

@@ -3,31 +3,14 @@
 import numba as nb
 import numpy as np
 
-from pipeline.arrays import BYTES, F32, I32, I64, READ_I32, U8, U32
+from pipeline.arrays import ANY_U32, BYTES, F32, I32, READ_I32, READ_I64, READ_U32, U8
 from pipeline.section_pairs import find_runs, may_hold_run, pair_units
+from pipeline.section_screen import LIMITS, WEIGHING, is_worth_a_look
 from pipeline.section_terms import index_units, weigh_terms
-from pipeline.section_units import CAPTION, SHORT, cut_units
+from pipeline.section_units import CAPTION, lead_sections
 from pipeline.section_versions import N_EVIDENCE, SIDE, weigh_boundaries
 
 SECTION_TOKENS = 60  # a heading's text of at least two short paragraphs
-
-
-@nb.njit(I32(I32, U8), cache=True, nogil=True)
-def lead_sections(starts, kinds):  # type: ignore[no-untyped-def]
-    """First tokens of the sections led by a heading, int32, then n_tokens; the text before the first is one.
-
-    A heading is a SHORT unit before one that is not.
-    """
-    n_units = len(kinds)
-    out = np.empty(n_units + 1, np.int32)
-    out[0] = 0
-    n = 1
-    for unit in range(1, n_units - 1):
-        if kinds[unit] & SHORT and not kinds[unit + 1] & SHORT:
-            out[n] = starts[unit]
-            n += 1
-    out[n] = starts[n_units]
-    return out[: n + 1].copy()
 
 
 @nb.njit(U8(I32, U8, I32, I32), cache=True, nogil=True)
@@ -49,11 +32,8 @@ def span_kinds(starts, kinds, begin, stop):  # type: ignore[no-untyped-def]
     return out
 
 
-_LIMITS = nb.types.Tuple((nb.int64, nb.int64, nb.float32, nb.int64, nb.float32))  # type: ignore[no-untyped-call]
-
-
 @nb.njit(
-    nb.boolean(U32, I32, U8, I32, F32, U8, F32, _LIMITS), cache=True, nogil=True
+    nb.boolean(READ_U32, I32, U8, I32, F32, U8, F32, LIMITS), cache=True, nogil=True
 )  # fmt: skip
 def may_repeat(terms, starts, unit_kinds, term_of, weights, kinds, coefficients, limits):  # type: ignore[no-untyped-def]
     """Whether one article can hold a repeated section; `limits` as for `scan`."""
@@ -92,30 +72,38 @@ def may_repeat(terms, starts, unit_kinds, term_of, weights, kinds, coefficients,
 
 @nb.njit(
     nb.void(
-        BYTES, READ_I32, U32, U8, I32, I32, I32, I64, I64, F32, nb.float32, nb.float32, nb.float32, F32,
-        _LIMITS, U8,
+        READ_U32, BYTES, READ_I64, READ_I32, READ_I32, BYTES, READ_I64, ANY_U32, F32, WEIGHING, F32, LIMITS,
+        U8,
     ),
     cache=True, nogil=True,
 )  # fmt: skip
 def scan(  # type: ignore[no-untyped-def]
-    data, offsets, terms, flags, begin, end, line, body, indptr, idf, min_idf, max_idf, fact_weight,
-    coefficients, limits, out,
+    terms, flags, indptr, n_title, unit_starts, unit_kinds, unit_indptr, df, idf, weighing, coefficients,
+    limits, out,
 ):  # fmt: skip
     """out[i] = 1 where article i of a batch may hold a repeated section: `find_repeats` looks closer.
 
-    `data`, `offsets` are the bodies' Arrow buffers, `terms` to `indptr` the arrays of `Tokens`. `limits`:
-    least tokens of a paragraph, least shared terms and least agreement of two, least tokens of a part, and
-    least sum of evidence times `coefficients` of a boundary between parts.
+    `terms` to `n_title` are the arrays of `KeptTokens`, the next three those of `KeptUnits`, `df` and `idf`
+    those of `Rarity`, `weighing` the last three arguments of `weigh_terms`. `limits`: least tokens of a
+    paragraph, least shared terms and least agreement of two, least tokens of a part, and least sum of
+    evidence times `coefficients` of a boundary between parts.
     """
-    for i in range(len(body)):
+    min_idf, max_idf, fact_weight = weighing
+    for i in range(len(n_title)):
         out[i] = 0
-        own = slice(body[i], indptr[i + 1])
-        if indptr[i + 1] - body[i] < 2 * limits[0]:
+        own = slice(indptr[i] + n_title[i], indptr[i + 1])
+        n = own.stop - own.start
+        if n < 2 * limits[0]:
             continue
-        starts, unit_kinds = cut_units(
-            data[: offsets[i + 1]], np.int64(offsets[i]), begin[own], end[own], line[own], flags[own]
-        )
-        term_of, weights, kinds = weigh_terms(
-            terms[own], flags[own], starts, unit_kinds, idf, min_idf, max_idf, fact_weight
-        )
-        out[i] = may_repeat(terms[own], starts, unit_kinds, term_of, weights, kinds, coefficients, limits)
+        units = slice(unit_indptr[i], unit_indptr[i + 1])
+        kinds = unit_kinds[units].copy()
+        starts = np.empty(len(kinds) + 1, np.int32)
+        starts[:-1] = unit_starts[units]
+        starts[-1] = n
+        if is_worth_a_look(
+            terms[own], flags[own], starts, kinds, df, idf, weighing, coefficients, limits
+        ):  # fmt: skip
+            term_of, weights, term_kinds = weigh_terms(
+                terms[own], flags[own], starts, kinds, df, idf, min_idf, max_idf, fact_weight
+            )
+            out[i] = may_repeat(terms[own], starts, kinds, term_of, weights, term_kinds, coefficients, limits)

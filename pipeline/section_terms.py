@@ -1,26 +1,93 @@
 """What the terms of one article weigh, and in which of its units they stand."""
 
+from __future__ import annotations
+
+from dataclasses import dataclass
+
 import numba as nb
 import numpy as np
+import numpy.typing as npt
 
-from pipeline.arrays import F32, I32, U8, U32
+from pipeline.arrays import ANY_U32, BYTES, F32, I32, READ_U32, U8
 from pipeline.section_units import FIGURES
+from pipeline.terms import TermStatistics
 from pipeline.token_scan import CAPITAL, CASE_OWED, DIGIT
 
 NAME, NUMBER = 1, 2  # kinds of a term; 0 is any other word
 
+# Common words are no evidence; names and numbers are what two stories of one kind don't share.
+MIN_IDF, FACT_WEIGHT = np.float32(1.0), np.float32(3.0)
+# A term of one article in 400 is as rare as any: so the rule finds the same development pages under the
+# idf of 30,000 articles, of 220 and of none.
+MAX_IDF = np.float32(6.0)
+
+# What an occurrence says of a term's spelling.
+AS_NAME, WITHOUT_CAPITAL, AS_NUMBER, OTHERWISE = 1, 2, 4, 8
+
 _WEIGHED = nb.types.Tuple((I32, F32, U8))  # type: ignore[no-untyped-call]
 _INDEX = nb.types.Tuple((I32, I32, I32))  # type: ignore[no-untyped-call]
+_WEIGHT = nb.types.Tuple((nb.float32, nb.uint8))  # type: ignore[no-untyped-call]
 
 
-@nb.njit(_WEIGHED(U32, U8, I32, U8, F32, nb.float32, nb.float32, nb.float32), cache=True, nogil=True)
-def weigh_terms(terms, flags, starts, unit_kinds, idf, min_idf, max_idf, fact_weight):  # type: ignore[no-untyped-def]
+@dataclass(frozen=True)
+class Rarity:
+    """The idf of terms: `of_df[min(df[bucket], len(of_df) - 1)]`, `df` uint32 (a power of two,), or strided.
+
+    `of_df` float32 holds `TermStatistics.rarity` for 0, 1, 2 ... articles, down to what is below MIN_IDF: so
+    far fewer logarithms are taken than there are buckets, and what is looked up stays in the caches.
+    """
+
+    df: npt.NDArray[np.uint32]
+    of_df: npt.NDArray[np.float32]
+
+    @classmethod
+    def of(cls, statistics: TermStatistics) -> Rarity:
+        """The rarity of the terms of a collection."""
+        # A hundredth more, so that rounding can't leave the last one at MIN_IDF.
+        common = int(1.01 * (1 + statistics.n_articles) / np.exp(MIN_IDF)) + 2
+        ratio = (1 + statistics.n_articles) / (1.0 + np.arange(common + 1))
+        of_df = (np.log(ratio) + 1).astype(np.float32) - np.float32(1)  # rounded as there
+        return cls(np.asarray(statistics.df).view(np.uint32), of_df)
+
+
+def _say(flag: int) -> int:
+    if flag & DIGIT:
+        return AS_NUMBER
+    if flag & CASE_OWED:
+        return OTHERWISE
+    return OTHERWISE | (AS_NAME if flag & CAPITAL else WITHOUT_CAPITAL)
+
+
+# What a token of these flags says of its term's spelling, unless it is a number that opens a unit or stands
+# in a row of figures: that says nothing.
+SAYS = np.array([_say(flag) for flag in range(256)], np.uint8)
+
+
+@nb.njit(_WEIGHT(nb.float32, nb.uint8, nb.float32, nb.float32, nb.float32), cache=True, nogil=True)
+def weigh(idf, says, min_idf, max_idf, fact_weight):  # type: ignore[no-untyped-def]
+    """Weight float32 and kind uint8 of a term, by its idf and all that its occurrences say."""
+    weight = min(idf, max_idf)
+    if weight < min_idf or says == 0:
+        return np.float32(0), np.uint8(0)
+    if says & AS_NUMBER:
+        return weight * fact_weight, np.uint8(NUMBER)
+    if says & (AS_NAME | WITHOUT_CAPITAL) == AS_NAME:
+        return weight * fact_weight, np.uint8(NAME)
+    return weight, np.uint8(0)
+
+
+@nb.njit(
+    _WEIGHED(READ_U32, BYTES, I32, U8, ANY_U32, F32, nb.float32, nb.float32, nb.float32),
+    cache=True, nogil=True,
+)  # fmt: skip
+def weigh_terms(terms, flags, starts, unit_kinds, df, idf, min_idf, max_idf, fact_weight):  # type: ignore[no-untyped-def]
     """Numbers the distinct terms of one body in order of appearance, and weighs them.
 
-    Returns the term of each token int32 (n_tokens,), and per term its weight float32 and kind uint8
-    (n_terms,). A weight is the idf, at most `max_idf`, or 0 below `min_idf` (common words are no evidence),
-    times `fact_weight` for names and numbers. A name is never spelt without its capital where case is free
-    to say something. A number that only ever opens a unit or stands in a row of figures weighs nothing.
+    `df` and `idf` are the arrays of `Rarity`. Returns the term of each token int32 (n_tokens,), and per term
+    its weight float32 and kind uint8 (n_terms,). A weight is the idf, at most `max_idf`, or 0 below
+    `min_idf` (common words are no evidence), times `fact_weight` for names and numbers. A name is never
+    spelt without its capital where case is free to say something. A number that only ever opens a unit or
+    stands in a row of figures weighs nothing.
     """
     n = len(terms)
     size = 16
@@ -28,7 +95,7 @@ def weigh_terms(terms, flags, starts, unit_kinds, idf, min_idf, max_idf, fact_we
         size *= 2
     table = np.full(size, np.int32(-1), np.int32)
     seen = np.empty(n, np.uint32)
-    spelling = np.zeros(n, np.uint8)  # 1 seen as a name, 2 seen without a capital, 4 a number, 8 any other
+    spelling = np.zeros(n, np.uint8)
     term_of = np.empty(n, np.int32)
     n_terms = 0
     unit = 0
@@ -46,29 +113,16 @@ def weigh_terms(terms, flags, starts, unit_kinds, idf, min_idf, max_idf, fact_we
             n_terms += 1
         number = table[slot]
         term_of[i] = number
-        flag = flags[i]
-        if flag & DIGIT:
-            if not opens and not unit_kinds[unit - 1] & FIGURES:
-                spelling[number] |= np.uint8(4)
-        else:
-            spelling[number] |= np.uint8(8)
-            if not flag & CASE_OWED:
-                spelling[number] |= np.uint8(1 if flag & CAPITAL else 2)
+        says = SAYS[flags[i]]
+        if not (says & AS_NUMBER and (opens or unit_kinds[unit - 1] & FIGURES)):
+            spelling[number] |= says
     weights = np.empty(n_terms, np.float32)
-    kinds = np.zeros(n_terms, np.uint8)
-    mask = np.uint32(len(idf) - 1)
+    kinds = np.empty(n_terms, np.uint8)
+    mask, common = np.uint32(len(df) - 1), np.uint32(len(idf) - 1)
     for number in range(n_terms):
-        weight = min(idf[seen[number] & mask], max_idf)
-        says = spelling[number]
-        if weight < min_idf or says == 0:
-            weight = np.float32(0)
-        elif says & 4:
-            kinds[number] = NUMBER
-            weight *= fact_weight
-        elif says & 3 == 1:
-            kinds[number] = NAME
-            weight *= fact_weight
-        weights[number] = weight
+        weights[number], kinds[number] = weigh(
+            idf[min(df[seen[number] & mask], common)], spelling[number], min_idf, max_idf, fact_weight
+        )
     return term_of, weights, kinds
 
 

@@ -7,7 +7,7 @@ not. Unbroken text is cut at sentences, so that a page without line breaks has u
 import numba as nb
 import numpy as np
 
-from pipeline.arrays import BYTES, I32, U8
+from pipeline.arrays import BYTES, I32, I64, READ_I32, U8
 from pipeline.token_scan import CASE_OWED, DIGIT, PAIR
 
 # Bits of a unit's kind; 0 is a paragraph.
@@ -77,16 +77,10 @@ def numbers_item(data, begin, end):  # type: ignore[no-untyped-def]
     return 0x30 <= data[begin] <= 0x39 and 0x30 <= data[end - 1] <= 0x39
 
 
-@nb.njit(_UNITS(BYTES, nb.int64, I32, I32, I32, U8), cache=True, nogil=True)
-def cut_units(data, origin, begin, end, line, flags):  # type: ignore[no-untyped-def]
-    """First tokens int32 (n_units + 1,), the last one n_tokens, and kinds uint8 (n_units,) of one body.
-
-    `begin` and `end` count bytes from data[origin]; `line` and `flags` are those of `Tokens`. The text
-    after the last token, up to a line break, is looked at too: `data` must not end before it.
-    """
+@nb.njit(nb.int64(BYTES, nb.int64, I32, I32, I32, U8, I32, U8), cache=True, nogil=True)
+def _cut(data, origin, begin, end, line, flags, starts, kinds):  # type: ignore[no-untyped-def]
+    """Fills `starts` and `kinds` with the units of one body, as by `cut_units`; returns their number."""
     n = len(begin)
-    starts = np.empty(n + 1, np.int32)
-    kinds = np.empty(n, np.uint8)
     count = 0
     line_begin = 0
     figures = 0
@@ -121,5 +115,55 @@ def cut_units(data, origin, begin, end, line, flags):  # type: ignore[no-untyped
             figures = 0
         if i < n and flags[i] & DIGIT:
             figures += 1
-    starts[count] = n
-    return starts[: count + 1].copy(), kinds[:count].copy()
+    return count
+
+
+@nb.njit(_UNITS(BYTES, nb.int64, I32, I32, I32, U8), cache=True, nogil=True)
+def cut_units(data, origin, begin, end, line, flags):  # type: ignore[no-untyped-def]
+    """First tokens int32 (n_units + 1,), the last one n_tokens, and kinds uint8 (n_units,) of one body.
+
+    `begin` and `end` count bytes from data[origin]; `line` and `flags` are those of `Tokens`. The text
+    after the last token, up to a line break, is looked at too: `data` must not end before it.
+    """
+    starts = np.empty(len(begin) + 1, np.int32)
+    kinds = np.empty(len(begin), np.uint8)
+    n_units = _cut(data, origin, begin, end, line, flags, starts, kinds)
+    starts[n_units] = len(begin)
+    return starts[: n_units + 1].copy(), kinds[:n_units].copy()
+
+
+@nb.njit(nb.int64(BYTES, READ_I32, I32, I32, I32, U8, I64, I64, I32, U8, I64), cache=True, nogil=True)
+def cut_bodies(data, offsets, begin, end, line, flags, body, indptr, starts, kinds, unit_indptr):  # type: ignore[no-untyped-def]
+    """Fills the last three with the units of every body of a batch; returns how many there are.
+
+    `data` and `offsets` are the bodies' Arrow buffers, the next six arrays those of `Tokens`. The units of
+    body i are unit_indptr[i]:unit_indptr[i + 1], without a last start. As many as there are tokens may come.
+    """
+    n = 0
+    unit_indptr[0] = 0
+    for i in range(len(body)):
+        own = slice(body[i], indptr[i + 1])
+        n += _cut(
+            data[: offsets[i + 1]], np.int64(offsets[i]), begin[own], end[own], line[own], flags[own],
+            starts[n:], kinds[n:],
+        )  # fmt: skip
+        unit_indptr[i + 1] = n
+    return n
+
+
+@nb.njit(I32(I32, U8), cache=True, nogil=True)
+def lead_sections(starts, kinds):  # type: ignore[no-untyped-def]
+    """First tokens of the sections led by a heading, int32, then n_tokens; the text before the first is one.
+
+    A heading is a SHORT unit before one that is not.
+    """
+    n_units = len(kinds)
+    out = np.empty(n_units + 1, np.int32)
+    out[0] = 0
+    n = 1
+    for unit in range(1, n_units - 1):
+        if kinds[unit] & SHORT and not kinds[unit + 1] & SHORT:
+            out[n] = starts[unit]
+            n += 1
+    out[n] = starts[n_units]
+    return out[: n + 1].copy()

@@ -16,17 +16,57 @@ RESTATED, LEAD, NUMBERS, SHARE, SIDE, SEAM = range(6)
 N_EVIDENCE = 6
 
 _EVIDENCE = nb.float32[:, ::1]
+_EXCESS = nb.float64[::1]
 
 
-@nb.njit(nb.void(I32, I32, I32, F32, _EVIDENCE), cache=True, nogil=True)
-def restated(starts, indptr, terms, weights, out):  # type: ignore[no-untyped-def]
-    """out[b, RESTATED]: how much more is told on both sides of unit b's beginning than by chance.
+@nb.njit(_EXCESS(I32, I32, I32, I32, F32), cache=True, nogil=True)
+def excess(starts, first, last, units, weights):  # type: ignore[no-untyped-def]
+    """How much more is told on both sides of each unit's beginning than by chance, float64 (n_units,).
 
     Weight of the terms that stand on both sides, minus what is expected when each of a term's k units lies
     left with probability p = share of the tokens that are left, in standard deviations; a term is on both
     sides with probability 1 - p**k - (1 - p)**k. A story told once says a thing again near where it said
     it, so the figure stays small; a story told twice says each thing once on either side.
+
+    `first` and `last` int32 are a term's first and last unit, `units` int32 how many it stands in; terms of
+    fewer than two count for nothing. 0 for unit 0, and where there is nothing to expect.
     """
+    n_units = len(starts) - 1
+    out = np.zeros(n_units, np.float64)
+    most = 1
+    step = np.zeros(n_units + 1, np.float64)
+    weight_of = np.zeros(_MANY + 1, np.float64)
+    square_of = np.zeros(_MANY + 1, np.float64)
+    for term in range(len(weights)):
+        if units[term] > 1:
+            weight = np.float64(weights[term])
+            step[first[term] + 1] += weight
+            step[last[term] + 1] -= weight
+            many = min(units[term], _MANY)
+            most = max(most, many)
+            weight_of[many] += weight
+            square_of[many] += weight * weight
+    both = 0.0
+    for unit in range(1, n_units):
+        both += step[unit]
+        left = starts[unit] / starts[n_units]
+        right = 1.0 - left
+        left_power, right_power = left, right
+        expected = variance = 0.0
+        for many in range(2, most + 1):
+            left_power *= left
+            right_power *= right
+            chance = 1.0 - left_power - right_power
+            expected += weight_of[many] * chance
+            variance += square_of[many] * chance * (1.0 - chance)
+        if variance > 0.0:
+            out[unit] = (both - expected) / np.sqrt(variance)
+    return out
+
+
+@nb.njit(nb.void(I32, I32, I32, F32, _EVIDENCE), cache=True, nogil=True)
+def restated(starts, indptr, terms, weights, out):  # type: ignore[no-untyped-def]
+    """out[b, RESTATED] is the `excess` of unit b's beginning, over the terms of CSR `indptr`, `terms`."""
     n_units = len(starts) - 1
     n_terms = len(weights)
     first = np.full(n_terms, np.int32(-1), np.int32)
@@ -39,32 +79,9 @@ def restated(starts, indptr, terms, weights, out):  # type: ignore[no-untyped-de
                 first[term] = unit
             last[term] = unit
             units[term] += 1
-    step = np.zeros(n_units + 1, np.float64)
-    weight_of = np.zeros(_MANY + 1, np.float64)
-    square_of = np.zeros(_MANY + 1, np.float64)
-    for term in range(n_terms):
-        if units[term] > 1:
-            weight = np.float64(weights[term])
-            step[first[term] + 1] += weight
-            step[last[term] + 1] -= weight
-            many = min(units[term], _MANY)
-            weight_of[many] += weight
-            square_of[many] += weight * weight
-    both = 0.0
+    beyond = excess(starts, first, last, units, weights)
     for unit in range(1, n_units):
-        both += step[unit]
-        left = starts[unit] / starts[n_units]
-        right = 1.0 - left
-        left_power, right_power = left, right
-        expected = variance = 0.0
-        for many in range(2, _MANY + 1):
-            left_power *= left
-            right_power *= right
-            chance = 1.0 - left_power - right_power
-            expected += weight_of[many] * chance
-            variance += square_of[many] * chance * (1.0 - chance)
-        if variance > 0.0:
-            out[unit, RESTATED] = (both - expected) / np.sqrt(variance)
+        out[unit, RESTATED] = beyond[unit]
 
 
 @nb.njit(nb.void(I32, I32, F32, U8, U8, _EVIDENCE), cache=True, nogil=True)

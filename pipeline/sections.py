@@ -23,19 +23,19 @@ from pipeline.section_measures import Likeness, compare
 from pipeline.section_pairs import find_runs, pair_units
 from pipeline.section_parts import (
     COEFFICIENTS,
-    FACT_WEIGHT,
     INTERCEPT,
-    MAX_IDF,
-    MIN_IDF,
     MIN_PART_TOKENS,
     Page,
     find_parts,
     weigh_page,
 )
-from pipeline.section_scan import SECTION_TOKENS, lead_sections, scan, span_kinds
+from pipeline.section_scan import SECTION_TOKENS, scan, span_kinds
+from pipeline.section_terms import FACT_WEIGHT, MAX_IDF, MIN_IDF, Rarity
+from pipeline.section_units import lead_sections
 from pipeline.shards import ShardGroup, article_batches
 from pipeline.tables import Ref, write_ipc
 from pipeline.terms import TermStatistics
+from pipeline.text import KeptTokens, KeptUnits, read_units
 from pipeline.tokens import Tokens, buffers, tokenise
 
 # More than so many matches in one article are of a list or a log; the largest are kept.
@@ -61,38 +61,37 @@ class Occurrence:
     digest: bytes
 
 
-def find_in_shards(group: ShardGroup, statistics: Ref, config: Config, work: Path) -> Ref:
+def find_in_shards(group: ShardGroup, tokens: Ref, statistics: Ref, config: Config, work: Path) -> Ref:
     """Write the repeated sections of a group of shards, in the order of the articles."""
-    idf = TermStatistics.load(statistics).rarity()
-    batches = (find_in_batch(batch, idf, config.sections) for batch in article_batches(group))
+    rarity = Rarity.of(TermStatistics.load(statistics))
+    batches = (
+        find_in_batch(batch, *kept, rarity, config.sections)
+        for batch, kept in zip(article_batches(group), read_units(tokens), strict=True)
+    )
     return write_ipc(work / f"sections-{group.number:03d}.arrow", TABLES["repeated_sections"], batches)
 
 
 def find_in_batch(
-    batch: pa.RecordBatch, idf: npt.NDArray[np.float32], config: SectionsConfig
+    batch: pa.RecordBatch, kept: KeptTokens, units: KeptUnits, rarity: Rarity, config: SectionsConfig
 ) -> pa.RecordBatch:
-    """Rows of repeated_sections for a batch with the columns article_id and text.
-
-    `idf` float32 (a power of two,): the rarity of the terms of each bucket, as by `TermStatistics.rarity`.
-    """
-    texts = batch.column("text")
+    """Rows of repeated_sections for a batch with the columns article_id and text, and what was kept of it."""
+    chosen = pa.array(np.flatnonzero(scan_batch(kept, units, rarity, config)))
+    texts = batch.column("text").take(chosen)
     tokens = tokenise(None, texts)
     columns: dict[str, list[object]] = {name: [] for name in TABLES["repeated_sections"].names}
-    for i in np.flatnonzero(scan_batch(texts, tokens, idf, config)).tolist():
-        _append(columns, batch.column("article_id")[i].as_py(), texts[i].as_py(),
-                find_repeats(texts, tokens, i, idf, config))  # fmt: skip
+    for i, article_id in enumerate(batch.column("article_id").take(chosen).to_pylist()):
+        _append(columns, article_id, texts[i].as_py(), find_repeats(texts, tokens, i, rarity, config))
     return pa.record_batch(columns, schema=TABLES["repeated_sections"])
 
 
 def scan_batch(
-    texts: pa.StringArray, tokens: Tokens, idf: npt.NDArray[np.float32], config: SectionsConfig
+    kept: KeptTokens, units: KeptUnits, rarity: Rarity, config: SectionsConfig
 ) -> npt.NDArray[np.uint8]:
     """1 for each article that `find_repeats` should look at, uint8 (n_articles,)."""
-    data, offsets = buffers(texts)
-    out = np.zeros(tokens.n_articles, np.uint8)
+    out = np.zeros(kept.n_articles, np.uint8)
     scan(
-        data, offsets, tokens.terms, tokens.flags, tokens.begin, tokens.end, tokens.line, tokens.body,
-        tokens.indptr, idf, MIN_IDF, MAX_IDF, FACT_WEIGHT, COEFFICIENTS,
+        kept.terms, kept.flags, kept.indptr, kept.n_title, units.starts, units.kinds, units.indptr,
+        rarity.df, rarity.of_df, (MIN_IDF, MAX_IDF, FACT_WEIGHT), COEFFICIENTS,
         (config.min_tokens, MIN_TERMS, np.float32(config.min_agreement), MIN_PART_TOKENS,
          np.float32(_log_odds(config) - INTERCEPT)), out,
     )  # fmt: skip
@@ -100,7 +99,7 @@ def scan_batch(
 
 
 def find_repeats(
-    texts: pa.StringArray, tokens: Tokens, i: int, idf: npt.NDArray[np.float32], config: SectionsConfig
+    texts: pa.StringArray, tokens: Tokens, i: int, rarity: Rarity, config: SectionsConfig
 ) -> list[Occurrence]:
     """The repeated sections of article `i` of a batch, by group, then by place."""
     data, offsets = buffers(texts)
@@ -109,10 +108,11 @@ def find_repeats(
         return []
     begin, end, terms = tokens.begin[own], tokens.end[own], tokens.terms[own]
     body = data[offsets[i] : offsets[i + 1]]
-    page = weigh_page(body, 0, terms, tokens.flags[own], begin, end, tokens.line[own], idf)
+    page = weigh_page(body, 0, terms, tokens.flags[own], begin, end, tokens.line[own], rarity)
     found = []
     for level, spans in _groups(page, terms, config):
-        likeness = [compare(page, terms, spans[k], spans[0 if k else 1]) for k in range(len(spans))]
+        likeness = [compare(page, terms, span, spans[0]) for span in spans[1:]]
+        likeness.insert(0, likeness[0])
         for k, (first, stop) in enumerate(spans):
             at, to = _widen(body, begin, end, first, stop)
             digest = hashlib.sha256(terms[first:stop].tobytes()).digest()

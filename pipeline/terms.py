@@ -63,9 +63,9 @@ class TermStatistics:
         """
         df = self.df if df is None else df
         # In float32, which numpy vectorises.
-        return np.log(np.float32(1 + self.n_articles) / (np.float32(1) + df.astype(np.float32))) + np.float32(
-            1
-        )
+        share = np.float32(1 + self.n_articles) / (np.float32(1) + df.astype(np.float32))
+        idf: npt.NDArray[np.float32] = np.log(share) + np.float32(1)
+        return idf
 
     def rarity(self) -> npt.NDArray[np.float32]:
         """ln((1 + n) / (1 + df)) per bucket, float32: 0 for a term of every article."""

@@ -1,11 +1,12 @@
 """Stage "text": every article tokenised once; what later stages need of it is kept by shard group.
 
-A kept article is its terms, the flags of its tokens, and its lines. Places in the text are not kept: the
-few articles whose lines or sections are shown are tokenised again.
+A kept article is its terms, the flags of its tokens, its lines, and the units that the stage "sections"
+cuts it into. Places in the text are not kept: the few articles whose lines or sections are shown are
+tokenised again.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,15 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.arrays import I32, I64, READ_I32, READ_U32, U64
+from pipeline.section_units import cut_bodies
 from pipeline.shards import ShardGroup, article_batches
 from pipeline.tables import Ref, read_batches, write_ipc
-from pipeline.tokens import Tokens, tokenise
+from pipeline.tokens import Tokens, buffers, tokenise
 
 _KEPT = pa.schema([
     ("terms", pa.list_(pa.uint32())), ("flags", pa.list_(pa.uint8())), ("n_title", pa.int32()),
     ("line_keys", pa.list_(pa.uint64())), ("line_stops", pa.list_(pa.int32())), ("longest", pa.uint64()),
+    ("unit_starts", pa.list_(pa.int32())), ("unit_kinds", pa.list_(pa.uint8())),
 ])  # fmt: skip
 
 
@@ -63,6 +66,19 @@ class KeptTokens:
         """The token after each line, int64 (n_lines,), counted from the batch's first token."""
         first = np.repeat(self.indptr[:-1], np.diff(self.line_indptr))
         return first + self.line_stops
+
+
+@dataclass(frozen=True)
+class KeptUnits:
+    """Units of a batch of bodies, as by `section_units.cut_bodies`.
+
+    `starts` int32 and `kinds` uint8 (n_units,): first token of each, counted from the body's first, and what
+    it looks like. `indptr` int64 (n_articles + 1,).
+    """
+
+    starts: npt.NDArray[np.int32]
+    kinds: npt.NDArray[np.uint8]
+    indptr: npt.NDArray[np.int64]
 
 
 @nb.njit(nb.uint64(READ_U32, nb.int64, nb.int64), cache=True, nogil=True)
@@ -111,36 +127,63 @@ def keep(tokens: Tokens) -> KeptTokens:
     )
 
 
+def keep_units(tokens: Tokens, texts: pa.StringArray) -> KeptUnits:
+    """The units of a batch of bodies; `tokens` are those of `texts`, with or without titles."""
+    room = len(tokens.terms)
+    starts, kinds = np.empty(room, np.int32), np.empty(room, np.uint8)
+    indptr = np.empty(tokens.n_articles + 1, np.int64)
+    n = cut_bodies(
+        *buffers(texts), tokens.begin, tokens.end, tokens.line, tokens.flags, tokens.body, tokens.indptr,
+        starts, kinds, indptr,
+    )  # fmt: skip
+    return KeptUnits(starts[:n], kinds[:n], indptr)
+
+
 def tokenise_group(group: ShardGroup, work: Path) -> Ref:
     """Tokenises the articles of a group of shards; rows of the Ref: articles."""
-    batches = (
-        _to_arrow(keep(tokenise(batch.column("title"), batch.column("text"))))
-        for batch in article_batches(group)
-    )
+    batches = (_tokenise_batch(batch) for batch in article_batches(group))
     return write_ipc(work / f"tokens-{group.number:03d}.arrow", _KEPT, batches)
+
+
+def _tokenise_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
+    tokens = tokenise(batch.column("title"), batch.column("text"))
+    return _to_arrow(keep(tokens), keep_units(tokens, batch.column("text")))
 
 
 def read_kept(ref: Ref) -> Iterator[KeptTokens]:
     """The kept batches in order; flags are a copy that may be altered, the rest is mapped and must not be."""
     for batch in read_batches(ref.path):
-        terms, indptr = _list(batch.column("terms"))
-        flags, _ = _list(batch.column("flags"))
-        keys, line_indptr = _list(batch.column("line_keys"))
-        stops, _ = _list(batch.column("line_stops"))
-        yield KeptTokens(
-            terms, flags.copy(), indptr, batch.column("n_title").to_numpy(), keys, stops, line_indptr,
-            batch.column("longest").to_numpy(),
-        )  # fmt: skip
+        kept = _kept(batch)
+        yield replace(kept, flags=kept.flags.copy())
 
 
-def _to_arrow(kept: KeptTokens) -> pa.RecordBatch:
+def read_units(ref: Ref) -> Iterator[tuple[KeptTokens, KeptUnits]]:
+    """The kept batches in order, with their units; all is mapped and must not be altered."""
+    for batch in read_batches(ref.path):
+        starts, indptr = _list(batch.column("unit_starts"))
+        kinds, _ = _list(batch.column("unit_kinds"))
+        yield _kept(batch), KeptUnits(starts, kinds, indptr)
+
+
+def _kept(batch: pa.RecordBatch) -> KeptTokens:
+    terms, indptr = _list(batch.column("terms"))
+    flags, _ = _list(batch.column("flags"))
+    keys, line_indptr = _list(batch.column("line_keys"))
+    stops, _ = _list(batch.column("line_stops"))
+    return KeptTokens(
+        terms, flags, indptr, batch.column("n_title").to_numpy(), keys, stops, line_indptr,
+        batch.column("longest").to_numpy(),
+    )  # fmt: skip
+
+
+def _to_arrow(kept: KeptTokens, units: KeptUnits) -> pa.RecordBatch:
     def lists(values: npt.NDArray[Any], indptr: npt.NDArray[np.int64]) -> pa.ListArray:
         return pa.ListArray.from_arrays(pa.array(indptr.astype(np.int32)), pa.array(values))
 
     return pa.record_batch([
         lists(kept.terms, kept.indptr), lists(kept.flags, kept.indptr), pa.array(kept.n_title),
         lists(kept.line_keys, kept.line_indptr), lists(kept.line_stops, kept.line_indptr),
-        pa.array(kept.longest),
+        pa.array(kept.longest), lists(units.starts, units.indptr), lists(units.kinds, units.indptr),
     ], schema=_KEPT)  # fmt: skip
 
 

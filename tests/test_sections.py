@@ -14,16 +14,18 @@ from hypothesis import strategies as st
 from pipeline.common_words import count
 from pipeline.config import Config, SectionsConfig
 from pipeline.schema import TABLES
+from pipeline.section_terms import Rarity
 from pipeline.sections import find_in_batch, find_in_shards, find_repeats, scan_batch
 from pipeline.shards import ShardGroup
 from pipeline.tables import read_batches, write_ipc
 from pipeline.terms import TermStatistics, with_prior
+from pipeline.text import KeptTokens, KeptUnits, keep, keep_units, tokenise_group
 from pipeline.tokens import tokenise
 
 CONFIG = SectionsConfig()
 with np.errstate(over="ignore"):
     # A page alone: only the shipped word list tells common from rare.
-    IDF = with_prior(TermStatistics.empty(16)).rarity()
+    RARITY = Rarity.of(with_prior(TermStatistics.empty(16)))
 
 A = (
     "The harbour board of Penmarrow voted on Tuesday to close the east pier for eleven weeks while "
@@ -77,9 +79,14 @@ def _wrapping_integers():
         yield
 
 
-def rows(text: str, config: SectionsConfig = CONFIG, idf: np.ndarray = IDF) -> list[dict]:
+def kept(texts: pa.StringArray) -> tuple[KeptTokens, KeptUnits]:
+    tokens = tokenise(pa.array(["A title of no account"] * len(texts)), texts)
+    return keep(tokens), keep_units(tokens, texts)
+
+
+def rows(text: str, config: SectionsConfig = CONFIG) -> list[dict]:
     batch = pa.record_batch({"article_id": ["x"], "text": [text]})
-    return find_in_batch(batch, idf, config).to_pylist()
+    return find_in_batch(batch, *kept(batch.column("text")), RARITY, config).to_pylist()
 
 
 def page(*paragraphs: str) -> str:
@@ -221,7 +228,7 @@ def test_tiny_and_odd_texts(text):
 def test_ids_come_from_content_and_article():
     text = page(A, B, C, A, D)
     batch = pa.record_batch({"article_id": ["x", "y", "z"], "text": [text, text, "Nothing."]})
-    found = find_in_batch(batch, IDF, CONFIG).to_pylist()
+    found = find_in_batch(batch, *kept(batch.column("text")), RARITY, CONFIG).to_pylist()
     assert len({r["group_id"] for r in found}) == 2
     assert found[:2] == rows(text)
     assert rows(page("Another opening line.", A, B, C, A, D))[0]["group_id"] == found[0]["group_id"]
@@ -262,23 +269,22 @@ def test_rows_hold_for_any_page(paragraphs, between):
 @given(st.lists(st.sampled_from(PARTS), max_size=9))
 def test_the_screen_drops_nothing_that_would_be_found(paragraphs):
     texts = pa.array(["\n\n".join(paragraphs)])
-    tokens = tokenise(None, texts)
-    if not scan_batch(texts, tokens, IDF, CONFIG)[0]:
-        assert find_repeats(texts, tokens, 0, IDF, CONFIG) == []
+    if not scan_batch(*kept(texts), RARITY, CONFIG)[0]:
+        assert find_repeats(texts, tokenise(None, texts), 0, RARITY, CONFIG) == []
 
 
 def test_stage_writes_the_table_in_the_order_of_the_articles(tmp_path: Path):
-    schema = pa.schema([("article_id", pa.string()), ("text", pa.string())])
+    schema = pa.schema([(name, pa.string()) for name in ("article_id", "title", "text")])
     texts = [page(A, B, C, A), "Nothing.", page(B, A, D, B)]
     batches = [
-        pa.record_batch({"article_id": [str(i)], "text": [t]}, schema=schema) for i, t in enumerate(texts)
+        pa.record_batch({"article_id": [str(i)], "title": ["One title"], "text": [t]}, schema=schema)
+        for i, t in enumerate(texts)
     ]
     shard = write_ipc(tmp_path / "shard.arrow", schema, batches)
+    group = ShardGroup(0, 0, (shard,))
+    tokens = tokenise_group(group, tmp_path)
     statistics = with_prior(TermStatistics.empty(16)).save(tmp_path / "terms.npz")
-    refs = [
-        find_in_shards(ShardGroup(0, 0, (shard,)), statistics, Config(), tmp_path / name)
-        for name in ("one", "two")
-    ]
+    refs = [find_in_shards(group, tokens, statistics, Config(), tmp_path / name) for name in ("one", "two")]
     table = pa.Table.from_batches(read_batches(refs[0].path))
     assert table.schema.equals(TABLES["repeated_sections"])
     assert table.column("article_id").to_pylist() == ["0", "0", "2", "2"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.section_scan import lead_sections, span_kinds
-from pipeline.section_terms import NAME, NUMBER, index_units, weigh_terms
+from pipeline.section_scan import span_kinds
+from pipeline.section_terms import MIN_IDF, NAME, NUMBER, Rarity, index_units, weigh_terms
 from pipeline.section_units import (
     CAPTION,
     CAPTION_TOKENS,
@@ -23,7 +24,9 @@ from pipeline.section_units import (
     WRAPPED_MAX,
     WRAPPED_MIN,
     cut_units,
+    lead_sections,
 )
+from pipeline.terms import TermStatistics
 from pipeline.token_scan import CAPITAL, CASE_OWED, DIGIT, PAIR
 from pipeline.tokens import Tokens, buffers, tokenise
 
@@ -171,9 +174,10 @@ def test_weights_and_index_equal_the_naive_twins(values, data):
     starts = np.array(cuts, np.int32)
     figures = data.draw(st.lists(st.booleans(), min_size=len(cuts), max_size=len(cuts)))
     unit_kinds = np.array(figures[1:], np.uint8) * np.uint8(FIGURES)
-    idf = np.linspace(0.0, 4.0, 64, dtype=np.float32)
+    idf = np.linspace(4.0, 0.0, 48, dtype=np.float32)
+    df = np.arange(64, dtype=np.uint32)[::-1].copy()
     term_of, weights, kinds = weigh_terms(
-        terms, flags, starts, unit_kinds, idf, np.float32(1), np.float32(3.5), np.float32(3)
+        terms, flags, starts, unit_kinds, df, idf, np.float32(1), np.float32(3.5), np.float32(3)
     )
     order = list(dict.fromkeys(terms.tolist()))
     assert term_of.tolist() == [order.index(t) for t in terms.tolist()]
@@ -187,7 +191,7 @@ def test_weights_and_index_equal_the_naive_twins(values, data):
         free = [f for f in says if not f & (DIGIT | CASE_OWED)]
         is_number = any(f & DIGIT for f in says)
         is_name = bool(free) and all(f & CAPITAL for f in free)
-        weight = min(float(idf[term & 63]), 3.5)
+        weight = min(float(idf[min(df[term & 63], 47)]), 3.5)
         if weight < 1 or not says:
             weight, kind = 0.0, 0
         elif is_number or is_name:
@@ -203,6 +207,17 @@ def test_weights_and_index_equal_the_naive_twins(values, data):
         assert dict(zip(index[own].tolist(), counts[own].tolist(), strict=True)) == {
             t: inside.count(t) for t in inside
         }
+
+
+@pytest.mark.parametrize("n_articles", [1, 7, 4000, 10**6])
+def test_rarity_is_that_of_the_buckets(n_articles):
+    statistics = replace(TermStatistics.empty(8), n_articles=n_articles)
+    statistics.df[:] = np.geomspace(1, n_articles + 1, 256) - 1
+    rarity = Rarity.of(statistics)
+    found, expected = rarity.of_df[np.minimum(rarity.df, len(rarity.of_df) - 1)], statistics.rarity()
+    assert np.array_equal(found[expected >= MIN_IDF], expected[expected >= MIN_IDF])
+    assert (found[expected < MIN_IDF] < MIN_IDF).all()
+    assert rarity.of_df[-1] < MIN_IDF
 
 
 def test_sections_begin_with_their_headings():

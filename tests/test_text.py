@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from stages import kept, write_shards
-from texts import EXAMPLES, collections
+from texts import EXAMPLES, collections, strings
 
+from pipeline.section_units import cut_units
 from pipeline.shards import group_shards
-from pipeline.text import read_kept, tokenise_group
+from pipeline.text import keep_units, read_kept, read_units, tokenise_group
+from pipeline.tokens import buffers, tokenise
 
 ARRAYS = ("terms", "flags", "indptr", "n_title", "line_keys", "line_stops", "line_indptr", "longest")
 
@@ -47,6 +49,21 @@ def test_the_longest_line_is_the_first_of_equal_ones():
     assert found.longest[0] == found.line_keys[0]
 
 
+@EXAMPLES
+@given(collections)
+@example([("A title", ""), (None, "One line.\n\nAnother one.\n"), (None, "12 34\n\n5")])
+def test_units_of_a_batch_are_those_of_each_body(articles):
+    titles, bodies = strings([t for t, _ in articles]), strings([b for _, b in articles])
+    found = keep_units(tokenise(titles, bodies), bodies)
+    for i, (_, body) in enumerate(articles):
+        own = slice(found.indptr[i], found.indptr[i + 1])
+        alone = tokenise(None, strings([body]))
+        data = buffers(strings([body]))[0][: len(body.encode())]
+        starts, kinds = cut_units(data, 0, alone.begin, alone.end, alone.line, alone.flags)
+        assert found.starts[own].tolist() == starts[:-1].tolist()
+        assert found.kinds[own].tolist() == kinds.tolist()
+
+
 @pytest.mark.parametrize("n", [1, 3, 7])
 def test_kept_tokens_come_back_from_the_scratch_file(n, tmp_path):
     bodies = ["", "One line\nand two", "日本 x", "\n\n", "a. b", "Ann met Bob\nin 3.5 minutes", "z"][:n]
@@ -54,15 +71,19 @@ def test_kept_tokens_come_back_from_the_scratch_file(n, tmp_path):
     [group] = group_shards(write_shards(tmp_path, articles), 1)
     ref = tokenise_group(group, tmp_path)
     assert ref.rows == n
-    batches = list(read_kept(ref))
     at = 0
-    for batch in batches:
+    for batch, (same, units) in zip(read_kept(ref), read_units(ref), strict=True):
         own = articles[at : at + batch.n_articles]
         whole = kept([(title, body) for _, title, body in own])
         for name in ARRAYS:
             read, made = getattr(batch, name), getattr(whole, name)
             np.testing.assert_array_equal(read, made, err_msg=name)
             assert read.dtype == made.dtype, name
+            np.testing.assert_array_equal(getattr(same, name), made, err_msg=name)
+        texts = strings([body for *_, body in own])
+        cut = keep_units(tokenise(None, texts), texts)
+        for name in ("starts", "kinds", "indptr"):
+            np.testing.assert_array_equal(getattr(units, name), getattr(cut, name), err_msg=name)
         at += batch.n_articles
     assert at == n
 

@@ -1,0 +1,213 @@
+"""A quick look at one body: False only where `section_scan.may_repeat` is False too.
+
+One walk over the tokens notes in which units each term stands again. That bounds from above what any repeat
+needs: terms that two paragraphs share, what is told on both sides of a boundary, tokens in a row that stood
+before. Of the planted benchmark's 20,000 articles 1,149 pass, of the development benchmark's 30,361 5,311.
+"""
+
+import numba as nb
+import numpy as np
+
+from pipeline.arrays import ANY_U32, BYTES, F32, I32, READ_U32, U8, U32, U64
+from pipeline.section_pairs import may_hold_run
+from pipeline.section_terms import AS_NUMBER, NUMBER, SAYS, weigh
+from pipeline.section_units import FIGURES, SHORT, lead_sections
+from pipeline.section_versions import LEAD, NUMBERS, RESTATED, SEAM, SHARE, SIDE, excess
+
+MOST_TOKENS = 65_535  # of a body that is looked at; a longer one may repeat
+MOST_PARAGRAPHS = 64  # likewise: each has a bit of a word
+_SLACK = 1e-3  # sums are rounded otherwise than in `weigh_boundaries`
+
+# min_tokens, min_terms, min_agreement, min_part_tokens, min_score; as for `section_scan.scan`
+LIMITS = nb.types.Tuple((nb.int64, nb.int64, nb.float32, nb.int64, nb.float32))  # type: ignore[no-untyped-call]
+# min_idf, max_idf, fact_weight
+WEIGHING = nb.types.UniTuple(nb.float32, 3)  # type: ignore[no-untyped-call]
+_U16 = nb.uint16[::1]
+
+
+@nb.njit(nb.int64(READ_U32, BYTES, I32, U8, U32, U8, U32, _U16, I32), cache=True, nogil=True)
+def note_repeats(terms, flags, starts, unit_kinds, seen, spelling, again, before, stops):  # type: ignore[no-untyped-def]
+    """Notes the terms that stood in a unit before; returns the most tokens in a row whose terms stood before.
+
+    `seen` uint32 and `spelling` uint8, zeros, of a power of two that is more than the tokens, become a hash
+    table of the terms and of what their spelling says (`SAYS`). For each term of each unit but the term's
+    first, `again` uint32 takes its slot and `before` uint16 the unit where it stood last, from 1; those of
+    unit u end at stops[u], int32 (n_units,). One more than the tokens must have room in them. The first
+    token of a term of hash 0 has unit 0 before it.
+    """
+    mask = np.uint64(len(seen) - 1)
+    last = np.zeros(len(seen), np.uint16)  # unit of the term's latest token, from 1
+    n = np.uint64(0)
+    streak = longest = 0
+    for unit in range(len(unit_kinds)):
+        here = np.uint16(unit + 1)
+        within = np.uint8(0xFF ^ AS_NUMBER if unit_kinds[unit] & FIGURES else 0xFF)
+        heard = np.uint8(0xFF ^ AS_NUMBER)  # a number that opens a unit says nothing
+        for i in range(np.uint64(starts[unit]), np.uint64(starts[unit + 1])):
+            term = terms[i]
+            slot = np.uint64(term) & mask
+            while seen[slot] != term and seen[slot] != 0:
+                slot = (slot + np.uint64(1)) & mask
+            # No branches: whether a term is new can't be foretold.
+            known = seen[slot] == term
+            seen[slot] = term
+            latest = last[slot]
+            last[slot] = here
+            again[n] = np.uint32(slot)
+            before[n] = latest
+            n += np.uint64(known & (latest != here))
+            spelling[slot] |= SAYS[flags[i]] & heard
+            heard = within
+            streak = (streak + 1) * known
+            longest = max(longest, streak)
+        stops[unit] = n
+    return longest
+
+
+@nb.njit(
+    nb.int64(U32, ANY_U32, F32, nb.float32, U32, _U16, I32, U32, I32, I32, I32, F32), cache=True, nogil=True
+)  # fmt: skip
+def number_repeats(seen, df, idf, min_idf, again, before, stops, slots, first, last, units, rarity):  # type: ignore[no-untyped-def]
+    """Numbers the terms that `note_repeats` noted; returns how many there are, or -1 with a term of hash 0.
+
+    Puts their numbers into `again` for their slots, without the common words, and the new ends into `stops`.
+    Fills, by number, the slot uint32, first and last unit and number of units int32, and the idf float32.
+    """
+    number_of = np.zeros(len(seen), np.int32)  # from 1
+    mask, common = np.uint32(len(df) - 1), np.uint32(len(idf) - 1)
+    n = n_terms = begin = 0
+    for unit in range(len(stops)):
+        for k in range(begin, stops[unit]):
+            slot = again[k]
+            number = number_of[slot] - 1
+            if number < 0:
+                if before[k] == 0:
+                    return -1
+                number = n_terms
+                n_terms += 1
+                number_of[slot] = n_terms
+                slots[number] = slot
+                rarity[number] = idf[min(df[seen[slot] & mask], common)]
+                first[number] = before[k] - 1
+                units[number] = 1
+            units[number] += 1
+            last[number] = unit
+            again[n] = number
+            n += rarity[number] >= min_idf
+        begin = stops[unit]
+        stops[unit] = n
+    return n_terms
+
+
+@nb.njit(nb.int64(U64, U32), cache=True, nogil=True)
+def most_shared(stands_in, numbers):  # type: ignore[no-untyped-def]
+    """The most of the terms `numbers` that one paragraph holds; stands_in[term] has its bits."""
+    counts = np.zeros(MOST_PARAGRAPHS, np.int64)
+    most = 0
+    for k in range(len(numbers)):
+        bits = stands_in[numbers[k]]
+        paragraph = 0
+        while bits:
+            if not bits & np.uint64(0xFFFF):
+                bits >>= np.uint64(16)
+                paragraph += 16
+                continue
+            if bits & np.uint64(1):
+                counts[paragraph] += 1
+                most = max(most, counts[paragraph])
+            bits >>= np.uint64(1)
+            paragraph += 1
+    return most
+
+
+@nb.njit(nb.boolean(I32, U8, U32, I32, I32, nb.int64, nb.int64), cache=True, nogil=True)
+def may_pair(starts, kinds, again, stops, first, min_tokens, min_terms):  # type: ignore[no-untyped-def]
+    """Whether two paragraphs of `min_tokens` share `min_terms` terms, or are too many to tell.
+
+    `again` and `stops` as `number_repeats` leaves them: terms of each unit that stood in one before; `first`
+    int32 (n_terms,) is the first of a term.
+    """
+    bit_of = np.zeros(len(kinds), np.uint64)
+    paragraphs = 0
+    for unit in range(len(kinds)):
+        if starts[unit + 1] - starts[unit] >= min_tokens and not kinds[unit]:
+            if paragraphs == MOST_PARAGRAPHS:
+                return True
+            bit_of[unit] = np.uint64(1) << np.uint64(paragraphs)
+            paragraphs += 1
+    stands_in = bit_of[first]
+    begin = 0
+    for unit in range(len(kinds)):
+        stop = stops[unit]
+        if bit_of[unit]:
+            if stop - begin >= min_terms and most_shared(stands_in, again[begin:stop]) >= min_terms:
+                return True
+            for k in range(begin, stop):
+                stands_in[again[k]] |= bit_of[unit]
+        begin = stop
+    return False
+
+
+@nb.njit(
+    nb.boolean(I32, U8, I32, I32, I32, F32, nb.int64, nb.int64, F32, nb.float32), cache=True, nogil=True
+)  # fmt: skip
+def may_open(starts, kinds, first, last, units, weights, n_numbers, min_side, coefficients, min_score):  # type: ignore[no-untyped-def]
+    """Whether a boundary can reach `min_score`, were its opening the page's, with all `n_numbers` again.
+
+    `first` to `weights` are those of `excess`, the rest those of `weigh_boundaries`.
+    """
+    n = starts[len(kinds)]
+    beyond = excess(starts, first, last, units, weights)
+    most = coefficients[LEAD] + coefficients[NUMBERS] * np.log(1.0 + n_numbers) + _SLACK
+    for unit in range(1, len(kinds)):
+        side = min(starts[unit], n - starts[unit])
+        if side >= min_side:
+            score = most + beyond[unit] * coefficients[RESTATED]
+            score += np.log(side / n) * coefficients[SHARE] + np.log(np.float64(side)) * coefficients[SIDE]
+            if (kinds[unit] | kinds[unit - 1]) & SHORT:
+                score += coefficients[SEAM]
+            if score >= min_score:
+                return True
+    return False
+
+
+@nb.njit(
+    nb.boolean(READ_U32, BYTES, I32, U8, ANY_U32, F32, WEIGHING, F32, LIMITS), cache=True, nogil=True
+)  # fmt: skip
+def is_worth_a_look(terms, flags, starts, unit_kinds, df, idf, weighing, coefficients, limits):  # type: ignore[no-untyped-def]
+    """Whether one body may hold a repeated section, by bounds alone; arguments as for `section_scan.scan`."""
+    min_idf, max_idf, fact_weight = weighing
+    min_tokens, min_terms, _, min_part_tokens, min_score = limits
+    n = len(terms)
+    if n > MOST_TOKENS:
+        return True
+    size = 16
+    while size < 2 * n:
+        size *= 2
+    seen, spelling = np.zeros(size, np.uint32), np.zeros(size, np.uint8)
+    again, before = np.empty(n + 1, np.uint32), np.empty(n + 1, np.uint16)
+    stops = np.empty(len(unit_kinds), np.int32)
+    longest = note_repeats(terms, flags, starts, unit_kinds, seen, spelling, again, before, stops)
+    most = np.int64(stops[-1]) if len(stops) else 0
+    slots, weights = np.empty(most, np.uint32), np.empty(most, np.float32)
+    first, last, units = np.empty(most, np.int32), np.empty(most, np.int32), np.empty(most, np.int32)
+    n_terms = number_repeats(
+        seen, df, idf, min_idf, again, before, stops, slots, first, last, units, weights
+    )  # fmt: skip
+    if n_terms < 0 or may_pair(starts, unit_kinds, again, stops, first[:n_terms], min_tokens, min_terms):
+        return True
+    if n >= 2 * min_part_tokens:
+        # Sections are not bounded: few pages have three headings.
+        if len(lead_sections(starts, unit_kinds)) > 3:
+            return True
+        n_numbers = 0
+        for number in range(n_terms):
+            says = spelling[slots[number]]
+            weights[number], kind = weigh(weights[number], says, min_idf, max_idf, fact_weight)
+            n_numbers += kind == NUMBER
+        if may_open(
+            starts, unit_kinds, first[:n_terms], last[:n_terms], units[:n_terms], weights[:n_terms],
+            n_numbers, min_part_tokens, coefficients, min_score,
+        ):  # fmt: skip
+            return True
+    return longest >= min_tokens and may_hold_run(terms, min_tokens)
