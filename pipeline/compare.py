@@ -80,7 +80,7 @@ def _likely(keys, begin, end, may_hold, hits):  # type: ignore[no-untyped-def]
 
     Without a branch that could be mispredicted.
     """
-    n = 0
+    n = np.int64(0)
     for j in range(begin, end):
         key = keys[j]
         hits[n] = j
@@ -119,10 +119,10 @@ def term_sums(  # type: ignore[no-untyped-def]
     """
     slots = np.zeros(_room(ends_l, left), np.int32)
     may_hold = np.zeros(FILTER_WORDS, np.uint64)
-    longest = np.int64(1)
+    longest = 1
     for p in range(len(right)):
         ends_r = all_ends[group_r[p]]
-        longest = max(longest, np.int64(ends_r[right[p]] - _begin(ends_r, right[p])))
+        longest = max(longest, ends_r[right[p]] - _begin(ends_r, right[p]))
     hits = np.empty(longest + 1, np.int64)
     mask = np.uint32(0)
     previous = -1
