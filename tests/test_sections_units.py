@@ -220,6 +220,21 @@ def test_rarity_is_that_of_the_buckets(n_articles):
     assert rarity.of_df[-1] < MIN_IDF
 
 
+def test_frequencies_may_be_a_column_of_a_mapped_table(tmp_path):
+    counts = np.arange(32, dtype=np.int32).reshape(16, 2)
+    np.save(tmp_path / "counts.npy", counts)
+    mapped = np.asarray(np.load(tmp_path / "counts.npy", mmap_mode="r")[:, 0]).view(np.uint32)
+    terms = np.arange(40, dtype=np.uint32)
+    starts, kinds = np.array([0, 40], np.int32), np.zeros(1, np.uint8)
+    idf = np.linspace(6.0, 0.0, 31, dtype=np.float32)
+    limits = np.float32(1), np.float32(6), np.float32(3)
+    found, expected = (
+        weigh_terms(terms, np.zeros(40, np.uint8), starts, kinds, df, idf, *limits)
+        for df in (mapped, mapped.copy())
+    )
+    assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
 def test_sections_begin_with_their_headings():
     starts = np.array([0, 40, 44, 90, 92, 94, 150], np.int32)
     kinds = np.array([0, SHORT | CAPTION, 0, SHORT | CAPTION, SHORT | CAPTION, 0], np.uint8)
