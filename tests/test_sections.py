@@ -274,7 +274,7 @@ def test_stage_writes_the_table_in_the_order_of_the_articles(tmp_path: Path):
         pa.record_batch({"article_id": [str(i)], "text": [t]}, schema=schema) for i, t in enumerate(texts)
     ]
     shard = write_ipc(tmp_path / "shard.arrow", schema, batches)
-    statistics = with_prior(TermStatistics.empty(16)).save(tmp_path / "terms.npz")
+    statistics = with_prior(TermStatistics.empty(16)).save(tmp_path / "terms.npy")
     refs = [
         find_in_shards(ShardGroup(0, 0, (shard,)), statistics, Config(), tmp_path / name)
         for name in ("one", "two")
