@@ -59,8 +59,8 @@ def test_what_is_loaded_is_read_only(tmp_path):
 
 
 def test_arrays_of_other_types_and_strides_are_written_as_they_should_be(tmp_path):
-    every_other = np.arange(8, dtype=np.int64)[::2]
-    batch = {"keys": every_other, "values": every_other.astype(np.float64), "row_ends": np.array([4], np.int32)}
+    even = np.arange(8, dtype=np.int64)[::2]
+    batch = {"keys": even, "values": even.astype(np.float64), "row_ends": np.array([4], np.int32)}
     loaded = write_arrays(GROUP, TYPES, iter([batch]), tmp_path).load()
     assert loaded["keys"].tolist() == loaded["values"].tolist() == [0, 2, 4, 6]
 

@@ -22,7 +22,9 @@ KEYS = st.one_of(
     st.integers(0, 2**32 - 1),
 )  # fmt: skip
 ROWS = st.lists(st.lists(KEYS, max_size=30), max_size=6)
-FLAGS = st.sampled_from([0, 0, CAPITAL, CAPITAL | CASE_OWED, CASE_OWED, TITLE, DIGIT, FURNITURE, CAPITAL | TITLE])
+FLAGS = st.sampled_from(
+    [0, 0, CAPITAL, CAPITAL | CASE_OWED, CASE_OWED, TITLE, DIGIT, FURNITURE, CAPITAL | TITLE]
+)
 ARTICLES = st.lists(st.lists(st.tuples(KEYS, FLAGS), max_size=30), max_size=6)
 
 

@@ -14,8 +14,10 @@ from pipeline.unicode import build
 from pipeline.wide import DIGITS, LETTERS, classes_of_64, load_word, lowest_bit
 
 WORDS = st.one_of(
-    st.integers(0, 2**64 - 1), st.integers(0, 63).map(lambda k: 1 << k), st.integers(0, 64).map(lambda k: 2**64 - 2**k)
-)  # fmt: skip
+    st.integers(0, 2**64 - 1),
+    st.integers(0, 63).map(lambda k: 1 << k),
+    st.integers(0, 64).map(lambda k: 2**64 - 2**k),
+)
 ASCII = "aAzZ09 .,!?\n\r\t@[`{/:"
 BYTES_OF_TEXT = st.one_of(
     st.binary(min_size=64, max_size=200),

@@ -23,10 +23,9 @@ from pipeline.token_scan import FURNITURE
 from pipeline.wording import TYPES, Wording, build
 
 BITS = 16
-# An article, whether it is chosen, and whether each of its tokens is furniture comes by chance.
-articles = st.lists(
-    st.tuples(st.tuples(st.one_of(st.none(), plain_texts), plain_texts), st.booleans()), min_size=1, max_size=5
-)
+# (title, body), and whether the article is chosen.
+article = st.tuples(st.one_of(st.none(), plain_texts), plain_texts)
+articles = st.lists(st.tuples(article, st.booleans()), min_size=1, max_size=5)
 
 
 def every(tokens: KeptTokens) -> np.ndarray:
@@ -91,7 +90,8 @@ SETTINGS = ("furniture.min_articles=100",)
 
 
 def loaded_rows(files, name: str, ends: str) -> list[list]:
-    return [row for own in map(Wording.load, files) for row in rows_in(getattr(own, name), getattr(own, ends))]
+    loaded = map(Wording.load, files)
+    return [row for own in loaded for row in rows_in(getattr(own, name), getattr(own, ends))]
 
 
 def test_written_groups_hold_what_one_batch_would(tmp_path):
