@@ -24,11 +24,12 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks import score
-from pipeline import articles, clusters, confirm, measures, rule
+from pipeline import articles, clusters, confirm, measures, rule, wording
 from pipeline.config import Config, load_config
 from pipeline.executor import Silence, StageRunner, ThreadExecutor
-from pipeline.job import candidate_stages
-from pipeline.tables import read_ipc
+from pipeline.job import candidate_stages, n_articles, wording_calls
+from pipeline.screen import PAIRS_AT_A_TIME, SCREENED
+from pipeline.tables import Ref, read_ipc, write_ipc
 
 N_FOLDS = 5
 # Pairs of a labelled kind count as at most this many: the 7,550 rewrites of one set must not decide alone.
@@ -38,7 +39,7 @@ CROSS_WEIGHT, REWRITE_WEIGHT, FOLLOW_UP_WEIGHT = 3_000, 1_000, 1.0
 # Probability from which pairs are confirmed: where the out-of-fold precision of pairs on dev is above 0.995.
 THRESHOLD = 0.4
 # The screen is to pass what the rule gives this probability, but for the share LOST of it.
-SCREENED, LOST = 0.05, 0.002
+LIKED, LOST = 0.05, 0.002
 
 
 @dataclass(frozen=True)
@@ -66,15 +67,11 @@ def load_pool(truth_dir: Path, config: Config, work: Path) -> Pool:
     ids = np.array([i for s in shards for i in read_ipc(s.path)["article_id"].to_pylist()], dtype=object)
     pairs = read_ipc(staged.pairs.path)
     left, right = (pairs[c].to_numpy().astype(np.int64) for c in ("left", "right"))
-    measurer = confirm.Measurer(staged.signed, staged.vectors, config)
-    kept, parts = [], []
-    for at in range(0, len(left), confirm.PAIRS_AT_A_TIME):
-        span = slice(at, at + confirm.PAIRS_AT_A_TIME)
-        chosen, measured = measurer.measure(left[span], right[span], _all)
-        kept.append(chosen + at)
-        parts.append(measured)
-    measured = measures.concatenate(parts)
-    left, right = left[np.concatenate(kept)], right[np.concatenate(kept)]
+    calls = wording_calls(staged, [_all_pass(pairs, work)], config, work)
+    worded = runner.map("wording", wording.write_group, calls, rows=n_articles)
+    measurer = confirm.Measurer(staged.signed, worded, config)
+    spans = [slice(at, at + PAIRS_AT_A_TIME) for at in range(0, len(left), PAIRS_AT_A_TIME)]
+    measured = measures.concatenate([measurer.measure(left[span], right[span]) for span in spans])
     same_text = measurer.text_hash[left] == measurer.text_hash[right]
     relation = confirm.relate(measured, same_text, config.reprint.shingle_size)
     truth = score.rows(truth_dir / "pairs.parquet")
@@ -83,8 +80,10 @@ def load_pool(truth_dir: Path, config: Config, work: Path) -> Pool:
     return Pool(ids, left, right, measured, relation, label, kind, fold, group, truth)
 
 
-def _all(terms: measures.TermMeasures) -> np.ndarray:
-    return np.ones(len(terms.cosine), bool)
+def _all_pass(pairs: pa.Table, work: Path) -> Ref:
+    """The pairs as if the screen had let all of them through: the fit is to see those that it would drop."""
+    table = pairs.append_column(SCREENED.field("passes"), pa.array(np.ones(len(pairs), bool)))
+    return write_ipc(work / "screened-all.arrow", SCREENED, table.to_batches())
 
 
 def labels(
@@ -132,7 +131,7 @@ def fit_rule(pool: Pool, weight: np.ndarray, train: np.ndarray, name: str) -> ru
     features = measures.features(pool.measured)
     same = pool.label[train] == 1
     judge = rule.fit(measures.FEATURES, features[train], same, weight[train], THRESHOLD)
-    liked = judge.probability(features) >= SCREENED
+    liked = judge.probability(features) >= LIKED
     terms = measures.term_features(pool.measured)
     balance = np.where(liked, (~liked).sum() / liked.sum(), 1.0)
     screen = rule.fit(measures.TERM_FEATURES, terms, liked, balance, 0)
