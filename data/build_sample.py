@@ -20,10 +20,19 @@ DATA = Path(__file__).resolve().parent
 N_FOLDS = 5
 ISO_UTC = "%Y-%m-%dT%H:%M:%SZ"
 
-COPIED = {"A01": "westcountyreader.example", "A04": "morningfold.example", "B02": "westcountyreader.example",
-          "B08": "morningfold.example"}
-TRIMMED = {"A01": "clickpulse.example", "A02": "infostream24.example", "A06": "clickpulse.example",
-           "B03": "clickpulse.example", "B07": "infostream24.example"}
+COPIED = {
+    "A01": "westcountyreader.example",
+    "A04": "morningfold.example",
+    "B02": "westcountyreader.example",
+    "B08": "morningfold.example",
+}
+TRIMMED = {
+    "A01": "clickpulse.example",
+    "A02": "infostream24.example",
+    "A06": "clickpulse.example",
+    "B03": "clickpulse.example",
+    "B07": "infostream24.example",
+}
 TWO_VERSIONS = "A03"
 ROUND_UP = ("A05", "B01", "B06")
 
@@ -69,8 +78,11 @@ class Article:
 
 def read_stories() -> list[Article]:
     """The hand-written articles, unchanged."""
-    lines = [line for name in ("A", "B")
-             for line in (DATA / "stories" / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
+    lines = [
+        line
+        for name in ("A", "B")
+        for line in (DATA / "stories" / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     return [Article(**json.loads(line)) for line in lines]
 
 
@@ -78,12 +90,16 @@ def make_articles() -> list[Article]:
     """The collection, by time of publication."""
     written = read_stories()
     found = {(article.story, article.variant): article for article in written}
-    made = [replace(found[story, "source"], variant="copy", site=site, published_at=_later(found, story, 5))
-            for story, site in COPIED.items()]
+    made = [
+        replace(found[story, "source"], variant="copy", site=site, published_at=_later(found, story, 5))
+        for story, site in COPIED.items()
+    ]
     made += [_trimmed(found, story, site) for story, site in TRIMMED.items()]
     made += [_two_versions(found, TWO_VERSIONS), _round_up(found)]
-    return sorted((_with_fixed_lines(article) for article in written + made),
-                  key=lambda article: (article.published_at, article.article_id))
+    return sorted(
+        (_with_fixed_lines(article) for article in written + made),
+        key=lambda article: (article.published_at, article.article_id),
+    )
 
 
 def label_of(a: str, b: str) -> tuple[int, str]:
@@ -122,8 +138,15 @@ def make_pairs(articles: list[Article]) -> list[dict[str, object]]:
             label, kind = (1, "sample.excerpt") if quoted else (-1, "sample.excerpt_other")
         else:
             continue
-        rows.append({"id_a": a.article_id, "id_b": b.article_id, "label": label, "kind": kind,
-                     "fold": stories.index(a.story) % N_FOLDS})
+        rows.append(
+            {
+                "id_a": a.article_id,
+                "id_b": b.article_id,
+                "label": label,
+                "kind": kind,
+                "fold": stories.index(a.story) % N_FOLDS,
+            }
+        )
     return rows
 
 
@@ -173,24 +196,41 @@ def _trimmed(found: dict[tuple[str, str], Article], story: str, site: str) -> Ar
     source = found[story, "source"]
     text = "\n\n".join(source.text.split("\n\n")[:-2])
     title = source.title.split(", ")[0].split(";")[0]
-    return replace(source, variant="trimmed", site=site, title=f"{title} - full story", text=text,
-                   published_at=_later(found, story, 7))
+    return replace(
+        source,
+        variant="trimmed",
+        site=site,
+        title=f"{title} - full story",
+        text=text,
+        published_at=_later(found, story, 7),
+    )
 
 
 def _two_versions(found: dict[tuple[str, str], Article], story: str) -> Article:
     """One page with the source and, under the comment form, its light rewrite."""
     source, light = found[story, "source"], found[story, "light"]
     parts = (source.text, *FIXED_LINES["clickpulse.example"], f"BREAKING: {light.title}", light.text)
-    return replace(source, variant="page", site="newsmill.example", text="\n\n".join(parts),
-                   published_at=_later(found, story, 9))
+    return replace(
+        source,
+        variant="page",
+        site="newsmill.example",
+        text="\n\n".join(parts),
+        published_at=_later(found, story, 9),
+    )
 
 
 def _round_up(found: dict[tuple[str, str], Article]) -> Article:
     """A page with the first two paragraphs of three stories: excerpts that must not tie these together."""
     sources = [found[story, "source"] for story in ROUND_UP]
     parts = ["\n\n".join((source.title, *source.text.split("\n\n")[:2])) for source in sources]
-    return Article("roundup", "roundup", "morningfold.example", "The morning fold: three to start with",
-                   "2026-08-07T05:00:00Z", "\n\n".join(parts))
+    return Article(
+        "roundup",
+        "roundup",
+        "morningfold.example",
+        "The morning fold: three to start with",
+        "2026-08-07T05:00:00Z",
+        "\n\n".join(parts),
+    )
 
 
 if __name__ == "__main__":

@@ -30,15 +30,29 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
-@click.option("--output", required=True, metavar="DIR", type=click.Path(path_type=Path, file_okay=False),
-              help="Folder for the runs' tables; made when it is missing.")
+@click.option(
+    "--output",
+    required=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the runs' tables; made when it is missing.",
+)
 @click.option("--config", metavar="FILE", help="TOML file, or the name of a preset: nightly, adhoc, smoke.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
-              help="Override one key, such as columns.text=body. May be given several times.")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override one key, such as columns.text=body. May be given several times.",
+)
 @click.option("--direct", is_flag=True, help="Execute the stages in threads, without Prefect.")
 @click.option("--verbose", is_flag=True, help="Show Prefect's log, and the traceback of an error.")
 def run(
-    inputs: tuple[str, ...], output: Path, config: str | None, overrides: tuple[str, ...], direct: bool,
+    inputs: tuple[str, ...],
+    output: Path,
+    config: str | None,
+    overrides: tuple[str, ...],
+    direct: bool,
     verbose: bool,
 ) -> None:
     """Cluster the articles of INPUT... and write the tables to DIR.
@@ -62,7 +76,11 @@ def run(
 
 
 def _execute(
-    inputs: tuple[str, ...], output: Path, config: str | None, overrides: tuple[str, ...], direct: bool,
+    inputs: tuple[str, ...],
+    output: Path,
+    config: str | None,
+    overrides: tuple[str, ...],
+    direct: bool,
     verbose: bool,
 ) -> Outcome:
     from flows.progress import progress_display
@@ -86,7 +104,11 @@ def _run_in_threads(inputs: tuple[str, ...], output: Path, settings: Config, lis
 
 
 def _run_in_prefect(
-    inputs: tuple[str, ...], output: Path, config: str | None, overrides: tuple[str, ...], listen: Listener,
+    inputs: tuple[str, ...],
+    output: Path,
+    config: str | None,
+    overrides: tuple[str, ...],
+    listen: Listener,
     verbose: bool,
 ) -> Outcome:
     if not verbose:  # the server, where there is one, gets the log all the same

@@ -83,8 +83,12 @@ class StageBars:
 
     def stage_finished(self, report: StageReport) -> None:
         """Close the stage's line with its final figures."""
-        self._bars.update(self._task, total=max(report.n_calls, 1), completed=max(report.n_calls, 1),
-                          rows=_work_done(report))
+        self._bars.update(
+            self._task,
+            total=max(report.n_calls, 1),
+            completed=max(report.n_calls, 1),
+            rows=_work_done(report),
+        )
 
 
 def _work_done(report: StageReport) -> str:

@@ -14,15 +14,21 @@ def summary_lines(summary: Summary) -> Iterator[str]:
     yield f"{_count(summary.n_articles, 'article')}, {summary.n_clustered:,} of them in clusters"
     yield f"{summary.n_rejected:,} rejected{_parts(summary.rejected_by_reason)}"
     yield f"{_count(summary.n_pairs, 'confirmed pair')}{_parts(summary.pairs_by_relation)}"
-    yield (f"{_count(summary.n_clusters, 'cluster')} of two or more{_parts(summary.clusters_by_relation)}"
-           f"{', each under its loosest relation' if summary.n_clusters else ''}")
-    yield (f"{_count(summary.n_articles_with_repeats, 'article')} with repeated sections, "
-           f"{_count(summary.n_repeated_groups, 'group')}")
+    yield (
+        f"{_count(summary.n_clusters, 'cluster')} of two or more{_parts(summary.clusters_by_relation)}"
+        f"{', each under its loosest relation' if summary.n_clusters else ''}"
+    )
+    yield (
+        f"{_count(summary.n_articles_with_repeats, 'article')} with repeated sections, "
+        f"{_count(summary.n_repeated_groups, 'group')}"
+    )
     if summary.largest:
         yield "largest clusters:"
     for cluster in summary.largest:
-        yield (f"  {_count(cluster.n_articles, 'article')} from {_count(cluster.n_sources, 'source')} "
-               f"({', '.join(cluster.relations)}): {_shorten(cluster.title)}")
+        yield (
+            f"  {_count(cluster.n_articles, 'article')} from {_count(cluster.n_sources, 'source')} "
+            f"({', '.join(cluster.relations)}): {_shorten(cluster.title)}"
+        )
     yield f"tables in {summary.run_dir}: {', '.join(summary.tables)}"
 
 

@@ -192,22 +192,30 @@ def shingle_elements(terms: Sequence[int], k: int) -> list[int]:
     return [hashed(terms[i : i + k]) for i in range(len(terms) - k + 1)]
 
 
+def bag(found: Iterable[tuple[int, int]]) -> dict[int, list[int]]:
+    """Of (term, flags): [count, flags of the first, capitals less small initials] by term, no furniture."""
+    rows: dict[int, list[int]] = {}
+    for term, flags in found:
+        if not flags & token_scan.FURNITURE:
+            row = rows.setdefault(term, [0, flags, 0])
+            row[0] += 1
+            if not flags & (token_scan.CASE_OWED | token_scan.TITLE | token_scan.DIGIT):
+                row[2] += 1 if flags & token_scan.CAPITAL else -1
+    return rows
+
+
 def rare_elements(
-    found: Sequence[tuple[int, int]], df: Sequence[int], spelling: Sequence[int], most: int, name_weight: int,
+    found: Iterable[tuple[int, int]], df: Sequence[int], spelling: Sequence[int], most: int, name_weight: int,
     number_weight: int,
 ) -> list[int]:  # fmt: skip
-    """As many elements of each term in at most `most` articles as it weighs; the first of a bucket counts.
+    """As many elements of each term in at most `most` articles as it weighs.
 
     `found` are (term, flags) in order; `name_weight` and `number_weight` are added to a weight of 1.
     """
-    first: dict[int, tuple[int, int]] = {}
-    for term, flags in found:
-        if not flags & token_scan.FURNITURE:
-            first.setdefault(term % len(df), (term, flags))
     elements = []
-    for bucket, (term, flags) in first.items():
-        if df[bucket] <= most:
-            is_name = flags & token_scan.CAPITAL and spelling[bucket] > 0
+    for term, (_, flags, _) in bag(found).items():
+        if df[term % len(df)] <= most:
+            is_name = flags & token_scan.CAPITAL and spelling[term % len(df)] > 0
             weight = 1 + (number_weight if flags & token_scan.DIGIT else name_weight if is_name else 0)
             elements += [fmix32(term + r * SPREAD & M32) for r in range(weight)]
     return elements
@@ -232,15 +240,12 @@ def band_keys(places: Sequence[int], n_bands: int, rows: int) -> list[int]:
 def document_frequencies(
     articles: Iterable[Iterable[tuple[int, int]]], bits: int
 ) -> tuple[list[int], list[int]]:
-    """Articles per bucket, and capitals minus small initials where case is free; of (term, flags)."""
+    """Per bucket: distinct terms of all articles, and capitals less small initials; of (term, flags)."""
     df, spelling = [0] * (1 << bits), [0] * (1 << bits)
     for article in articles:
-        counted = [(term % (1 << bits), flags) for term, flags in article if not flags & token_scan.FURNITURE]
-        for bucket in {bucket for bucket, _ in counted}:
-            df[bucket] += 1
-        for bucket, flags in counted:
-            if not flags & (token_scan.CASE_OWED | token_scan.TITLE | token_scan.DIGIT):
-                spelling[bucket] += 1 if flags & token_scan.CAPITAL else -1
+        for term, (_, _, spelt) in bag(article).items():
+            df[term % (1 << bits)] += 1
+            spelling[term % (1 << bits)] += spelt
     return df, spelling
 
 

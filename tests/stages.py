@@ -7,14 +7,20 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 from texts import strings
 
-from pipeline import furniture, signatures, terms, text
+from pipeline import furniture, signatures, terms, text, wording
+from pipeline.array_files import ArrayFiles
+from pipeline.bags import bag
+from pipeline.candidates import PAIRS
 from pipeline.config import Config, load_config
 from pipeline.schema import ARTICLE_SHARD
+from pipeline.screen import SCREENED
 from pipeline.shards import ShardGroup, group_shards
 from pipeline.tables import Ref, write_ipc
+from pipeline.terms import TermCounter, TermStatistics
 from pipeline.text import KeptTokens, keep
 from pipeline.tokens import tokenise
 
@@ -30,6 +36,19 @@ def config(*overrides: str) -> Config:
 def kept(articles: Sequence[tuple[str | None, str]]) -> KeptTokens:
     """The kept tokens of (title, body)."""
     return keep(tokenise(strings([title for title, _ in articles]), strings([body for _, body in articles])))
+
+
+def rows_in(values: np.ndarray, ends: np.ndarray) -> list[list]:
+    """The rows of an array by their ends."""
+    return [part.tolist() for part in np.split(values, ends[:-1])] if len(ends) else []
+
+
+def counted(bits: int, *batches: KeptTokens) -> TermStatistics:
+    """The statistics of some batches alone, without the prior."""
+    counter = TermCounter(bits)
+    for batch in batches:
+        counter.add(*bag(batch))
+    return counter.result()
 
 
 def write_shards(
@@ -60,6 +79,7 @@ class Signing:
 
     groups: list[ShardGroup]
     tokens: list[Ref]
+    counted: list[terms.Counted]
     furniture: Ref
     statistics: Ref
     signed: list[signatures.Signed]
@@ -75,5 +95,32 @@ def sign(
     masked = furniture.merge(lines, settings, folder)
     counts = [terms.count(group, ref, masked, bits, settings, folder) for group, ref in both]
     statistics = terms.merge(counts, folder)
-    signed = [signatures.sign(group, ref, masked, statistics, settings, folder) for group, ref in both]
-    return Signing(groups, tokens, masked, statistics, signed)
+    signed = [
+        signatures.sign(group, ref, own.bags, masked, statistics, settings, folder)
+        for (group, ref), own in zip(both, counts, strict=True)
+    ]
+    return Signing(groups, tokens, counts, masked, statistics, signed)
+
+
+def pair_table(pairs: Sequence[tuple[int, int]]) -> pa.Table:
+    """Candidate pairs (PAIRS) of rows."""
+    rows = [
+        {"left": i, "right": j, "found_by": 1, "estimate_reprint": 0.5, "estimate_respun": 0.1}
+        for i, j in pairs
+    ]
+    return pa.Table.from_pylist(rows, schema=PAIRS)
+
+
+def word(
+    folder: Path, signing: Signing, settings: Config, passing: Sequence[tuple[int, int]]
+) -> list[ArrayFiles]:
+    """The wording of the articles of these pairs, as if they were all that passed the screen."""
+    pairs = pair_table(passing)
+    table = pairs.append_column(SCREENED.field("passes"), pa.array([True] * len(pairs), pa.bool_()))
+    screened = write_ipc(folder / "screened-all.arrow", SCREENED, table.to_batches())
+    return [
+        wording.write_group(
+            group, tokens, signing.furniture, signing.statistics, [screened], settings, folder
+        )
+        for group, tokens in zip(signing.groups, signing.tokens, strict=True)
+    ]

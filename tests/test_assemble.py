@@ -18,11 +18,21 @@ from hypothesis import strategies as st
 from stages import config
 from texts import EXAMPLES
 
-from pipeline import arrow_columns, articles, assemble, clusters, confirm, furniture_table, schema
+from pipeline import (
+    arrow_columns,
+    articles,
+    assemble,
+    clusters,
+    confirm,
+    furniture_table,
+    schema,
+    screen,
+    wording,
+)
 from pipeline.arrow_columns import hexadecimal, parts_of, ranks
 from pipeline.config import Config
 from pipeline.executor import Silence, StageRunner, ThreadExecutor
-from pipeline.job import candidate_stages, slices
+from pipeline.job import candidate_stages, slices, wording_calls
 from pipeline.tables import Ref, read_ipc, write_ipc
 
 SAMPLE = Path(__file__).parents[1] / "data/sample/articles.parquet"
@@ -38,10 +48,12 @@ class Staged:
 def stage(path: Path, work: Path, settings: Config) -> Staged:
     run = StageRunner(ThreadExecutor(2), Silence())
     staged = candidate_stages(articles.plan_inputs([str(path)], settings), settings, run, work)
-    judged = [
-        confirm.confirm_slice(staged.pairs, begin, end, staged.signed, staged.vectors, settings, work)
+    screened = [
+        screen.screen_slice(staged.pairs, begin, end, staged.signed, settings, work)
         for begin, end in slices(staged.pairs.rows)
     ]
+    worded = tuple(wording.write_group(*call) for call in wording_calls(staged, screened, settings, work))
+    judged = [confirm.confirm_part(part, staged.signed, worded, settings, work) for part in screened]
     shards = staged.accepted.shards
     membership = clusters.cluster(judged, shards, settings, work)
     sections = write_ipc(work / "sections.arrow", schema.REPEATED_SECTIONS, [])
@@ -49,7 +61,7 @@ def stage(path: Path, work: Path, settings: Config) -> Staged:
         shards,
         staged.accepted.rejected,
         staged.signed,
-        staged.vectors,
+        worded,
         tuple(judged),
         membership,
         (sections,),

@@ -18,6 +18,7 @@ from stages import config, sign
 from texts import EXAMPLES, JIT_OFF
 
 from pipeline import candidates
+from pipeline.array_files import ArrayFiles
 from pipeline.config import Config
 from pipeline.signatures import REPRINT, RESPUN, Signed, bands
 from pipeline.tables import Ref, atomic_file, file_ref, read_ipc, write_ipc
@@ -43,7 +44,9 @@ def signed_of(
         articles = write_ipc(folder / f"articles-{number}.arrow", DESCRIBED, [batch])
         own = np.ascontiguousarray(keys[:, rows]), np.ascontiguousarray(places[rows])
         saved = [save(folder / f"{i}-{number}.npy", values) for i, values in enumerate(own)]
-        groups.append(Signed(0 if number == 0 else cut, articles, *saved, articles))
+        first_row = 0 if number == 0 else cut
+        no_terms = ArrayFiles(first_row, n, {})
+        groups.append(Signed(first_row, no_terms, no_terms, articles, *saved, articles))
     return groups
 
 

@@ -74,29 +74,16 @@ def test_dots_are_scipys(rows):
 @given(some_rows())
 def test_term_sums_are_numpys(rows):
     of_l, of_r, left, right = rows
-    out = np.empty((len(left), 9), np.float32)
-    compare.term_sums(
-        of_l.keys,
-        of_l.weights,
-        of_l.kinds,
-        of_l.ends,
-        of_r.keys,
-        of_r.weights,
-        of_r.kinds,
-        of_r.ends,
-        left,
-        right,
-        out,
-    )
+    out = np.empty((len(left), 5), np.float32)
+    sides = ((of.keys, of.weights, of.kinds, of.ends) for of in (of_l, of_r))
+    compare.term_sums(*itertools.chain(*sides), left, right, out)
     expected = np.empty_like(out)
     expected[:, 0] = (of_l.dense() @ of_r.dense().T)[left, right]
-    for first, kind in ((1, NAME), (4, NUMBER)):
-        expected[:, first] = (of_l.dense(kind) @ of_r.dense(kind).T)[left, right]
-        expected[:, first + 1] = (of_l.dense(kind) ** 2).sum(axis=1)[left]
-        expected[:, first + 2] = (of_r.dense(kind) ** 2).sum(axis=1)[right]
+    for place, kind in ((1, NAME), (2, NUMBER)):
+        expected[:, place] = (of_l.dense(kind) @ of_r.dense(kind).T)[left, right]
     shared = (of_l.dense()[left] > 0) & (of_r.dense()[right] > 0)
-    expected[:, 7] = (of_l.dense()[left] ** 2 * shared).sum(axis=1)
-    expected[:, 8] = (of_r.dense()[right] ** 2 * shared).sum(axis=1)
+    expected[:, 3] = (of_l.dense()[left] ** 2 * shared).sum(axis=1)
+    expected[:, 4] = (of_r.dense()[right] ** 2 * shared).sum(axis=1)
     np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-7)
 
 
@@ -111,3 +98,34 @@ def test_overlaps_are_those_of_sets_and_runs_those_of_a_plain_loop(rows):
     for i, j, found in zip(left, right, longest, strict=True):
         runs = itertools.groupby(sets_r[j], key=set(sets_l[i]).__contains__)
         assert found == max((len(list(run)) for is_shared, run in runs if is_shared), default=0)
+
+
+# Keys that the filter can't tell apart (equal in their low 12 bits), or that start at the same slot.
+MEETING = st.one_of(
+    st.integers(0, 12).map(lambda k: k << 12),
+    st.integers(0, 12).map(lambda k: k << 16 | k ^ 5),
+    st.integers(0, 2**32 - 1),
+)
+SETS = st.lists(st.lists(MEETING, unique=True, max_size=20), min_size=2, max_size=4)
+
+
+@EXAMPLES
+@given(SETS)
+def test_no_key_gets_lost_or_found_by_the_filter_or_in_the_slots(sets):
+    keys = np.array([key for own in sets for key in own], np.uint32)
+    ends = np.cumsum([len(own) for own in sets]).astype(np.int64)
+    both = list(itertools.product(range(len(sets)), repeat=2))
+    left, right = (np.array(side, np.int64) for side in zip(*both, strict=True))
+    shared, longest = np.empty(len(both), np.int64), np.empty(len(both), np.int64)
+    compare.overlaps(keys, ends, keys, ends, left, right, shared, longest)
+    assert shared.tolist() == [len(set(sets[i]) & set(sets[j])) for i, j in both]
+
+
+def test_rows_longer_than_the_filter_are_compared_all_the_same():
+    """With 5,000 keys nearly every bit of the filter is set."""
+    rng = np.random.default_rng(3)
+    one, other = (rng.permutation(2**16)[:n].astype(np.uint32) * np.uint32(40503) for n in (5000, 300))
+    ends = [np.array([len(keys)], np.int64) for keys in (one, other)]
+    shared, longest, first = np.empty(1, np.int64), np.empty(1, np.int64), np.zeros(1, np.int64)
+    compare.overlaps(one, ends[0], other, ends[1], first, first, shared, longest)
+    assert shared[0] == len(set(one.tolist()) & set(other.tolist())) > 0

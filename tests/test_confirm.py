@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from stages import Article, config, sign
+from stages import Article, config, pair_table, sign, word
 
-from pipeline import confirm, measures, vectors
-from pipeline.candidates import PAIRS
+from pipeline import confirm, measures, screen
+from pipeline.array_files import ArrayFiles
 from pipeline.config import Config
 from pipeline.confirm import (
     EXACT,
@@ -24,12 +24,12 @@ from pipeline.confirm import (
     RESPUN,
     Judge,
     Measurer,
-    confirm_slice,
+    confirm_part,
 )
 from pipeline.errors import ConfigError
+from pipeline.screen import SCREENED
 from pipeline.signatures import Signed
 from pipeline.tables import read_ipc, write_ipc
-from pipeline.vectors import VectorFiles
 
 
 def prose(seed: int, n: int) -> list[str]:
@@ -75,29 +75,18 @@ class Staged:
     """What confirmation is given, and its folder."""
 
     signed: list[Signed]
-    vectors: list[VectorFiles]
-    folder: Path
+    worded: list[ArrayFiles]
 
     def judge(self, settings: Config) -> Judge:
-        return Judge(Measurer(self.signed, self.vectors, settings))
+        return Judge(Measurer(self.signed, self.worded, settings))
 
 
 def stage(folder: Path, articles: list[Article], n_groups: int = 2) -> Staged:
+    """Every article has its wording."""
     settings = config()
     signing = sign(folder, articles, settings, n_groups)
-    files = [
-        vectors.write_group(group, tokens, signing.furniture, signing.statistics, settings, folder)
-        for group, tokens in zip(signing.groups, signing.tokens, strict=True)
-    ]
-    return Staged(signing.signed, files, folder)
-
-
-def pair_table(pairs: list[tuple[int, int]]) -> pa.Table:
-    rows = [
-        {"left": i, "right": j, "found_by": 1, "estimate_reprint": 0.5, "estimate_respun": 0.1}
-        for i, j in pairs
-    ]
-    return pa.Table.from_pylist(rows, schema=PAIRS)
+    worded = word(folder, signing, settings, [(i, i) for i in range(len(articles))])
+    return Staged(signing.signed, worded)
 
 
 @pytest.fixture(scope="module")
@@ -108,17 +97,13 @@ def staged(tmp_path_factory) -> Staged:
     return stage(tmp_path_factory.mktemp("confirm"), articles)
 
 
-def all_of(lot: measures.TermMeasures) -> np.ndarray:
-    return np.ones(len(lot.cosine), bool)
-
-
 @pytest.mark.parametrize("sides", [(0, 1), (1, 0)], ids=["as given", "sides changed"])
 @pytest.mark.parametrize("case", CASES)
 def test_relations(case, sides, staged):
     at = 2 * list(CASES).index(case)
     left, right = np.array([at + sides[0]]), np.array([at + sides[1]])
-    measurer = Measurer(staged.signed, staged.vectors, config())
-    _, measured = measurer.measure(left, right, all_of)
+    measurer = Measurer(staged.signed, staged.worded, config())
+    measured = measurer.measure(left, right)
     same_text = measurer.text_hash[left] == measurer.text_hash[right]
     found = confirm.relate(measured, same_text, config().reprint.shingle_size)
     assert RELATIONS[found[0]] == RELATIONS[CASES[case][2]]
@@ -134,24 +119,33 @@ def test_copies_and_rewrites_are_confirmed_and_strangers_are_not(staged):
     assert "nothing in common" not in confirmed
 
 
-def test_pairs_that_the_screen_drops_are_not_measured(staged):
+def test_pairs_that_do_not_pass_are_not_measured(staged):
     at = 2 * list(CASES).index("nothing in common")
-    row = staged.judge(config()).judge(pair_table([(at, at + 1)])).to_pylist()[0]
+    pairs = pair_table([(0, 1), (at, at + 1), (2, 3)])
+    judge = staged.judge(config())
+    first, row, third = judge.judge(pairs, np.array([True, False, True])).to_pylist()
     measured = {name: row[name] for name in JUDGED.names[JUDGED.names.index("cosine") :]}
     assert set(measured.values()) == {0}
     assert (row["probability"], row["is_confirmed"]) == (0, False)
     assert (row["found_by"], row["estimate_reprint"]) == (1, 0.5)
-    unscreened = staged.judge(config()).judge(pair_table([(at, at + 1)]), screened=False).to_pylist()[0]
-    assert 0 < unscreened["probability"] < 0.1
-    assert unscreened["cosine"] > 0
+    # The others are measured as they would be without it, and by default all are.
+    every = judge.judge(pairs).to_pylist()
+    assert [first, third] == [every[0], every[2]]
+    assert 0 < every[1]["probability"] < 0.1
+    assert every[1]["cosine"] > 0
+
+
+def test_where_no_pair_passes_none_is_measured(staged):
+    rows = staged.judge(config()).judge(pair_table([(0, 1), (2, 3)]), np.zeros(2, bool)).to_pylist()
+    assert [(row["probability"], row["cosine"], row["relation"]) for row in rows] == [(0, 0, RESPUN)] * 2
 
 
 @pytest.mark.parametrize("threshold", [0.0, 1e-9, 0.3, 0.9, 1.0])
 def test_the_threshold_of_the_configuration_goes_before_the_calibrations(threshold, staged):
     judge = staged.judge(config(f"threshold={threshold}"))
     expected = threshold or judge.rule.confirm.threshold
-    n = len(CASES)
-    rows = judge.judge(pair_table([(2 * i, 2 * i + 1) for i in range(n)])).to_pylist()
+    passes = np.array([case != "nothing in common" for case in CASES])
+    rows = judge.judge(pair_table([(2 * i, 2 * i + 1) for i in range(len(CASES))]), passes).to_pylist()
     assert [row["is_confirmed"] for row in rows] == [row["probability"] >= expected for row in rows]
     assert {row["probability"] >= expected for row in rows} == ({False} if threshold == 1 else {True, False})
 
@@ -186,16 +180,39 @@ def test_the_groups_of_the_articles_do_not_matter(n_groups, staged, tmp_path):
     assert again.equals(staged.judge(config()).judge(pairs))
 
 
-def test_slices_together_are_the_whole(staged, monkeypatch, tmp_path):
-    """However the pairs are cut into tasks, and these into lots."""
+@pytest.mark.parametrize("keep", ["true", "false"])
+def test_parts_together_are_the_whole(keep, staged, monkeypatch, tmp_path):
+    """However the pairs are cut into tasks, and these into lots, and whether or not all are kept."""
     pairs = pair_table(everything(2 * len(CASES)))
-    ref = write_ipc(tmp_path / "pairs.arrow", PAIRS, pairs.to_batches(50))
+    rng = random.Random(5)
+    passes = np.array([rng.random() < 0.7 for _ in range(len(pairs))])
+    screened = pairs.append_column(SCREENED.field("passes"), pa.array(passes))
+    if keep == "false":
+        screened = screened.filter(pa.array(passes))
     monkeypatch.setattr(confirm, "PAIRS_AT_A_TIME", 40)
-    edges = [0, 1, 100, 101, len(pairs)]
-    parts = [
-        read_ipc(confirm_slice(ref, begin, end, staged.signed, staged.vectors, config(), tmp_path).path)
-        for begin, end in pairwise(edges)
+    edges = [0, 1, 100, 101, 101, len(screened)]
+    refs = [
+        write_ipc(tmp_path / f"screened-{k}.arrow", SCREENED, screened.slice(a, b - a).to_batches(50))
+        for k, (a, b) in enumerate(pairwise(edges))
     ]
-    assert (
-        pa.concat_tables(parts).combine_chunks().equals(staged.judge(config()).judge(pairs).combine_chunks())
-    )
+    parts = [confirm_part(ref, staged.signed, staged.worded, config(), tmp_path) for ref in refs]
+    assert [Path(part.path).name for part in parts] == [f"judged-{k}.arrow" for k in range(len(refs))]
+    whole = staged.judge(config()).judge(pairs, passes)
+    if keep == "false":
+        whole = whole.filter(pa.array(passes))
+    found = pa.concat_tables([read_ipc(part.path) for part in parts])
+    assert found.combine_chunks().equals(whole.combine_chunks())
+
+
+def test_the_measures_come_in_the_order_of_the_pairs(staged):
+    pairs = random.Random(3).sample(everything(2 * len(CASES)), 60)
+    left, right = (np.array(side) for side in zip(*pairs, strict=True))
+    measurer = Measurer(staged.signed, staged.worded, config())
+    whole = measurer.measure(left, right)
+    terms = screen.TermMeasurer(staged.signed).measure_terms(left, right)
+    for p in range(0, len(pairs), 7):
+        one = measurer.measure(left[p : p + 1], right[p : p + 1])
+        for name, values in vars(one).items():
+            assert values[0] == getattr(whole, name)[p]
+    for name in measures.TermMeasures.__dataclass_fields__:
+        np.testing.assert_array_equal(getattr(terms, name), getattr(whole, name))

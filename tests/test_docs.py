@@ -16,8 +16,11 @@ from pipeline.config_load import keys
 from pipeline.schema import TABLES
 
 ROOT = Path(__file__).parents[1]
-PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
-         *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "data").rglob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "data").rglob("*.md")),
+]
 DOCS = "\n".join(page.read_text(encoding="utf-8") for page in PAGES if page.is_file())
 OPTIONS = [
     (name, option)

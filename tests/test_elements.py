@@ -65,14 +65,15 @@ def test_an_article_without_tokens_of_its_own_has_no_shingle():
 
 
 def rare(articles, df, spelling, most, name_weight, number_weight) -> list[list[int]]:
-    terms, flags, indptr = arrays(articles)
-    room = len(terms) * (1 + max(name_weight, number_weight))
-    out, out_indptr = np.empty(room, np.uint32), np.empty(len(indptr), np.int64)
-    seen = np.full(len(df), -1, np.int32)
-    counts = np.array(df, np.uint32), np.array(spelling, np.int32)
-    n = rare_elements(terms, flags, indptr, *counts, most, seen, name_weight, number_weight, out, out_indptr)
+    bags = [naive.bag(article) for article in articles]
+    keys = np.array([term for own in bags for term in own], np.uint32)
+    flags = np.array([first for own in bags for _, first, _ in own.values()], np.uint8)
+    ends = np.cumsum([len(own) for own in bags]).astype(np.int64)
+    room = len(keys) * (1 + max(name_weight, number_weight))
+    out, out_indptr = np.empty(room, np.uint32), np.empty(len(ends) + 1, np.int64)
+    counts = np.column_stack((df, spelling)).astype(np.int32)
+    n = rare_elements(keys, flags, ends, counts, most, name_weight, number_weight, out, out_indptr)
     assert n == out_indptr[-1]
-    assert (seen == -1).all()
     return [out[a:b].tolist() for a, b in itertools.pairwise(out_indptr)]
 
 
@@ -97,3 +98,14 @@ def test_replicated_elements_make_the_weighted_resemblance():
     df, spelling = [1] * 16, [1] * 16
     one, other = rare([[(1, CAPITAL), (2, 0)], [(1, CAPITAL), (3, 0)]], df, spelling, 2, 1, 1)
     assert naive.jaccard(one, other) == 2 / 4
+
+
+def test_every_term_of_a_shared_bucket_has_its_elements():
+    df, spelling = [1] * (1 << BITS), [0] * (1 << BITS)
+    both, one, other = rare(
+        [[(3, 0), (3 + (1 << BITS), DIGIT)], [(3, 0)], [(3 + (1 << BITS), DIGIT)]], df, spelling, 1, 1, 1
+    )
+    assert both == one + other
+    assert (len(one), len(other)) == (1, 2)
+    # A common bucket is common for both.
+    assert rare([[(3, 0), (3 + (1 << BITS), DIGIT)]], df, spelling, 0, 1, 1) == [[]]

@@ -76,8 +76,12 @@ def test_the_runner_reports_stages_in_order():
     assert [(r.stage, r.n_calls, r.n_rows) for r in run.reports] == [("double", 2, 6), ("sum", 1, 6)]
     assert notes.heard[0] == ("started", "double", 2)
     assert sorted(notes.heard[1:3]) == [("call", "double", 2), ("call", "double", 4)]
-    assert notes.heard[3:] == [("finished", "double", 6), ("started", "sum", 1), ("call", "sum", 6),
-                               ("finished", "sum", 6)]
+    assert notes.heard[3:] == [
+        ("finished", "double", 6),
+        ("started", "sum", 1),
+        ("call", "sum", 6),
+        ("finished", "sum", 6),
+    ]
 
 
 def test_a_stage_without_calls_is_reported_too():

@@ -14,13 +14,25 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 # What everything rests on: each module may import those before it, and nothing else of pipeline.
-FOUNDATION = ("pipeline", "pipeline.errors", "pipeline.config_load", "pipeline.config", "pipeline.schema",
-              "pipeline.tables")
+FOUNDATION = (
+    "pipeline",
+    "pipeline.errors",
+    "pipeline.config_load",
+    "pipeline.config",
+    "pipeline.schema",
+    "pipeline.tables",
+)
 # What runs the stages and publishes what they found: no stage may import it.
 TOP = {f"pipeline.{name}" for name in ("job", "executor", "scratch", "summary", "manifest", "publish")}
 # The flows hold no algorithm: this is all they may know of the pipeline.
-FLOWS_MAY_USE = {"pipeline", "pipeline.config", "pipeline.errors", "pipeline.executor", "pipeline.job",
-                 "pipeline.summary"}
+FLOWS_MAY_USE = {
+    "pipeline",
+    "pipeline.config",
+    "pipeline.errors",
+    "pipeline.executor",
+    "pipeline.job",
+    "pipeline.summary",
+}
 # Name of a package where it isn't that of its module.
 DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 

@@ -6,34 +6,30 @@ differs; and coverage tools see the kernels' lines.
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from texts import JIT_OFF
 
-from pipeline import (
-    article_checks,
-    candidates,
-    compare,
-    elements,
-    furniture,
-    minhash,
-    signatures,
-    terms,
-    text,
-    tokens,
-    vectors,
-)
-
 TESTS = Path(__file__).parent
 KERNEL_TESTS = (
-    "tokens", "text", "article_checks", "furniture", "terms", "minhash", "elements", "signatures",
-    "candidates", "vectors", "compare",
+    "wide", "tokens", "text", "article_checks", "furniture", "bags", "terms", "minhash", "elements",
+    "signatures", "candidates", "vectors", "wording", "compare",
 )  # fmt: skip
+KERNEL = re.compile(r"^\s*@(nb\.njit|intrinsic)\b", re.MULTILINE)
+
+
+def kernel_modules() -> dict[str, ModuleType]:
+    """Every module of pipeline that has a kernel."""
+    files = sorted((TESTS.parent / "pipeline").glob("*.py"))
+    names = [path.stem for path in files if KERNEL.search(path.read_text(encoding="utf-8"))]
+    return {name: importlib.import_module(f"pipeline.{name}") for name in names}
 
 
 @pytest.mark.skipif(JIT_OFF, reason="is that run")
@@ -54,9 +50,7 @@ def test_kernels_work_without_the_jit():
 
 @pytest.mark.skipif(not JIT_OFF, reason="asks about the run that the test above starts")
 def test_the_kernels_are_plain_functions_in_that_run():
-    kernels = (
-        article_checks, candidates, compare, elements, furniture, minhash, signatures, terms, text, tokens,
-        vectors,
-    )  # fmt: skip
-    for module in kernels:
+    modules = kernel_modules()
+    assert modules.keys() >= {"bags", "token_scan", "wide", "wording"}
+    for module in modules.values():
         assert not any(hasattr(value, "py_func") for value in vars(module).values())

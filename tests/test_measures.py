@@ -8,13 +8,14 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics.pairwise import cosine_similarity
-from stages import kept
+from stages import counted, kept
 from texts import EXAMPLES, plain_texts
 
 from pipeline import measures
-from pipeline.measures import Measures
-from pipeline.terms import TermCounter
-from pipeline.vectors import NAME, NUMBER, VectorBuilder, Vectors
+from pipeline.bags import bag
+from pipeline.measures import Measures, TermMeasures
+from pipeline.vectors import NAME, NUMBER, TermVectors, weigh
+from pipeline.wording import Wording, build
 
 articles = st.lists(st.tuples(st.one_of(st.none(), plain_texts), plain_texts), min_size=1, max_size=5)
 # Longer ones that share passages: runs of shingles that one has in a row and another in pieces.
@@ -28,21 +29,27 @@ long_articles = st.lists(
 )
 
 
-def vectors_of(texts) -> Vectors:
+def vectors_of(texts) -> tuple[TermVectors, Wording]:
+    """The term vectors and the wording of (title, body), measured as a collection of their own."""
     tokens = kept(texts)
-    counter = TermCounter(16)
-    counter.add(tokens)
-    return VectorBuilder(counter.result(), 5).build(tokens)
+    statistics, bags = counted(16, tokens), bag(tokens)[0]
+    weighed = weigh(bags, statistics)
+    terms = TermVectors(
+        bags.term_keys, weighed["term_weights"], weighed["term_kinds"], bags.term_ends, weighed["squares"],
+        np.diff(tokens.indptr),
+    )  # fmt: skip
+    return terms, build(tokens, np.ones(tokens.n_articles, np.bool_), statistics, 5)
 
 
-def all_pairs(built: Vectors) -> tuple[Measures, np.ndarray, np.ndarray]:
+def all_pairs(built: tuple[TermVectors, Wording]) -> tuple[Measures, np.ndarray, np.ndarray]:
     """Measures of every ordered pair, an article with itself included."""
-    n = len(built.n_tokens)
+    vectors, words = built
+    n = len(vectors.n_tokens)
     left, right = (
         np.array(side, np.int64) for side in zip(*itertools.product(range(n), range(n)), strict=True)
     )
-    terms = measures.measure_terms(built, built, left, right)
-    return measures.measure(built, built, left, right, terms), left, right
+    terms = measures.measure_terms(vectors, vectors, left, right)
+    return measures.measure(words, words, left, right, terms), left, right
 
 
 def dense(keys: np.ndarray, weights: np.ndarray, ends: np.ndarray) -> np.ndarray:
@@ -58,8 +65,8 @@ def dense(keys: np.ndarray, weights: np.ndarray, ends: np.ndarray) -> np.ndarray
 @EXAMPLES
 @given(articles)
 def test_cosines_are_scikit_learns(texts):
-    built = vectors_of(texts)
-    found, left, right = all_pairs(built)
+    built, worded = vectors_of(texts)
+    found, left, right = all_pairs((built, worded))
 
     def cosines(weights: np.ndarray) -> np.ndarray:
         return cosine_similarity(dense(built.term_keys, weights, built.term_ends))[left, right]
@@ -71,7 +78,7 @@ def test_cosines_are_scikit_learns(texts):
         np.testing.assert_allclose(
             getattr(found, name), cosines(np.where(kinds >= least, weights, 0)), atol=1e-5
         )
-    bigrams = dense(built.bigram_keys, built.bigram_weights, built.bigram_ends)
+    bigrams = dense(worded.bigram_keys, worded.bigram_weights, worded.bigram_ends)
     # Side by side, as one space.
     joint = np.hstack((dense(built.term_keys, weights, built.term_ends), bigrams))
     whole = (np.linalg.norm(bigrams, axis=1) > 0)[left] & (np.linalg.norm(bigrams, axis=1) > 0)[right]
@@ -83,9 +90,9 @@ def test_cosines_are_scikit_learns(texts):
 @EXAMPLES
 @given(articles)
 def test_overlaps_of_shingles_are_those_of_sets(texts):
-    built = vectors_of(texts)
-    found, left, right = all_pairs(built)
-    sets = [set(part.tolist()) for part in np.split(built.shingle_keys, built.shingle_ends[:-1])]
+    built, worded = vectors_of(texts)
+    found, left, right = all_pairs((built, worded))
+    sets = [set(part.tolist()) for part in np.split(worded.shingle_keys, worded.shingle_ends[:-1])]
     for p, (i, j) in enumerate(zip(left, right, strict=True)):
         shared = len(sets[i] & sets[j])
         expected = (shared / max(1, len(whole)) for whole in (sets[i] | sets[j], sets[i], sets[j]))
@@ -96,8 +103,8 @@ def test_overlaps_of_shingles_are_those_of_sets(texts):
 @EXAMPLES
 @given(articles)
 def test_shares_of_weight(texts):
-    built = vectors_of(texts)
-    found, left, right = all_pairs(built)
+    built, worded = vectors_of(texts)
+    found, left, right = all_pairs((built, worded))
     squares = dense(built.term_keys, built.term_weights, built.term_ends) ** 2
     shared = (squares[left] > 0) & (squares[right] > 0)
     np.testing.assert_allclose(found.weight_l_in_r, (squares[left] * shared).sum(axis=1), atol=1e-6)
@@ -168,3 +175,19 @@ def test_lots_are_taken_apart_and_put_together():
     again = measures.concatenate(halves)
     for name, values in vars(found).items():
         np.testing.assert_array_equal(getattr(again, name), values)
+
+
+@EXAMPLES
+@given(articles)
+def test_word_order_leaves_the_term_measures_as_they_are(texts):
+    """Those that the screen saw are those that the rule weighs; articles without wording share none."""
+    (vectors, _), tokens = vectors_of(texts), kept(texts)
+    found, left, right = all_pairs(vectors_of(texts))
+    terms = measures.measure_terms(vectors, vectors, left, right)
+    for name in TermMeasures.__dataclass_fields__:
+        np.testing.assert_array_equal(getattr(found, name), getattr(terms, name))
+    unworded = build(tokens, np.zeros(tokens.n_articles, np.bool_), counted(16, tokens), 5)
+    nothing = measures.measure(unworded, unworded, left, right, terms)
+    for name in ("jaccard", "containment_l_in_r", "containment_r_in_l", "longest_run"):
+        assert not getattr(nothing, name).any()
+    np.testing.assert_array_equal(nothing.cosine_bigrams, terms.cosine / 2)

@@ -225,9 +225,7 @@ def test_seed_page_figures(tmp_path):
         {"article_id": seed_page.WHOLE, "group_id": 1, "level": "part", "begin": begin, "end": end}
         for begin, end in parts
     ]
-    rows.append(
-        {"article_id": seed_page.WHOLE, "group_id": 2, "level": "paragraph", "begin": 20, "end": 25}
-    )
+    rows.append({"article_id": seed_page.WHOLE, "group_id": 2, "level": "paragraph", "begin": 20, "end": 25})
     write(tmp_path, "repeated_sections", rows)
     assert seed_page.score_whole(page, tmp_path) == {"part_boundary_distance": 3, "furniture_repeats": 1}
     seed_page.write_halves(page, tmp_path / "halves.parquet")

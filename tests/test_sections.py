@@ -281,9 +281,9 @@ def test_stage_writes_the_table_in_the_order_of_the_articles(tmp_path: Path):
         for i, t in enumerate(texts)
     ]
     shard = write_ipc(tmp_path / "shard.arrow", schema, batches)
+    statistics = with_prior(TermStatistics.empty(16)).save(tmp_path / "terms.npy")
     group = ShardGroup(0, 0, (shard,))
     tokens = tokenise_group(group, tmp_path)
-    statistics = with_prior(TermStatistics.empty(16)).save(tmp_path / "terms.npz")
     refs = [find_in_shards(group, tokens, statistics, Config(), tmp_path / name) for name in ("one", "two")]
     table = pa.Table.from_batches(read_batches(refs[0].path))
     assert table.schema.equals(TABLES["repeated_sections"])

@@ -14,6 +14,7 @@ from stages import config, kept, sign
 from texts import EXAMPLES, JIT_OFF, collections, plain_texts, strings
 
 from pipeline import candidates
+from pipeline.bags import bag
 from pipeline.common_words import PRIOR_ARTICLES
 from pipeline.minhash import EMPTY, permutations
 from pipeline.signatures import REPRINT, RESPUN, RareTerms, _band_keys, _sign_shingles, bands, sign_reprint
@@ -68,16 +69,15 @@ def test_rare_terms_are_the_naive_twins(articles):
     own = [pairs[a:b] for a, b in itertools.pairwise(batch.indptr)]
     df, spelling = naive.document_frequencies(own, 8)
     n_articles = PRIOR_ARTICLES + len(articles)
-    statistics = TermStatistics(n_articles, np.array(df, np.uint32), np.array(spelling, np.int32))
+    statistics = TermStatistics(n_articles, np.column_stack((df, spelling)).astype(np.int32))
     settings = config("respun.name_weight=3", "respun.number_weight=2", "respun.min_idf=8.1").respun
     # ln(n / df) >= 8.1; a collection smaller than the prior counts as large as that.
     most = max(d for d in range(1, 100) if np.log(PRIOR_ARTICLES / d) >= 8.1)
     assert most == 3
     rare = RareTerms(statistics, settings)
-    for _ in range(2):  # the second time finds the scratch as the first left it
-        elements, indptr = rare.elements(batch)
-        found = [elements[a:b].tolist() for a, b in itertools.pairwise(indptr)]
-        assert found == [naive.rare_elements(article, df, spelling, most, 2, 1) for article in own]
+    elements, indptr = rare.elements(bag(batch)[0])
+    found = [elements[a:b].tolist() for a, b in itertools.pairwise(indptr)]
+    assert found == [naive.rare_elements(article, df, spelling, most, 2, 1) for article in own]
 
 
 ARTICLES = [
@@ -100,7 +100,7 @@ def signing(tmp_path_factory):
 def test_the_stage_leaves_what_the_naive_twins_make(signing):
     settings = config(*SMALL)
     plan = bands(settings)
-    statistics = TermStatistics.load(signing.statistics.path)
+    statistics = TermStatistics.load(signing.statistics)
     df, spelling = statistics.df.tolist(), statistics.spelling.tolist()
     most = int(PRIOR_ARTICLES / np.exp(settings.respun.min_idf))
     keys = np.concatenate([np.load(s.keys.path) for s in signing.signed], axis=1)
@@ -200,9 +200,10 @@ def test_furniture_is_left_out_of_both_views(signing):
     batch = kept([(None, "a b c d e f\nx y z")])
     batch.flags[-3:] |= FURNITURE
     settings = config(*SMALL)
-    statistics = TermStatistics.load(signing.statistics.path)
+    statistics = TermStatistics.load(signing.statistics)
     rare = RareTerms(statistics, settings.respun)
-    np.testing.assert_array_equal(rare.elements(batch)[0], rare.elements(kept([(None, "a b c d e f")]))[0])
+    alone = kept([(None, "a b c d e f")])
+    np.testing.assert_array_equal(rare.elements(bag(batch)[0])[0], rare.elements(bag(alone)[0])[0])
     np.testing.assert_array_equal(
         _sign_shingles(batch, settings)[0], sign_reprint(strings(["a b c d e f"]), settings)
     )

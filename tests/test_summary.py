@@ -23,8 +23,14 @@ def write_run(folder, **rows):
 
 
 def cluster(cluster_id, n_articles, n_sources, relations, title="t"):
-    return CLUSTER | {"cluster_id": cluster_id, "n_articles": n_articles, "n_sources": n_sources,
-                      "representative_id": f"of-{cluster_id}", "title": title, "relations": relations}
+    return CLUSTER | {
+        "cluster_id": cluster_id,
+        "n_articles": n_articles,
+        "n_sources": n_sources,
+        "representative_id": f"of-{cluster_id}",
+        "title": title,
+        "relations": relations,
+    }
 
 
 def test_a_run_that_found_nothing(tmp_path):

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 
 import naive
 import numpy as np
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfTransformer
-from stages import config, kept, write_shards
+from stages import config, counted, kept, rows_in, write_shards
 from texts import EXAMPLES, collections
 
-from pipeline import common_words, furniture, terms, text
+from pipeline import array_files, common_words, furniture, terms, text
+from pipeline.bags import Bags
 from pipeline.shards import group_shards
-from pipeline.terms import TermCounter, TermStatistics, bits_for
+from pipeline.terms import TermStatistics, bits_for
 from pipeline.token_scan import FURNITURE
 
 BITS = 6
-
-
-def counted(*batches) -> TermStatistics:
-    counter = TermCounter(BITS)
-    for batch in batches:
-        counter.add(batch)
-    return counter.result()
 
 
 def of_articles(batch) -> list[list[tuple[int, int]]]:
@@ -47,7 +40,7 @@ def test_counts_are_the_naive_twins(batches, data):
     for batch in made:
         chosen = data.draw(st.lists(st.booleans(), min_size=len(batch.flags), max_size=len(batch.flags)))
         batch.flags[np.array(chosen, bool)] |= FURNITURE
-    found = counted(*made)
+    found = counted(BITS, *made)
     df, spelling = naive.document_frequencies([a for batch in made for a in of_articles(batch)], BITS)
     assert found.n_articles == sum(len(articles) for articles in batches)
     assert found.df.tolist() == df
@@ -58,13 +51,13 @@ def test_counts_are_the_naive_twins(batches, data):
 @given(collections, collections)
 def test_counts_add_up_over_batches(left, right):
     left, right = kept(left), kept(right)
-    assert_equal(counted(left) + counted(right), counted(left, right))
-    assert_equal(counted(left) + TermStatistics.empty(BITS), counted(left))
+    assert_equal(counted(BITS, left) + counted(BITS, right), counted(BITS, left, right))
+    assert_equal(counted(BITS, left) + TermStatistics.empty(BITS), counted(BITS, left))
 
 
 def test_spelling_tells_names_from_words():
     body = "Once upon a time Ann met the rain. Rain fell on Ann"
-    found = counted(kept([("Big Rain Title Here", body), (None, "x the 5 B2")]))
+    found = counted(BITS, kept([("Big Rain Title Here", body), (None, "x the 5 B2")]))
     sign = {w: int(found.spelling[kept([(None, w)]).terms[0] % (1 << BITS)]) for w in ("ann", "met", "rain")}
     assert sign == {"ann": 2, "met": -1, "rain": -1}
 
@@ -72,26 +65,82 @@ def test_spelling_tells_names_from_words():
 @EXAMPLES
 @given(collections.filter(len))
 def test_idf_is_that_of_scikit_learn(articles):
+    """Of a matrix with a column for each bucket that adds up how many of its terms an article has."""
     batch = kept(articles)
-    found = counted(batch)
+    found = counted(BITS, batch)
+    distinct = [sorted({term for term, _ in article}) for article in of_articles(batch)]
+    df = np.bincount([t % (1 << BITS) for own in distinct for t in own], minlength=1 << BITS)
+    np.testing.assert_array_equal(found.df, df)
+    # Where no two terms of an article share a bucket, df counts articles, and idf is scikit-learn's.
     rows = np.repeat(np.arange(batch.n_articles), np.diff(batch.indptr))
     shape = (batch.n_articles, 1 << BITS)
     matrix = csr_matrix((np.ones(len(rows)), (rows, batch.terms % (1 << BITS))), shape=shape)
-    np.testing.assert_allclose(found.idf(), TfidfTransformer().fit(matrix).idf_, rtol=1e-6)
+    theirs = TfidfTransformer().fit(matrix).idf_
+    shared = np.zeros(1 << BITS, bool)
+    for own in distinct:
+        buckets, n = np.unique(np.array(own, np.int64) % (1 << BITS), return_counts=True)
+        shared[buckets[n > 1]] = True
+    np.testing.assert_allclose(found.idf()[~shared], theirs[~shared], rtol=1e-6)
+    # A shared bucket looks less rare than it is, never rarer.
+    assert (found.idf()[shared] < theirs[shared]).all()
+
+
+@EXAMPLES
+@given(collections.filter(len))
+def test_the_idf_of_terms_far_apart_is_scikit_learns(articles):
+    """Where no two terms share a bucket, whatever their article."""
+    batch = kept(articles)
+    found = counted(16, batch)
+    rows = np.repeat(np.arange(batch.n_articles), np.diff(batch.indptr))
+    distinct, columns = np.unique(batch.terms, return_inverse=True)
+    assume(0 < len(distinct) == len(set(found.buckets(distinct).tolist())))
+    matrix = csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(batch.n_articles, len(distinct)))
+    np.testing.assert_allclose(
+        found.idf(found.df[found.buckets(distinct)]), TfidfTransformer().fit(matrix).idf_, rtol=1e-6
+    )
+
+
+def test_two_terms_of_a_bucket_count_twice_and_no_more_than_the_articles(tmp_path):
+    """Terms 3 and 3 + 2**BITS of every article, and of the prior's articles nothing but what they have."""
+    group = group_shards(write_shards(tmp_path, [("s", None, "...")]), 1)[0]
+    n = 4 * common_words.PRIOR_ARTICLES
+    statistics = TermStatistics(n, np.zeros((1 << BITS, 2), np.int32))
+    statistics.counts[3] = 2 * n, -7
+    files = array_files.write_arrays(group, {}, iter([]), tmp_path)
+    ref = statistics.save(tmp_path / "terms-000.npy")
+    merged = TermStatistics.load(terms.merge([terms.Counted(ref, files)], tmp_path))
+    prior = terms.with_prior(TermStatistics.empty(BITS))
+    assert merged.n_articles == n + common_words.PRIOR_ARTICLES
+    assert merged.df[3] == merged.n_articles
+    assert merged.spelling[3] == -7
+    others = np.arange(1 << BITS) != 3
+    expected = np.minimum(prior.df[others], merged.n_articles)
+    np.testing.assert_array_equal(merged.df[others], expected)
+    assert (merged.rarity() >= 0).all()
 
 
 def test_rarity_is_nothing_for_a_term_of_every_article():
-    statistics = TermStatistics(3, np.array([3, 1], np.uint32), np.zeros(2, np.int32))
+    statistics = TermStatistics(3, np.array([[3, 0], [1, 0]], np.int32))
     np.testing.assert_allclose(statistics.rarity(), [0, np.log(2)], atol=1e-7)
 
 
+@EXAMPLES
+@given(collections)
+def test_the_idf_of_counts_is_that_of_their_buckets(articles):
+    found = counted(BITS, kept(articles))
+    np.testing.assert_array_equal(found.idf(found.df), found.idf())
+    terms_of = kept(articles).terms
+    np.testing.assert_array_equal(found.buckets(terms_of), terms_of % (1 << BITS))
+
+
 def test_statistics_come_back_from_their_file(tmp_path):
-    found = counted(kept([("Title", "one Two 3\nfour")]))
-    ref = found.save(tmp_path / "terms.npz")
+    found = counted(BITS, kept([("Title", "one Two 3\nfour")]))
+    ref = found.save(tmp_path / "terms.npy")
     assert ref.rows == 1
-    assert_equal(TermStatistics.load(ref.path), found)
-    assert {f.name: getattr(TermStatistics.load(ref.path), f.name).dtype
-            for f in dataclasses.fields(found)[1:]} == {"df": np.uint32, "spelling": np.int32}  # fmt: skip
+    loaded = TermStatistics.load(ref)
+    assert_equal(loaded, found)
+    assert (loaded.df.dtype, loaded.spelling.dtype) == (np.int32, np.int32)
+    assert not loaded.counts.flags.writeable
 
 
 def test_the_stage_counts_the_same_however_the_shards_are_grouped(tmp_path):
@@ -106,7 +155,7 @@ def test_the_stage_counts_the_same_however_the_shards_are_grouped(tmp_path):
         both = list(zip(groups, tokens, strict=True))
         found = furniture.merge([furniture.count(*b, settings, folder) for b in both], settings, folder)
         parts = [terms.count(*b, found, 16, settings, folder) for b in both]
-        totals.append(TermStatistics.load(terms.merge(parts, folder).path))
+        totals.append(TermStatistics.load(terms.merge(parts, folder)))
     assert_equal(totals[0], totals[1])
     assert_equal(totals[0], totals[2])
     # Furniture isn't counted: "reply" stands nowhere else. What news at large has of it is the prior's.
@@ -115,8 +164,34 @@ def test_the_stage_counts_the_same_however_the_shards_are_grouped(tmp_path):
     assert (totals[0].df[place] - prior.df[place]).tolist() == [0, 9]
 
 
+def test_the_stage_keeps_the_bags_of_its_articles(tmp_path):
+    """What it counted is what stands in the files, furniture left out; `n_tokens` counts it."""
+    bodies = [f"Leave a Reply\nstory {i} of {i % 3} and Bob{i}\nsecond line" for i in range(7)]
+    bodies[3] = "..."
+    settings = config("furniture.min_articles=2")
+    groups = group_shards(write_shards(tmp_path, [("s", None, body) for body in bodies]), 2)
+    tokens = [text.tokenise_group(group, tmp_path) for group in groups]
+    both = list(zip(groups, tokens, strict=True))
+    masked = furniture.merge([furniture.count(*b, settings, tmp_path) for b in both], settings, tmp_path)
+    for group, ref in both:
+        part = terms.count(group, ref, masked, 16, settings, tmp_path)
+        loaded = part.bags.load()
+        own = Bags.of(loaded)
+        assert (part.bags.first_row, own.n_articles) == (group.first_row, group.n_articles)
+        statistics = TermStatistics.load(part.statistics)
+        assert statistics.n_articles == group.n_articles
+        buckets = statistics.buckets(own.term_keys)
+        np.testing.assert_array_equal(statistics.df, np.bincount(buckets, minlength=1 << 16))
+        here = bodies[group.first_row : group.first_row + group.n_articles]
+        assert loaded["n_tokens"].tolist() == [len(naive.tokenise_text(body)) for body in here]
+        for body, keys in zip(here, rows_in(own.term_keys, own.term_ends), strict=True):
+            terms_of = [t.term for t in naive.tokenise_text(body.removeprefix("Leave a Reply\n"))]
+            # "second line" is furniture too.
+            assert keys == list(dict.fromkeys(terms_of[: -2 if len(terms_of) > 2 else None]))
+
+
 def test_the_prior_counts_as_so_many_articles_more():
-    own = counted(kept([(None, "the bridge")]))
+    own = counted(BITS, kept([(None, "the bridge")]))
     words, counts = common_words.prior()
     both = terms.with_prior(own)
     assert both.n_articles == 1 + common_words.PRIOR_ARTICLES

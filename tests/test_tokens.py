@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import unicodedata
 
 import naive
@@ -59,6 +60,43 @@ def test_the_kernel_is_the_naive_twin(articles):
 @given(anything)
 def test_the_kernel_is_the_naive_twin_on_any_unicode(text):
     assert rows(tokenise(None, strings([text]))) == naive_rows(naive.tokenise_text(text))
+
+
+# What stops or splits a run of plain ASCII, and words that reach beyond eight, 64 and 72 bytes.
+_ASCII = st.one_of(
+    st.sampled_from(["the", "Rain", "X", "1,200", "3.5", "1,", "2.", ",5", ".5", "1,2,x", "7a", "a7"]),
+    st.sampled_from(["O'Neill", "A.B.", "no.1", ".", "!", "?", ".\n", "\n\n", "\r\n", "\t", "--", ","]),
+    st.integers(1, 140).map(lambda n: "Abcdefgh" * (n // 8) + "z" * (n % 8)),
+    st.integers(1, 70).map(lambda n: "9" * n),
+    st.text(alphabet="aA9 ,.\n", max_size=12),
+)
+_ascii_pieces = st.lists(st.tuples(_ASCII, st.sampled_from(["", " ", " ", " ", "\n"])), max_size=40)
+ascii_texts = _ascii_pieces.map(lambda pieces: "".join(itertools.chain.from_iterable(pieces)))
+# One other letter or sign in the midst of it: the way of the single code points, and back.
+_other = st.sampled_from(["é", "日", "日本", "\u0301", "\u00ad", "\u2028", "“", "", "…", "½", "İ"])
+mixed_texts = st.tuples(ascii_texts, _other, ascii_texts).map("".join)
+
+
+@EXAMPLES
+@given(st.one_of(ascii_texts, mixed_texts))
+@example("x" * 72)
+@example("a" * 63 + " b" * 40)
+@example("a" * 62 + " 1,5" + " b" * 40)
+@example(" " * 200 + "a" + "." * 200 + "B c")
+@example(("All In Capitals Of Their Own\n" * 5).title())
+def test_long_runs_of_plain_ascii_are_the_naive_twins(text):
+    expected = naive_rows(naive.tokenise_text(text))
+    assert rows(tokenise(None, strings([text]))) == expected
+    # Where the buffer goes on, 64 bytes can be read at once up to the text's end.
+    assert rows(tokenise(None, strings([text, "b" * 80]))) == expected
+
+
+@EXAMPLES
+@given(mixed_texts, st.integers(0, 80), st.integers(0, 80))
+def test_where_a_text_stands_in_the_buffer_does_not_matter(text, before, after):
+    alone = rows(tokenise(None, strings([text])))
+    among = tokenise(None, strings(["A" * before, text, "1" * after]))
+    assert rows(among, 1) == alone
 
 
 @pytest.mark.skipif(JIT_OFF, reason="so many code points take minutes without the JIT")

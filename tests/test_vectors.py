@@ -1,62 +1,34 @@
-"""TF-IDF rows and shingle sets against collections.Counter, scikit-learn and the plain twins."""
+"""TF-IDF rows of terms against collections.Counter, scikit-learn and plain sums."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
-from itertools import pairwise
 
-import naive
 import numpy as np
-from hypothesis import given
+import pytest
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfTransformer
-from stages import config, kept, sign
+from stages import config, counted, kept, rows_in, sign
 from texts import EXAMPLES, plain_texts
 
 from pipeline import vectors
-from pipeline.terms import TermCounter, TermStatistics
+from pipeline.bags import Bags, bag
+from pipeline.terms import TermStatistics
 from pipeline.text import KeptTokens
 from pipeline.token_scan import CAPITAL, DIGIT, FURNITURE
-from pipeline.vectors import NAME, NUMBER, VectorBuilder, distinct_rows, tfidf
+from pipeline.vectors import NAME, NUMBER, WEIGHT_TYPES, TermVectors, tfidf, weigh
 
 BITS = 16
-keys_of_a_row = st.lists(st.one_of(st.integers(0, 6), st.integers(0, 2**32 - 1)), max_size=30)
-rows_of_keys = st.lists(keys_of_a_row, max_size=6)
 articles = st.lists(st.tuples(st.one_of(st.none(), plain_texts), plain_texts), min_size=1, max_size=5)
 
 
-def rows_in(values: np.ndarray, ends: np.ndarray) -> list[list]:
-    return [part.tolist() for part in np.split(values, ends[:-1])] if len(ends) else []
-
-
-def statistics_of(tokens: KeptTokens) -> TermStatistics:
-    counter = TermCounter(BITS)
-    counter.add(tokens)
-    return counter.result()
-
-
-def terms_of(tokens: KeptTokens, i: int) -> list[int]:
-    """Terms of an article without its furniture."""
-    own = slice(tokens.indptr[i], tokens.indptr[i + 1])
-    return tokens.terms[own][(tokens.flags[own] & FURNITURE) == 0].tolist()
-
-
-@EXAMPLES
-@given(rows_of_keys)
-def test_distinct_rows_are_counters(rows):
-    flat = np.array([key for row in rows for key in row], np.uint32)
-    indptr = np.cumsum([0, *map(len, rows)], dtype=np.int64)
-    keys, counts = np.empty(len(flat), np.uint32), np.empty(len(flat), np.int32)
-    first, ends = np.empty(len(flat), np.int64), np.empty(len(rows), np.int64)
-    n = distinct_rows(flat, indptr, keys, counts, first, ends)
-    counters = [Counter(row) for row in rows]
-    assert n == sum(map(len, counters))
-    assert rows_in(keys[:n], ends) == [list(counter) for counter in counters]
-    assert rows_in(counts[:n], ends) == [list(counter.values()) for counter in counters]
-    for start, row, found in zip(indptr.tolist(), rows, rows_in(first[:n], ends), strict=False):
-        assert found == [start + row.index(key) for key in Counter(row)]
+def weighed(tokens: KeptTokens, bits: int = BITS) -> tuple[Bags, TermStatistics, dict]:
+    bags, statistics = bag(tokens)[0], counted(bits, tokens)
+    return bags, statistics, weigh(bags, statistics)
 
 
 @EXAMPLES
@@ -78,73 +50,92 @@ def test_weights_are_scikit_learns_with_the_collections_idf(n_rows, n_columns, d
 @EXAMPLES
 @given(articles)
 def test_term_rows_are_scikit_learns(texts):
+    """Where each term has a bucket of its own."""
     tokens = kept(texts)
-    built = VectorBuilder(statistics_of(tokens), 5).build(tokens)
-    counters = [Counter(terms_of(tokens, i)) for i in range(len(texts))]
+    bags, statistics, found = weighed(tokens)
+    counters = [Counter(tokens.terms[a:b].tolist()) for a, b in itertools.pairwise(tokens.indptr)]
     columns = {term: i for i, term in enumerate(sorted(set().union(*counters)))}
+    assume(len(set(statistics.buckets(np.array(list(columns), np.uint32)).tolist())) == len(columns))
     if not columns:
-        assert len(built.term_keys) == 0
+        assert len(found["term_weights"]) == 0
         return
     matrix = csr_matrix((len(texts), len(columns))).tolil()
     for i, counter in enumerate(counters):
         for term, n in counter.items():
             matrix[i, columns[term]] = n
     expected = TfidfTransformer(sublinear_tf=True).fit_transform(matrix.tocsr()).toarray()
-    found = np.zeros_like(expected)
-    keys, weights = rows_in(built.term_keys, built.term_ends), rows_in(built.term_weights, built.term_ends)
+    dense = np.zeros_like(expected)
+    keys, weights = rows_in(bags.term_keys, bags.term_ends), rows_in(found["term_weights"], bags.term_ends)
     for i, (row, values) in enumerate(zip(keys, weights, strict=True)):
-        found[i, [columns[key] for key in row]] = values
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+        dense[i, [columns[key] for key in row]] = values
+    np.testing.assert_allclose(dense, expected, rtol=1e-5)
 
 
 @EXAMPLES
-@given(articles)
-def test_bigrams_are_weighted_by_the_idf_of_both_terms(texts):
+@given(articles, st.sampled_from([1, 3, 6]))
+def test_terms_that_share_a_bucket_share_its_idf(texts, bits):
+    """At so few bits nearly all do; each keeps its own count and its own entry."""
     tokens = kept(texts)
-    statistics = statistics_of(tokens)
-    built = VectorBuilder(statistics, 5).build(tokens)
+    bags, statistics, found = weighed(tokens, bits)
     idf = statistics.idf().tolist()
-    ends = [0, *built.bigram_ends.tolist()]
-    for i in range(len(texts)):
-        own = terms_of(tokens, i)
-        counter = Counter(pairwise(own))
-        weights = [(1 + math.log(n)) * (idf[a % 2**BITS] + idf[b % 2**BITS]) for (a, b), n in counter.items()]
-        norm = math.sqrt(sum(w * w for w in weights))
-        np.testing.assert_allclose(
-            built.bigram_weights[ends[i] : ends[i + 1]], [w / norm for w in weights], rtol=1e-5
-        )
-
-
-@EXAMPLES
-@given(articles, st.integers(1, 6))
-def test_shingles_are_the_distinct_elements_of_the_reprint_view(texts, size):
-    tokens = kept(texts)
-    built = VectorBuilder(statistics_of(tokens), size).build(tokens)
-    found = rows_in(built.shingle_keys, built.shingle_ends)
-    for i, row in enumerate(found):
-        assert row == list(dict.fromkeys(naive.shingle_elements(terms_of(tokens, i), size)))
+    rows = zip(rows_in(bags.term_keys, bags.term_ends), rows_in(found["term_weights"], bags.term_ends),
+               strict=True)  # fmt: skip
+    for (keys, weights), (a, b) in zip(rows, itertools.pairwise(tokens.indptr), strict=True):
+        counter = Counter(tokens.terms[a:b].tolist())
+        assert keys == list(counter)
+        expected = [(1 + math.log(n)) * idf[key % 2**bits] for key, n in counter.items()]
+        norm = math.sqrt(sum(w * w for w in expected)) or 1.0
+        np.testing.assert_allclose(weights, [w / norm for w in expected], rtol=1e-5, atol=1e-6)
 
 
 @EXAMPLES
 @given(articles, st.randoms(use_true_random=False))
-def test_furniture_is_left_out_but_counted(texts, rng):
+def test_furniture_is_left_out(texts, rng):
     tokens = kept(texts)
-    statistics = statistics_of(tokens)
+    statistics = counted(BITS, tokens)
     for j in range(len(tokens.flags)):
         tokens.flags[j] |= FURNITURE * (rng.random() < 0.3)
-    built = VectorBuilder(statistics, 5).build(tokens)
-    assert built.n_tokens.tolist() == np.diff(tokens.indptr).tolist()
-    for i, row in enumerate(rows_in(built.term_keys, built.term_ends)):
-        assert row == list(dict.fromkeys(terms_of(tokens, i)))
+    bags = bag(tokens)[0]
+    rows = rows_in(weigh(bags, statistics)["term_weights"], bags.term_ends)
+    for row, (a, b) in zip(rows, itertools.pairwise(tokens.indptr), strict=True):
+        own = tokens.terms[a:b][(tokens.flags[a:b] & FURNITURE) == 0]
+        assert len(row) == len(set(own.tolist()))
+        assert sum(w * w for w in row) == pytest.approx(1 if row else 0, rel=1e-5)
 
 
-def test_a_term_is_a_name_where_the_collection_or_else_the_article_spells_it_so():
+@EXAMPLES
+@given(articles, st.sampled_from([4, BITS]))
+def test_squares_are_those_of_the_names_and_numbers(texts, bits):
+    bags, _, found = weighed(kept(texts), bits)
+    rows = (rows_in(found[name], bags.term_ends) for name in ("term_weights", "term_kinds"))
+    expected = [
+        sum(w * w for w, kind in zip(weights, kinds, strict=True) if kind >= least)
+        for weights, kinds in zip(*rows, strict=True)
+        for least in (NAME, NUMBER)
+    ]
+    np.testing.assert_allclose(found["squares"], expected, rtol=1e-5)
+    assert {name: values.dtype for name, values in found.items()} == WEIGHT_TYPES
+
+
+@EXAMPLES
+@given(articles, st.data())
+def test_a_term_is_a_name_where_its_bucket_or_else_its_article_spells_it_so(texts, data):
+    """With any spelling of the collection; the article's own first spelling decides where that is 0."""
+    bags, statistics, _ = weighed(kept(texts), 4)
+    spelling = data.draw(st.lists(st.integers(-1, 1), min_size=16, max_size=16))
+    other = TermStatistics(statistics.n_articles, np.column_stack((statistics.df, spelling)).astype(np.int32))
+    kinds = weigh(bags, other)["term_kinds"].tolist()
+    for key, flags, kind in zip(bags.term_keys.tolist(), bags.term_flags.tolist(), kinds, strict=True):
+        is_name = spelling[key % 16] > 0 or (spelling[key % 16] == 0 and flags & CAPITAL)
+        assert kind == (NUMBER if flags & DIGIT else NAME if is_name else 0)
+
+
+def test_names_of_a_text():
     bodies = ("we saw Paris and Paris and rain in 1998 . so Paris", "the rain fell on Fog")
     tokens = kept([(None, body) for body in bodies])
     flags = {int(t): int(f) for t, f in zip(tokens.terms, tokens.flags, strict=True)}
-    statistics = statistics_of(tokens)
-    built = VectorBuilder(statistics, 5).build(tokens)
-    kinds = dict(zip(built.term_keys.tolist(), built.term_kinds.tolist(), strict=True))
+    bags, statistics, found = weighed(tokens)
+    kinds = dict(zip(bags.term_keys.tolist(), found["term_kinds"].tolist(), strict=True))
     for term, kind in kinds.items():
         spelling = int(statistics.spelling[term % 2**BITS])
         is_name = spelling > 0 or (spelling == 0 and flags[term] & CAPITAL)
@@ -152,36 +143,39 @@ def test_a_term_is_a_name_where_the_collection_or_else_the_article_spells_it_so(
     assert Counter(kinds.values()) == {0: 9, NAME: 2, NUMBER: 1}
 
 
-def test_written_groups_hold_what_one_batch_would(tmp_path):
-    """Rows go on counting over batches and groups; an article without tokens has empty rows."""
+def test_written_groups_hold_what_one_batch_would(tmp_path, monkeypatch):
+    """Rows go on counting over batches and groups; an article without tokens has an empty row."""
+    monkeypatch.setattr(vectors, "AT_A_TIME", 2)
     body = "Story {} of the bridge in Paris cost {} coins and then more rain fell"
     collection = [("s", None, body.format(i, 7 * i)) for i in range(9)]
     collection[4] = ("s", None, "...")
-    settings = config("furniture.min_articles=100")
-    signing = sign(tmp_path, collection, settings, n_groups=3)
-    whole = VectorBuilder(TermStatistics.load(signing.statistics.path), 5).build(
-        kept([(title, body) for _, title, body in collection])
-    )
-    files = [
-        vectors.write_group(group, tokens, signing.furniture, signing.statistics, settings, tmp_path)
-        for group, tokens in zip(signing.groups, signing.tokens, strict=True)
-    ]
-    assert [f.first_row for f in files] == [g.first_row for g in signing.groups]
-    assert sum(f.n_articles for f in files) == len(collection)
-    loaded = [f.load() for f in files]
-    arrays = (("term_weights", "term"), ("bigram_keys", "bigram"), ("shingle_keys", "shingle"))
-    for name, ends in ((array, f"{space}_ends") for array, space in arrays):
-        found = [row for v in loaded for row in rows_in(getattr(v, name), getattr(v, ends))]
-        assert found == rows_in(getattr(whole, name), getattr(whole, ends))
+    signing = sign(tmp_path, collection, config("furniture.min_articles=100"), n_groups=3)
+    whole = bag(kept([(title, body) for _, title, body in collection]))[0]
+    expected = weigh(whole, TermStatistics.load(signing.statistics))
+    assert [s.weights.first_row for s in signing.signed] == [g.first_row for g in signing.groups]
+    assert sum(s.weights.n_articles for s in signing.signed) == len(collection)
+    loaded = [TermVectors.load(s.bags, s.weights) for s in signing.signed]
+    for name in ("term_weights", "term_kinds", "squares"):
+        np.testing.assert_array_equal(np.concatenate([getattr(v, name) for v in loaded]), expected[name])
+    found = [row for v in loaded for row in rows_in(v.term_keys, v.term_ends)]
+    assert found == rows_in(whole.term_keys, whole.term_ends)
+    n_tokens = np.concatenate([v.n_tokens for v in loaded]).tolist()
+    assert n_tokens == np.diff(kept([(t, b) for _, t, b in collection]).indptr).tolist()
     assert loaded[0].term_keys.flags.writeable is False
 
 
+def test_n_tokens_counts_furniture(tmp_path):
+    pages = [("a.com", None, f"{'word ' * 9}{i}\nShare\nShare") for i in range(5)]
+    settings = config("furniture.min_articles=3")
+    [signed] = sign(tmp_path, pages, settings, n_groups=1).signed
+    loaded = TermVectors.load(signed.bags, signed.weights)
+    assert loaded.n_tokens.tolist() == [12] * 5
+    assert np.diff(loaded.term_ends, prepend=0).tolist() == [2] * 5
+
+
 def test_a_group_of_empty_articles_can_be_loaded(tmp_path):
-    settings = config()
-    signing = sign(tmp_path, [("s", None, "..."), ("s", None, "!")], settings, n_groups=1)
-    files = vectors.write_group(
-        signing.groups[0], signing.tokens[0], signing.furniture, signing.statistics, settings, tmp_path
-    )
-    loaded = files.load()
-    assert loaded.term_ends.tolist() == loaded.shingle_ends.tolist() == [0, 0]
-    assert len(loaded.bigram_keys) == 0
+    [signed] = sign(tmp_path, [("s", None, "..."), ("s", None, "!")], config(), n_groups=1).signed
+    loaded = TermVectors.load(signed.bags, signed.weights)
+    assert loaded.term_ends.tolist() == loaded.n_tokens.tolist() == [0, 0]
+    assert loaded.squares.tolist() == [0] * 4
+    assert len(loaded.term_keys) == len(loaded.term_weights) == 0

@@ -1,0 +1,81 @@
+"""Arrays in files: what was written batch by batch comes back as one, mapped."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from stages import rows_in
+from texts import FEW_EXAMPLES
+
+from pipeline.array_files import ArrayFiles, write_arrays
+from pipeline.shards import ShardGroup
+from pipeline.tables import Ref
+
+TYPES = {"values": np.float32, "keys": np.uint32, "row_ends": np.int64}
+GROUP = ShardGroup(3, 40, (Ref("nowhere", 5, 0, ""),))
+BATCHES = st.lists(st.lists(st.lists(st.integers(0, 2**32 - 1), max_size=4), max_size=4), max_size=4)
+
+
+def arrays(rows: list[list[int]]) -> dict[str, np.ndarray]:
+    flat = np.array([key for row in rows for key in row], np.uint32)
+    ends = np.cumsum([len(row) for row in rows]).astype(np.int64)
+    return {"keys": flat, "values": flat.astype(np.float32) / 7, "row_ends": ends}
+
+
+@FEW_EXAMPLES
+@given(BATCHES)
+def test_batches_come_back_as_one(batches):
+    """Ends are counted on over batches, those without a row and those of empty rows too."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = write_arrays(GROUP, TYPES, map(arrays, batches), Path(folder))
+        loaded = files.load()
+        rows = [row for batch in batches for row in batch]
+        whole = arrays(rows)
+        assert list(loaded) == list(TYPES)
+        for name, dtype in TYPES.items():
+            assert loaded[name].dtype == dtype
+            assert files.files[name] == (np.dtype(dtype).name, files.files[name][1])
+            assert files.files[name][1].rows == len(loaded[name])
+            np.testing.assert_array_equal(loaded[name], whole[name])
+        assert rows_in(loaded["keys"], loaded["row_ends"]) == rows
+
+
+def test_files_are_named_by_array_and_group_and_know_their_articles(tmp_path):
+    files = write_arrays(GROUP, TYPES, iter([arrays([[1], [2, 3]])]), tmp_path)
+    assert (files.first_row, files.n_articles) == (40, 5)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["keys-003.bin", "row_ends-003.bin",
+                                                                "values-003.bin"]  # fmt: skip
+
+
+def test_what_is_loaded_is_read_only(tmp_path):
+    loaded = write_arrays(GROUP, TYPES, iter([arrays([[1], [2, 3]])]), tmp_path).load()
+    with pytest.raises(ValueError, match="read-only"):
+        loaded["keys"][0] = 5
+
+
+def test_arrays_of_other_types_and_strides_are_written_as_they_should_be(tmp_path):
+    even = np.arange(8, dtype=np.int64)[::2]
+    batch = {"keys": even, "values": even.astype(np.float64), "row_ends": np.array([4], np.int32)}
+    loaded = write_arrays(GROUP, TYPES, iter([batch]), tmp_path).load()
+    assert loaded["keys"].tolist() == loaded["values"].tolist() == [0, 2, 4, 6]
+
+
+def test_a_failing_batch_leaves_no_file(tmp_path):
+    def batches():
+        yield arrays([[1], [2, 3]])
+        raise OSError("no more")
+
+    with pytest.raises(OSError, match="no more"):
+        write_arrays(GROUP, TYPES, batches(), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_are_plain_data():
+    """They cross between stages: a frozen dataclass of Refs and small numbers, equal by value."""
+    ref = Ref("a.bin", 2, 8, "0")
+    assert ArrayFiles(0, 1, {"keys": ("uint32", ref)}) == ArrayFiles(0, 1, {"keys": ("uint32", ref)})

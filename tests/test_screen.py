@@ -1,0 +1,147 @@
+"""The screen: which pairs pass by the rule, which are kept, and that cutting and order don't matter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from stages import Article, config, pair_table, sign
+
+from pipeline import measures, screen
+from pipeline.candidates import PAIRS
+from pipeline.errors import ConfigError
+from pipeline.rule import Rule, load_rule
+from pipeline.screen import SCREENED, TermMeasurer, screen_slice
+from pipeline.signatures import Signed
+from pipeline.tables import Ref, read_ipc, write_ipc
+from pipeline.vectors import TermVectors
+
+# Three stories, each told three times in words of its own order, and a fourth without a token.
+STORIES = (
+    "The bridge over the Soar at Hinckley will close on 5 May for repairs that cost 1,200 coins",
+    "Ministers met in Lisbon to discuss 88 new rules on the price of bread and of olive oil",
+    "A storm brought down trees across the county of Rutland and cut off the power of 4,700 homes",
+)
+ARTICLES: list[Article] = [
+    ("s", None, body)
+    for story in STORIES
+    for body in (story, " ".join(reversed(story.split())), f"{story}. Nobody else said a word about it")
+] + [("s", None, "...")]
+PAIRS_OF_ALL = list(combinations(range(len(ARTICLES)), 2))
+WHOLE = (0, len(PAIRS_OF_ALL))
+KEEP = "keep_candidates=true"
+
+
+@dataclass(frozen=True)
+class Staged:
+    signed: list[Signed]
+    pairs: Ref
+
+
+def stage(folder: Path, n_groups: int) -> Staged:
+    signed = sign(folder, ARTICLES, config(), n_groups).signed
+    return Staged(signed, write_ipc(folder / "pairs.arrow", PAIRS, pair_table(PAIRS_OF_ALL).to_batches(7)))
+
+
+@pytest.fixture(scope="module")
+def staged(tmp_path_factory) -> Staged:
+    return stage(tmp_path_factory.mktemp("screen"), 2)
+
+
+def screened(staged: Staged, folder: Path, *overrides: str, edges: tuple[int, ...] = WHOLE) -> pa.Table:
+    parts = [
+        screen_slice(staged.pairs, begin, end, staged.signed, config(*overrides), folder)
+        for begin, end in pairwise(edges)
+    ]
+    return pa.concat_tables([read_ipc(part.path) for part in parts]).combine_chunks()
+
+
+def naive_passes(signed: list[Signed], rule: Rule) -> list[bool]:
+    """Pair by pair, the logistic written out."""
+    vectors = {
+        s.first_row + i: (TermVectors.load(s.bags, s.weights), i)
+        for s in signed
+        for i in range(s.articles.rows)
+    }
+    passes = []
+    for left, right in PAIRS_OF_ALL:
+        (of_l, i), (of_r, j) = vectors[left], vectors[right]
+        terms = measures.measure_terms(of_l, of_r, np.array([i]), np.array([j]))
+        [features] = measures.term_features(terms).tolist()
+        logistic = rule.screen
+        columns = zip(features, logistic.mean, logistic.scale, logistic.weight, strict=True)
+        log_odds = logistic.intercept + sum((f - mean) / scale * weight for f, mean, scale, weight in columns)
+        passes.append(1 / (1 + np.exp(-log_odds)) >= logistic.threshold)
+    return passes
+
+
+def test_pairs_pass_by_the_rules_screen(staged, tmp_path):
+    table = screened(staged, tmp_path, KEEP)
+    assert table.schema.equals(SCREENED)
+    expected = naive_passes(staged.signed, load_rule(config().calibration))
+    assert table["passes"].to_pylist() == expected
+    passing = {pair for pair, passes in zip(PAIRS_OF_ALL, expected, strict=True) if passes}
+    assert passing >= {(at + i, at + j) for at in (0, 3, 6) for i, j in ((0, 1), (0, 2), (1, 2))}
+    assert len(passing) < len(PAIRS_OF_ALL)
+
+
+def test_pairs_that_do_not_pass_are_left_out_unless_candidates_are_kept(staged, tmp_path):
+    """What is kept keeps the order and the columns of the candidates."""
+    whole, left_out = screened(staged, tmp_path, KEEP), screened(staged, tmp_path, "keep_candidates=false")
+    assert whole.select(PAIRS.names).equals(read_ipc(staged.pairs.path).combine_chunks())
+    assert 0 < len(left_out) < len(whole)
+    assert left_out["passes"].to_pylist() == [True] * len(left_out)
+    assert left_out.equals(whole.filter(whole["passes"]).combine_chunks())
+
+
+@pytest.mark.parametrize("keep", ["true", "false"])
+def test_slices_together_are_the_whole(keep, staged, tmp_path, monkeypatch):
+    """However the pairs are cut into tasks, and these into lots."""
+    override = f"keep_candidates={keep}"
+    whole = screened(staged, tmp_path / "whole", override)
+    monkeypatch.setattr(screen, "PAIRS_AT_A_TIME", 4)
+    cut = screened(staged, tmp_path / "cut", override, edges=(0, 1, 9, 10, len(PAIRS_OF_ALL)))
+    assert cut.equals(whole)
+    names = sorted(path.name for path in (tmp_path / "cut").iterdir())
+    assert names == [f"screened-{begin:010d}.arrow" for begin in (0, 1, 9, 10)]
+
+
+@pytest.mark.parametrize("n_groups", [1, 3])
+def test_the_groups_of_the_articles_do_not_matter(n_groups, staged, tmp_path):
+    other = stage(tmp_path, n_groups)
+    assert len(other.signed) == n_groups
+    assert screened(other, tmp_path, KEEP).equals(screened(staged, tmp_path / "two", KEEP))
+
+
+def test_terms_are_measured_in_the_order_of_the_pairs(staged):
+    measurer = TermMeasurer(staged.signed)
+    order = np.random.default_rng(4).permutation(len(PAIRS_OF_ALL))
+    left, right = (np.array(side) for side in zip(*PAIRS_OF_ALL, strict=True))
+    whole = measurer.measure_terms(left, right)
+    mixed = measurer.measure_terms(left[order], right[order])
+    for name, values in vars(whole).items():
+        np.testing.assert_array_equal(getattr(mixed, name), values[order])
+
+
+def test_pairs_are_handed_out_by_their_groups_ascending_by_left(staged):
+    order = np.random.default_rng(5).permutation(len(PAIRS_OF_ALL))
+    left, right = (np.array(side)[order] for side in zip(*PAIRS_OF_ALL, strict=True))
+    firsts = [s.first_row for s in staged.signed]
+    seen: list[int] = []
+    for chosen, i, j, rows_l, rows_r in TermMeasurer(staged.signed).by_groups(left, right):
+        seen += chosen.tolist()
+        assert (np.diff(left[chosen]) >= 0).all()
+        np.testing.assert_array_equal(rows_l + firsts[i], left[chosen])
+        np.testing.assert_array_equal(rows_r + firsts[j], right[chosen])
+        for rows, group in ((rows_l, i), (rows_r, j)):
+            assert ((rows >= 0) & (rows < staged.signed[group].articles.rows)).all()
+    assert sorted(seen) == list(range(len(left)))
+
+
+def test_the_calibration_is_the_configurations(staged, tmp_path):
+    with pytest.raises(ConfigError, match="nowhere"):
+        screened(staged, tmp_path, "calibration=nowhere.json")
