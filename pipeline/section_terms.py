@@ -45,8 +45,7 @@ class Rarity:
         """The rarity of the terms of a collection."""
         # A hundredth more, so that rounding can't leave the last one at MIN_IDF.
         common = int(1.01 * (1 + statistics.n_articles) / np.exp(MIN_IDF)) + 2
-        ratio = (1 + statistics.n_articles) / (1.0 + np.arange(common + 1))
-        of_df = (np.log(ratio) + 1).astype(np.float32) - np.float32(1)  # rounded as there
+        of_df = statistics.idf(np.arange(common + 1, dtype=np.int32)) - np.float32(1)
         return cls(np.asarray(statistics.df).view(np.uint32), of_df)
 
 

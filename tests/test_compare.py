@@ -12,6 +12,7 @@ from scipy.sparse import csr_matrix
 from texts import EXAMPLES
 
 from pipeline import compare
+from pipeline.shards import MAX_GROUPS
 from pipeline.vectors import NAME, NUMBER
 
 KEYS = 12  # columns: few, so that rows share some
@@ -75,8 +76,14 @@ def test_dots_are_scipys(rows):
 def test_term_sums_are_numpys(rows):
     of_l, of_r, left, right = rows
     out = np.empty((len(left), 5), np.float32)
-    sides = ((of.keys, of.weights, of.kinds, of.ends) for of in (of_l, of_r))
-    compare.term_sums(*itertools.chain(*sides), left, right, out)
+    # The right side twice, as groups 0 and 1, which the pairs take in turn; the other groups are empty.
+    empty = (np.zeros(0, np.uint32), np.zeros(0, np.float32), np.zeros(0, np.uint8), np.zeros(0, np.int64))
+    own_r = (of_r.keys, of_r.weights, of_r.kinds, of_r.ends)
+    groups = zip(own_r, own_r, *[empty] * (MAX_GROUPS - 2), strict=True)
+    group_r = np.arange(len(left)) % 2
+    compare.term_sums(
+        of_l.keys, of_l.weights, of_l.kinds, of_l.ends, *map(tuple, groups), left, group_r, right, out
+    )
     expected = np.empty_like(out)
     expected[:, 0] = (of_l.dense() @ of_r.dense().T)[left, right]
     for place, kind in ((1, NAME), (2, NUMBER)):

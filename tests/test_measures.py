@@ -48,7 +48,7 @@ def all_pairs(built: tuple[TermVectors, Wording]) -> tuple[Measures, np.ndarray,
     left, right = (
         np.array(side, np.int64) for side in zip(*itertools.product(range(n), range(n)), strict=True)
     )
-    terms = measures.measure_terms(vectors, vectors, left, right)
+    terms = measures.measure_terms(vectors, [vectors], left, np.zeros_like(right), right)
     return measures.measure(words, words, left, right, terms), left, right
 
 
@@ -183,7 +183,7 @@ def test_word_order_leaves_the_term_measures_as_they_are(texts):
     """Those that the screen saw are those that the rule weighs; articles without wording share none."""
     (vectors, _), tokens = vectors_of(texts), kept(texts)
     found, left, right = all_pairs(vectors_of(texts))
-    terms = measures.measure_terms(vectors, vectors, left, right)
+    terms = measures.measure_terms(vectors, [vectors], left, np.zeros_like(right), right)
     for name in TermMeasures.__dataclass_fields__:
         np.testing.assert_array_equal(getattr(found, name), getattr(terms, name))
     unworded = build(tokens, np.zeros(tokens.n_articles, np.bool_), counted(16, tokens), 5)

@@ -70,7 +70,7 @@ def naive_passes(signed: list[Signed], rule: Rule) -> list[bool]:
     passes = []
     for left, right in PAIRS_OF_ALL:
         (of_l, i), (of_r, j) = vectors[left], vectors[right]
-        terms = measures.measure_terms(of_l, of_r, np.array([i]), np.array([j]))
+        terms = measures.measure_terms(of_l, [of_r], np.array([i]), np.array([0]), np.array([j]))
         [features] = measures.term_features(terms).tolist()
         logistic = rule.screen
         columns = zip(features, logistic.mean, logistic.scale, logistic.weight, strict=True)
@@ -127,19 +127,13 @@ def test_terms_are_measured_in_the_order_of_the_pairs(staged):
         np.testing.assert_array_equal(getattr(mixed, name), values[order])
 
 
-def test_pairs_are_handed_out_by_their_groups_ascending_by_left(staged):
-    order = np.random.default_rng(5).permutation(len(PAIRS_OF_ALL))
-    left, right = (np.array(side)[order] for side in zip(*PAIRS_OF_ALL, strict=True))
-    firsts = [s.first_row for s in staged.signed]
-    seen: list[int] = []
-    for chosen, i, j, rows_l, rows_r in TermMeasurer(staged.signed).by_groups(left, right):
-        seen += chosen.tolist()
-        assert (np.diff(left[chosen]) >= 0).all()
-        np.testing.assert_array_equal(rows_l + firsts[i], left[chosen])
-        np.testing.assert_array_equal(rows_r + firsts[j], right[chosen])
-        for rows, group in ((rows_l, i), (rows_r, j)):
-            assert ((rows >= 0) & (rows < staged.signed[group].articles.rows)).all()
-    assert sorted(seen) == list(range(len(left)))
+def test_articles_are_located_by_group_and_row(staged):
+    rows = np.random.default_rng(5).permutation(sum(s.articles.rows for s in staged.signed))
+    groups, within = TermMeasurer(staged.signed).locate(rows)
+    for group, signed in enumerate(staged.signed):
+        own = groups == group
+        np.testing.assert_array_equal(within[own] + signed.first_row, rows[own])
+        assert sorted(within[own].tolist()) == list(range(signed.articles.rows))
 
 
 def test_the_calibration_is_the_configurations(staged, tmp_path):
