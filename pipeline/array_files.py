@@ -55,6 +55,6 @@ def write_arrays(
                     values = values + offsets[name]
                     offsets[name] = int(values[-1])
                 files[name].write(np.ascontiguousarray(values).data)
-                rows[name] += len(values)
+                rows[name] += values.size
     refs = {name: (np.dtype(types[name]).name, file_ref(path, rows[name])) for name, path in paths.items()}
     return ArrayFiles(group.first_row, group.n_articles, refs)

@@ -9,6 +9,7 @@ import numba as nb
 U8, U32, U64 = nb.uint8[::1], nb.uint32[::1], nb.uint64[::1]
 I32, I64, F32 = nb.int32[::1], nb.int64[::1], nb.float32[::1]
 BYTES = nb.types.Array(nb.uint8, 1, "C", readonly=True)
+READ_U16 = nb.types.Array(nb.uint16, 1, "C", readonly=True)
 READ_U32 = nb.types.Array(nb.uint32, 1, "C", readonly=True)
 READ_U64 = nb.types.Array(nb.uint64, 1, "C", readonly=True)
 READ_I32 = nb.types.Array(nb.int32, 1, "C", readonly=True)

@@ -12,19 +12,25 @@ from pipeline.minhash import fmix32
 from pipeline.text import KeptTokens
 from pipeline.token_scan import CAPITAL, CASE_OWED, DIGIT, FURNITURE, TITLE
 
+# Tokens of the title and the body's beginning that say what an article is about: a headline and a paragraph
+# or two. Furniture is not counted.
+LEAD_TOKENS = 60
+
 
 @dataclass(frozen=True)
 class Bags:
     """Distinct terms of n articles in the order of first appearance, furniture left out.
 
     Article i has [term_ends[i - 1], term_ends[i]), from 0 for i = 0, of `term_keys` uint32, `term_counts`
-    int32 and `term_flags` uint8 (those of the first token). `term_ends` int64 (n,).
+    int32 and `term_flags` uint8 (those of the first token). `term_ends` int64 (n,). `lead_sizes` int32 (n,):
+    how many of an article's terms, the first ones, stand in its lead.
     """
 
     term_keys: npt.NDArray[np.uint32]
     term_counts: npt.NDArray[np.int32]
     term_flags: npt.NDArray[np.uint8]
     term_ends: npt.NDArray[np.int64]
+    lead_sizes: npt.NDArray[np.int32]
 
     @property
     def n_articles(self) -> int:
@@ -36,7 +42,8 @@ class Bags:
         first = int(self.term_ends[begin - 1]) if begin else 0
         own = slice(first, int(self.term_ends[end - 1]) if end else 0)
         ends = self.term_ends[begin:end] - first
-        return Bags(self.term_keys[own], self.term_counts[own], self.term_flags[own], ends)
+        lead_sizes = self.lead_sizes[begin:end]
+        return Bags(self.term_keys[own], self.term_counts[own], self.term_flags[own], ends, lead_sizes)
 
     @classmethod
     def of(cls, arrays: dict[str, npt.NDArray[Any]]) -> "Bags":
@@ -45,12 +52,13 @@ class Bags:
 
 
 BAG_TYPES = {
-    "term_keys": np.uint32, "term_counts": np.int32, "term_flags": np.uint8, "term_ends": np.int64
+    "term_keys": np.uint32, "term_counts": np.int32, "term_flags": np.uint8, "term_ends": np.int64,
+    "lead_sizes": np.int32,
 }  # fmt: skip
 
 
-@nb.njit(nb.int64(READ_U32, BYTES, I64, U32, I32, U8, I32, I64), cache=True, nogil=True)
-def _bag(terms, flags, indptr, keys, counts, first_flags, spelt, ends):  # type: ignore[no-untyped-def]
+@nb.njit(nb.int64(READ_U32, BYTES, I64, U32, I32, U8, I32, I64, I32), cache=True, nogil=True)
+def _bag(terms, flags, indptr, keys, counts, first_flags, spelt, ends, lead_sizes):  # type: ignore[no-untyped-def]
     """Fills the arrays of `Bags`, and `spelt`: tokens with a capital less those without, where case is free.
 
     Returns how many terms there are.
@@ -70,6 +78,8 @@ def _bag(terms, flags, indptr, keys, counts, first_flags, spelt, ends):  # type:
             room *= 2
         slots[:room] = 0
         mask = np.uint32(room - 1)
+        place = 0
+        lead_sizes[i] = 0
         for j in range(indptr[i], indptr[i + 1]):
             if flags[j] & FURNITURE:
                 continue
@@ -85,6 +95,8 @@ def _bag(terms, flags, indptr, keys, counts, first_flags, spelt, ends):  # type:
                 spelt[n] = 0
                 n += 1
                 slots[slot] = np.int32(n - start)
+                lead_sizes[i] += place < LEAD_TOKENS
+            place += 1
             at = start + slots[slot] - 1
             counts[at] += 1
             if not flags[j] & (CASE_OWED | TITLE | DIGIT):
@@ -102,8 +114,9 @@ def bag(tokens: KeptTokens) -> tuple[Bags, npt.NDArray[np.int32]]:
     room = len(tokens.terms)
     keys, counts, flags = np.empty(room, np.uint32), np.empty(room, np.int32), np.empty(room, np.uint8)
     spelt, ends = np.empty(room, np.int32), np.empty(tokens.n_articles, np.int64)
-    n = _bag(tokens.terms, tokens.flags, tokens.indptr, keys, counts, flags, spelt, ends)
-    return Bags(keys[:n], counts[:n], flags[:n], ends), spelt[:n]
+    lead_sizes = np.empty(tokens.n_articles, np.int32)
+    n = _bag(tokens.terms, tokens.flags, tokens.indptr, keys, counts, flags, spelt, ends, lead_sizes)
+    return Bags(keys[:n], counts[:n], flags[:n], ends, lead_sizes), spelt[:n]
 
 
 @nb.njit(nb.int64(READ_U32, READ_I64, U32, I32, I64, I64), cache=True, nogil=True)

@@ -9,10 +9,32 @@ from typing import Any
 import numba as nb
 import numpy as np
 
-from pipeline.arrays import BYTES, F32, I32, I64, READ_F32, READ_I64, READ_U32, U64
+from pipeline.arrays import BYTES, F32, I32, I64, READ_F32, READ_I32, READ_I64, READ_U16, READ_U32, U64
 from pipeline.shards import MAX_GROUPS
-from pipeline.vectors import NUMBER
+from pipeline.vectors import (
+    NAME,
+    NUMBER,
+    RARE,
+    RARE_NUMBER,
+    RARITY_STEPS,
+    TOLD_IN_TITLE,
+    VERY_RARE,
+    repeat_weight,
+    told_weight,
+)
 
+# Columns of `term_sums`. Over all shared terms: products of weights, of names and numbers, of numbers; rarity
+# beyond RARE and beyond VERY_RARE, and of numbers beyond RARE_NUMBER.
+DOT, DOT_NAMES, DOT_NUMBERS, RARE_SHARED, VERY_RARE_SHARED, RARE_NUMBERS_SHARED = range(6)
+# Two columns each, for l and for r, over the shared terms as that side has them: rarity of names beyond RARE;
+# squared weights; squared rarity in its lead, of names and numbers there, of those that are in the other's
+# lead as well; weight of the terms that it repeats, that both repeat, that are names and numbers; of the
+# names and numbers in its title.
+(
+    RARE_NAMES_SHARED, SHARED, LEAD, LEAD_FACTS, LEAD_FACTS_IN_LEAD, REPEATS, REPEATED_BY_BOTH,
+    REPEATED_FACTS, TITLE_FACTS,
+) = range(6, 24, 2)  # fmt: skip
+N_SUMS = 24
 FILTER_WORDS = 64  # 4,096 bits: of articles of 350 terms one miss in twelve gets past it
 FILTER_MASK = np.uint32(FILTER_WORDS - 1)
 
@@ -101,21 +123,44 @@ def _probe(keys, begin, slots, mask, key):  # type: ignore[no-untyped-def]
     return -1
 
 
+@nb.njit(cache=True, nogil=True, inline="always")
+def _add_side(out, side, rarity, count, both_repeat, kind, weight, in_lead, in_other_lead):  # type: ignore[no-untyped-def]
+    """Adds a shared term to the sums of one side, 0 for l and 1 for r."""
+    repeated = repeat_weight(rarity, count)
+    out[SHARED + side] += weight * weight
+    out[REPEATS + side] += repeated
+    if both_repeat:
+        out[REPEATED_BY_BOTH + side] += repeated
+    square = rarity * rarity
+    if in_lead:
+        out[LEAD + side] += square
+    if kind & (NAME | NUMBER):
+        out[REPEATED_FACTS + side] += repeated
+        if in_lead:
+            out[LEAD_FACTS + side] += square
+            if in_other_lead:
+                out[LEAD_FACTS_IN_LEAD + side] += square
+        if kind & TOLD_IN_TITLE:
+            out[TITLE_FACTS + side] += told_weight(rarity)
+
+
 @nb.njit(
     nb.void(
-        READ_U32, READ_F32, BYTES, READ_I64, _groups(READ_U32), _groups(READ_F32), _groups(BYTES),
-        _groups(READ_I64), I64, I64, I64, nb.float32[:, ::1],
+        READ_U32, READ_F32, BYTES, READ_I32, READ_U16, READ_I64, READ_I32,
+        _groups(READ_U32), _groups(READ_F32), _groups(BYTES), _groups(READ_I32), _groups(READ_I64),
+        _groups(READ_I32), I64, I64, I64, nb.float32[:, ::1],
     ),
     cache=True, nogil=True,
 )  # fmt: skip
 def term_sums(  # type: ignore[no-untyped-def]
-    keys_l, weights_l, kinds_l, ends_l, all_keys, all_weights, all_kinds, all_ends, left, group_r, right, out
-):
-    """Sums of products and squares per pair, out float32 (n_pairs, 5).
+    keys_l, weights_l, kinds_l, counts_l, rarity_l, ends_l, lead_l,
+    all_keys, all_weights, all_kinds, all_counts, all_ends, all_leads, left, group_r, right, out,
+):  # fmt: skip
+    """Sums over the terms that both articles of a pair have, out float32 (n_pairs, N_SUMS).
 
     The right rows are of MAX_GROUPS groups of articles, a tuple of arrays each: so all pairs of a left row
-    come one after the other, and its table is filled once. Dot product over all terms, over names and
-    numbers, over numbers; the share of |l|^2 on terms that r has too, and of |r|^2 on terms that l has.
+    come one after the other, and its table is filled once. A term's rarity is the collection's, the same on
+    both sides.
     """
     slots = np.zeros(_room(ends_l, left), np.int32)
     may_hold = np.zeros(FILTER_WORDS, np.uint64)
@@ -132,24 +177,44 @@ def term_sums(  # type: ignore[no-untyped-def]
             previous = left[p]
             mask = _fill(keys_l, begin, ends_l[left[p]], slots, may_hold)
         group = group_r[p]
-        keys_r, weights_r, kinds_r, ends_r = (
-            all_keys[group], all_weights[group], all_kinds[group], all_ends[group]
+        keys_r, weights_r, kinds_r, counts_r = (
+            all_keys[group], all_weights[group], all_kinds[group], all_counts[group]
         )  # fmt: skip
-        dot = names = numbers = in_l = in_r = 0.0
-        n_hits = _likely(keys_r, _begin(ends_r, right[p]), ends_r[right[p]], may_hold, hits)
+        begin_r, end_r = _begin(all_ends[group], right[p]), all_ends[group][right[p]]
+        stop_lead_l, stop_lead_r = begin + lead_l[left[p]], begin_r + all_leads[group][right[p]]
+        sums = out[p]
+        sums[:] = 0
+        n_hits = _likely(keys_r, begin_r, end_r, may_hold, hits)
         for h in range(n_hits):
             j = hits[h]
             i = _probe(keys_l, begin, slots, mask, keys_r[j])
-            if i >= 0:
-                product = weights_l[i] * weights_r[j]
-                dot += product
-                in_l += weights_l[i] * weights_l[i]
-                in_r += weights_r[j] * weights_r[j]
-                if kinds_l[i] and kinds_r[j]:
-                    names += product
-                    if kinds_r[j] == NUMBER:
-                        numbers += product
-        out[p, 0], out[p, 1], out[p, 2], out[p, 3], out[p, 4] = dot, names, numbers, in_l, in_r
+            if i < 0:
+                continue
+            product = weights_l[i] * weights_r[j]
+            rarity = np.float32(rarity_l[i] / np.float32(RARITY_STEPS))
+            sums[DOT] += product
+            sums[RARE_SHARED] += max(np.float32(0), np.float32(rarity - np.float32(RARE)))
+            sums[VERY_RARE_SHARED] += max(np.float32(0), np.float32(rarity - np.float32(VERY_RARE)))
+            fact_l, fact_r = kinds_l[i] & (NAME | NUMBER), kinds_r[j] & (NAME | NUMBER)
+            if fact_l and fact_r:
+                sums[DOT_NAMES] += product
+                if fact_r == NUMBER:
+                    sums[DOT_NUMBERS] += product
+                    sums[RARE_NUMBERS_SHARED] += max(
+                        np.float32(0), np.float32(rarity - np.float32(RARE_NUMBER))
+                    )
+            if fact_l == NAME:
+                sums[RARE_NAMES_SHARED] += max(np.float32(0), np.float32(rarity - np.float32(RARE)))
+            if fact_r == NAME:
+                sums[RARE_NAMES_SHARED + 1] += max(np.float32(0), np.float32(rarity - np.float32(RARE)))
+            both_repeat = counts_l[i] > 1 and counts_r[j] > 1
+            in_lead_l, in_lead_r = i < stop_lead_l, j < stop_lead_r
+            _add_side(
+                sums, 0, rarity, counts_l[i], both_repeat, kinds_l[i], weights_l[i], in_lead_l, in_lead_r
+            )
+            _add_side(
+                sums, 1, rarity, counts_r[j], both_repeat, kinds_r[j], weights_r[j], in_lead_r, in_lead_l
+            )
 
 
 @nb.njit(

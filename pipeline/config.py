@@ -195,7 +195,7 @@ class ClustersConfig(_Section):
     """How confirmed pairs become clusters."""
 
     min_linkage: float = Field(
-        default=0.25,
+        default=0.3,
         gt=0.0,
         lt=1.0,
         description=(
@@ -259,7 +259,7 @@ class Config(_Section):
         ),
     )
     calibration: str = Field(
-        default="calibration-1.json",
+        default="calibration-2.json",
         min_length=1,
         description=("File of the fitted rule: a path, or the name of a file of this folder."),
     )

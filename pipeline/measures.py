@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from pipeline import compare
+from pipeline import compare, vectors
 from pipeline.shards import MAX_GROUPS
 from pipeline.vectors import TermVectors
 from pipeline.wording import Wording
@@ -14,6 +14,8 @@ from pipeline.wording import Wording
 # How much of the overall cosine is lent to a space in which an article has next to nothing: squared weight,
 # of 1 in all. Texts without names are then judged by their wording, instead of by a cosine of nothing.
 LENT = 0.25
+# What shares of the lead, and of repeats and titles, are doubted by: so much is added, half of it shared.
+LEAD_DOUBT, DOUBT = 1.0, 10.0
 # Shingles in a row from which both sides are asked. Far below what makes a passage (confirm.PASSAGE_TOKENS).
 LONG_RUN = 16
 
@@ -22,17 +24,43 @@ LONG_RUN = 16
 class TermMeasures:
     """What the terms alone say of each pair; one entry per pair in every array, float32.
 
-    `cosine` over terms; `cosine_names` over names and numbers; `cosine_numbers`; `weight_l_in_r`,
-    `weight_r_in_l`: the share of an article's squared TF-IDF weight on terms that the other has too;
-    `names_l`, `names_r`, `numbers_l`, `numbers_r`: the share that is on names and numbers, and on numbers;
-    `n_tokens_l`, `n_tokens_r`.
+    `cosine` over terms; `cosine_names` over names and numbers; `cosine_numbers`. `rarity_shared`,
+    `high_rarity_shared`, `rarity_of_numbers_shared`: how much shared terms exceed a rarity, summed;
+    `names_of_own_l`, `numbers_of_own_l` and of r: the same over names and numbers that the other lacks.
+    The rest are shares, 0..1, of what an article (`_l`, `_r`) has that the other has too: `weight`: squared
+    TF-IDF weight; `lead`, `lead_facts`: of its first LEAD_TOKENS tokens, and the names and numbers there;
+    `lead_facts_in_lead`: that the other has in its lead; `repeats`, `repeated_facts`: of terms that it uses
+    twice or more, `repeats_of_both`: that the other does too; `title_facts`. `names_l`, `numbers_l` and of r:
+    the share of squared weight that is on names and numbers, and on numbers. `n_tokens_l`, `n_tokens_r`.
     """
 
     cosine: np.ndarray
     cosine_names: np.ndarray
     cosine_numbers: np.ndarray
+    rarity_shared: np.ndarray
+    high_rarity_shared: np.ndarray
+    rarity_of_numbers_shared: np.ndarray
+    rarity_of_names_shared: np.ndarray
+    names_of_own_l: np.ndarray
+    names_of_own_r: np.ndarray
+    numbers_of_own_l: np.ndarray
+    numbers_of_own_r: np.ndarray
     weight_l_in_r: np.ndarray
     weight_r_in_l: np.ndarray
+    lead_l: np.ndarray
+    lead_r: np.ndarray
+    lead_facts_l: np.ndarray
+    lead_facts_r: np.ndarray
+    lead_facts_in_lead_l: np.ndarray
+    lead_facts_in_lead_r: np.ndarray
+    repeats_l: np.ndarray
+    repeats_r: np.ndarray
+    repeats_of_both_l: np.ndarray
+    repeats_of_both_r: np.ndarray
+    repeated_facts_l: np.ndarray
+    repeated_facts_r: np.ndarray
+    title_facts_l: np.ndarray
+    title_facts_r: np.ndarray
     names_l: np.ndarray
     names_r: np.ndarray
     numbers_l: np.ndarray
@@ -78,29 +106,82 @@ def measure_terms(
 
     At most MAX_GROUPS groups.
     """
-    sums = np.empty((len(left), 5), np.float32)
+    sums = np.empty((len(left), compare.N_SUMS), np.float32)
     groups = [*of_r, *[of_r[0]] * (MAX_GROUPS - len(of_r))]
-    compare.term_sums(
-        of_l.term_keys, of_l.term_weights, of_l.term_kinds, of_l.term_ends,
-        tuple(v.term_keys for v in groups), tuple(v.term_weights for v in groups),
-        tuple(v.term_kinds for v in groups), tuple(v.term_ends for v in groups), left, group_r, right, sums,
+    compare.term_sums(  # type: ignore[call-arg]
+        of_l.term_keys, of_l.term_weights, of_l.term_kinds, of_l.term_counts, of_l.term_rarity,
+        of_l.term_ends, of_l.lead_sizes,
+        *(
+            tuple(getattr(v, name) for v in groups)
+            for name in ("term_keys", "term_weights", "term_kinds", "term_counts", "term_ends", "lead_sizes")
+        ),
+        left, group_r, right, sums,
     )  # fmt: skip
-    squares_l = of_l.squares.reshape(-1, 2)[left]
-    squares_r, n_tokens_r = np.empty_like(squares_l), np.empty(len(right), np.float32)
-    for group, vectors in enumerate(of_r):
+    total_l = of_l.totals[left]
+    total_r, n_tokens_r = np.empty_like(total_l), np.empty(len(right), np.float32)
+    for group, own_vectors in enumerate(of_r):
         own = group_r == group
-        squares_r[own] = vectors.squares.reshape(-1, 2)[right[own]]
-        n_tokens_r[own] = vectors.n_tokens[right[own]]
+        total_r[own] = own_vectors.totals[right[own]]
+        n_tokens_r[own] = own_vectors.n_tokens[right[own]]
+    totals = (total_l, total_r)
+
+    def shares(column: int, of: int, doubt: float) -> tuple[np.ndarray, np.ndarray]:
+        """Shares of l and of r; an article that has little of it is judged the less by it (`doubt`)."""
+        share_l, share_r = (
+            (sums[:, column + side] + np.float32(doubt / 2)) / (totals[side][:, of] + np.float32(doubt))
+            for side in (0, 1)
+        )
+        return share_l, share_r
+
+    names = [total[:, vectors.RARE_NAMES] - sums[:, compare.RARE_NAMES_SHARED + k]
+             for k, total in enumerate(totals)]  # fmt: skip
+    numbers = [total[:, vectors.RARE_NUMBERS] - sums[:, compare.RARE_NUMBERS_SHARED] for total in totals]
+    names, numbers = ([np.maximum(side, np.float32(0)) for side in both] for both in (names, numbers))
+    lead = shares(compare.LEAD, vectors.LEAD, LEAD_DOUBT)
+    lead_facts = shares(compare.LEAD_FACTS, vectors.LEAD_FACTS, LEAD_DOUBT)
+    lead_facts_in_lead = shares(compare.LEAD_FACTS_IN_LEAD, vectors.LEAD_FACTS, LEAD_DOUBT)
+    repeats = shares(compare.REPEATS, vectors.REPEATS, DOUBT)
+    repeats_of_both = shares(compare.REPEATED_BY_BOTH, vectors.REPEATS, DOUBT)
+    repeated_facts = shares(compare.REPEATED_FACTS, vectors.REPEATED_FACTS, DOUBT)
+    title_facts = shares(compare.TITLE_FACTS, vectors.TITLE_FACTS, DOUBT)
     return TermMeasures(
-        cosine=sums[:, 0],
-        cosine_names=_cosine(sums[:, 1], squares_l[:, 0], squares_r[:, 0]),
-        cosine_numbers=_cosine(sums[:, 2], squares_l[:, 1], squares_r[:, 1]),
-        weight_l_in_r=sums[:, 3],
-        weight_r_in_l=sums[:, 4],
-        names_l=squares_l[:, 0],
-        names_r=squares_r[:, 0],
-        numbers_l=squares_l[:, 1],
-        numbers_r=squares_r[:, 1],
+        cosine=sums[:, compare.DOT],
+        cosine_names=_cosine(
+            sums[:, compare.DOT_NAMES], total_l[:, vectors.NAMES], total_r[:, vectors.NAMES]
+        ),
+        cosine_numbers=_cosine(
+            sums[:, compare.DOT_NUMBERS], total_l[:, vectors.NUMBERS], total_r[:, vectors.NUMBERS]
+        ),
+        rarity_shared=sums[:, compare.RARE_SHARED],
+        high_rarity_shared=sums[:, compare.VERY_RARE_SHARED],
+        rarity_of_numbers_shared=sums[:, compare.RARE_NUMBERS_SHARED],
+        rarity_of_names_shared=np.maximum(
+            sums[:, compare.RARE_NAMES_SHARED], sums[:, compare.RARE_NAMES_SHARED + 1]
+        ),
+        names_of_own_l=names[0],
+        names_of_own_r=names[1],
+        numbers_of_own_l=numbers[0],
+        numbers_of_own_r=numbers[1],
+        weight_l_in_r=sums[:, compare.SHARED],
+        weight_r_in_l=sums[:, compare.SHARED + 1],
+        lead_l=lead[0],
+        lead_r=lead[1],
+        lead_facts_l=lead_facts[0],
+        lead_facts_r=lead_facts[1],
+        lead_facts_in_lead_l=lead_facts_in_lead[0],
+        lead_facts_in_lead_r=lead_facts_in_lead[1],
+        repeats_l=repeats[0],
+        repeats_r=repeats[1],
+        repeats_of_both_l=repeats_of_both[0],
+        repeats_of_both_r=repeats_of_both[1],
+        repeated_facts_l=repeated_facts[0],
+        repeated_facts_r=repeated_facts[1],
+        title_facts_l=title_facts[0],
+        title_facts_r=title_facts[1],
+        names_l=total_l[:, vectors.NAMES],
+        names_r=total_r[:, vectors.NAMES],
+        numbers_l=total_l[:, vectors.NUMBERS],
+        numbers_r=total_r[:, vectors.NUMBERS],
         n_tokens_l=of_l.n_tokens[left].astype(np.float32),
         n_tokens_r=n_tokens_r,
     )
@@ -159,6 +240,15 @@ def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 TERM_FEATURES = (
     "cosine", "cosine_names", "cosine_numbers", "names_above_wording", "numbers_above_wording",
     "weight_shared_most", "weight_shared_least", "length_ratio", "log_length", "weight_of_names",
+    "rarity_shared", "high_rarity_shared", "rarity_of_names_shared", "rarity_of_numbers_shared",
+    "names_of_own", "numbers_of_own", "lead_least", "lead_most", "lead_facts_least", "lead_facts_most",
+    "lead_facts_in_lead_least", "lead_facts_in_lead_most", "repeats_least", "repeats_most",
+    "repeats_of_both_least", "repeats_of_both_most", "repeated_facts_least", "repeated_facts_most",
+    "title_facts_least", "title_facts_most",
+)  # fmt: skip
+# Shares that are told of both sides: the feature is the least and the most of them.
+_BOTH_SIDES = (
+    "lead", "lead_facts", "lead_facts_in_lead", "repeats", "repeats_of_both", "repeated_facts", "title_facts"
 )  # fmt: skip
 FEATURES = (
     *TERM_FEATURES, "cosine_bigrams", "root_jaccard", "root_containment_of_shorter",
@@ -181,6 +271,13 @@ def term_features(m: TermMeasures) -> np.ndarray:
     columns = (
         wording, names, numbers, names - wording, numbers - wording, np.maximum(*weights),
         np.minimum(*weights), shorter / longer, np.log1p(shorter), np.sqrt(np.minimum(m.names_l, m.names_r)),
+        np.log1p(m.rarity_shared), np.log1p(m.high_rarity_shared), np.log1p(m.rarity_of_names_shared),
+        np.log1p(m.rarity_of_numbers_shared), np.log1p(np.minimum(m.names_of_own_l, m.names_of_own_r)),
+        np.log1p(np.minimum(m.numbers_of_own_l, m.numbers_of_own_r)),
+        *(
+            choose(getattr(m, f"{name}_l"), getattr(m, f"{name}_r"))
+            for name in _BOTH_SIDES for choose in (np.minimum, np.maximum)
+        ),
     )  # fmt: skip
     return np.column_stack([np.asarray(c, np.float64) for c in columns])
 

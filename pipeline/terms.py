@@ -95,11 +95,11 @@ class Counted:
 
 
 def bits_for(n_bytes: int) -> int:
-    """Bits of the table for `n_bytes` of text: a bucket per 32 to 64 bytes, 2**18 to 2**24 of them.
+    """Bits of the table for `n_bytes` of text: a bucket per 32 to 64 bytes, 2**20 to 2**24 of them.
 
-    Fewer than 2**18 save nothing, and terms of one bucket blur the cosines of a small collection.
+    Fewer than 2**20 save nothing, and terms of one bucket blur the cosines of a small collection.
     """
-    return min(24, max(18, (n_bytes // 64).bit_length()))
+    return min(24, max(20, (n_bytes // 64).bit_length()))
 
 
 @nb.njit(nb.void(U32, I32, nb.int32[:, ::1]), cache=True, nogil=True)

@@ -16,44 +16,66 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.preprocessing import normalize
 
 from pipeline.array_files import ArrayFiles, write_arrays
-from pipeline.arrays import BYTES, F32, I32, READ_COUNTS, READ_I64, READ_U32, U8
+from pipeline.arrays import BYTES, F32, I32, READ_COUNTS, READ_I32, READ_I64, READ_U16, READ_U32, U8
 from pipeline.bags import Bags
 from pipeline.shards import ShardGroup
 from pipeline.terms import TermStatistics
-from pipeline.token_scan import CAPITAL, DIGIT
+from pipeline.token_scan import CAPITAL, DIGIT, TITLE
 
-NAME, NUMBER = 1, 2  # bits of `term_kinds`
+NAME, NUMBER, TOLD_IN_TITLE = 1, 2, 4  # bits of `term_kinds`
 # Articles weighted at a time; bounds the memory of a call.
 AT_A_TIME = 2_048
+
+
+# Rarity (idf less 1) from which sharing a term, a name, a number, or using one twice says anything.
+RARE, VERY_RARE, RARE_NUMBER, TOLD = 4.0, 6.0, 2.0, 2.5
+# `term_rarity` counts in steps of 1 / RARITY_STEPS.
+RARITY_STEPS = 2_000
+
+# Columns of `totals`.
+(
+    NAMES, NUMBERS, RARE_NAMES, RARE_NUMBERS, LEAD, LEAD_FACTS, REPEATS, REPEATED_FACTS, TITLE_FACTS
+) = range(9)  # fmt: skip
+N_TOTALS = 9
 
 
 @dataclass(frozen=True)
 class TermVectors:
     """Rows of n articles. Row i is [term_ends[i - 1], term_ends[i]) of the arrays (from 0 for i = 0).
 
-    `term_keys` uint32, `term_weights` float32 (L2-normalised TF-IDF), `term_kinds` uint8 (NAME, NUMBER),
-    `term_ends` int64 (n,). `squares` float32 (2 n,): sums of squared weights over an article's names and
-    numbers, and over its numbers. `n_tokens` int64 (n,), furniture included.
+    `term_keys` uint32, `term_weights` float32 (L2-normalised TF-IDF), `term_kinds` uint8 (NAME, NUMBER,
+    TOLD_IN_TITLE), `term_counts` int32, `term_rarity` uint16 (of 1 / RARITY_STEPS), `term_ends` int64 (n,).
+    `lead_sizes` int32 (n,): terms of a row, its first, that stand in the lead. `n_tokens` int64 (n,),
+    furniture included. `totals` float32 (n, N_TOTALS), sums over an article's terms: squared weights of its
+    names and numbers, and of its numbers; rarity of rare names, and of rare numbers; squared rarity of the
+    lead, and of its names and numbers; what repeated terms weigh (`repeat_weight`), and those that are names
+    and numbers; squared rarity of the names and numbers of the title.
     """
 
     term_keys: npt.NDArray[np.uint32]
     term_weights: npt.NDArray[np.float32]
     term_kinds: npt.NDArray[np.uint8]
+    term_counts: npt.NDArray[np.int32]
+    term_rarity: npt.NDArray[np.uint16]
     term_ends: npt.NDArray[np.int64]
-    squares: npt.NDArray[np.float32]
+    lead_sizes: npt.NDArray[np.int32]
     n_tokens: npt.NDArray[np.int64]
+    totals: npt.NDArray[np.float32]
 
     @classmethod
     def load(cls, bags: ArrayFiles, weights: ArrayFiles) -> "TermVectors":
         """The arrays of a group, mapped and read-only."""
         counted, weighed = bags.load(), weights.load()
         return cls(
-            counted["term_keys"], weighed["term_weights"], weighed["term_kinds"], counted["term_ends"],
-            weighed["squares"], counted["n_tokens"],
+            counted["term_keys"], weighed["term_weights"], weighed["term_kinds"], counted["term_counts"],
+            weighed["term_rarity"], counted["term_ends"], counted["lead_sizes"], counted["n_tokens"],
+            weighed["totals"].reshape(-1, N_TOTALS),
         )  # fmt: skip
 
 
-WEIGHT_TYPES = {"term_weights": np.float32, "term_kinds": np.uint8, "squares": np.float32}
+WEIGHT_TYPES = {
+    "term_weights": np.float32, "term_kinds": np.uint8, "term_rarity": np.uint16, "totals": np.float32
+}  # fmt: skip
 
 
 def tfidf(
@@ -88,33 +110,68 @@ def _look_up(keys, flags, counts, df, kinds):  # type: ignore[no-untyped-def]
             kinds[j] = NUMBER
         else:
             kinds[j] = NAME * (spelling > 0 or (spelling == 0 and flags[j] & CAPITAL != 0))
+        kinds[j] |= TOLD_IN_TITLE * (flags[j] & TITLE != 0)
 
 
-@nb.njit(nb.void(F32, BYTES, READ_I64, F32), cache=True, nogil=True)
-def _square(weights, kinds, ends, squares):  # type: ignore[no-untyped-def]
-    """Sums of squared weights of each row over names and numbers, and over numbers."""
-    j = 0
+@nb.njit(nb.float32(nb.float32), cache=True, nogil=True, inline="always")
+def told_weight(rarity):  # type: ignore[no-untyped-def]
+    """Square of what a term's rarity exceeds TOLD by: what it counts among repeated terms and in a title."""
+    above = max(np.float32(0), np.float32(rarity - np.float32(TOLD)))
+    return np.float32(above * above)
+
+
+@nb.njit(nb.float32(nb.float32, nb.int32), cache=True, nogil=True, inline="always")
+def repeat_weight(rarity, count):  # type: ignore[no-untyped-def]
+    """What a term that an article uses `count` times weighs among those it repeats; 0 for once."""
+    if count < 2:
+        return np.float32(0)
+    return np.float32(told_weight(rarity) * np.float32(np.log(np.float32(count))))
+
+
+@nb.njit(
+    nb.void(F32, BYTES, READ_I32, READ_U16, READ_I64, READ_I32, nb.float32[:, ::1]), cache=True, nogil=True
+)
+def _total(weights, kinds, counts, rarities, ends, lead_sizes, totals):  # type: ignore[no-untyped-def]
+    """Fills `TermVectors.totals`."""
+    begin = 0
     for i in range(len(ends)):
-        names = numbers = 0.0
-        while j < ends[i]:
-            if kinds[j]:
+        totals[i] = 0
+        for j in range(begin, ends[i]):
+            rarity = np.float32(rarities[j] / np.float32(RARITY_STEPS))
+            is_fact = kinds[j] & (NAME | NUMBER)
+            repeated = repeat_weight(rarity, counts[j])
+            totals[i, REPEATS] += repeated
+            if j - begin < lead_sizes[i]:
+                totals[i, LEAD] += rarity * rarity
+            if is_fact:
                 square = weights[j] * weights[j]
-                names += square
-                if kinds[j] == NUMBER:
-                    numbers += square
-            j += 1
-        squares[2 * i], squares[2 * i + 1] = names, numbers
+                totals[i, NAMES] += square
+                totals[i, REPEATED_FACTS] += repeated
+                if j - begin < lead_sizes[i]:
+                    totals[i, LEAD_FACTS] += rarity * rarity
+                if kinds[j] & TOLD_IN_TITLE:
+                    totals[i, TITLE_FACTS] += told_weight(rarity)
+                if is_fact == NUMBER:
+                    totals[i, NUMBERS] += square
+                    totals[i, RARE_NUMBERS] += max(
+                        np.float32(0), np.float32(rarity - np.float32(RARE_NUMBER))
+                    )
+                else:
+                    totals[i, RARE_NAMES] += max(np.float32(0), np.float32(rarity - np.float32(RARE)))
+        begin = ends[i]
 
 
 def weigh(bags: Bags, statistics: TermStatistics) -> dict[str, npt.NDArray[np.generic]]:
-    """The arrays of WEIGHT_TYPES for some bags."""
+    """The arrays of WEIGHT_TYPES for some bags; `totals` (n, N_TOTALS)."""
     n = len(bags.term_keys)
     df, kinds = np.empty(n, np.int32), np.empty(n, np.uint8)
     _look_up(bags.term_keys, bags.term_flags, statistics.counts, df, kinds)
-    weights = tfidf(bags.term_counts, statistics.idf(df), bags.term_ends)
-    squares = np.empty(2 * bags.n_articles, np.float32)
-    _square(weights, kinds, bags.term_ends, squares)
-    return {"term_weights": weights, "term_kinds": kinds, "squares": squares}
+    idf = statistics.idf(df)
+    weights = tfidf(bags.term_counts, idf, bags.term_ends)
+    rarity = np.round((idf - np.float32(1)) * np.float32(RARITY_STEPS)).astype(np.uint16)
+    totals = np.empty((bags.n_articles, N_TOTALS), np.float32)
+    _total(weights, kinds, bags.term_counts, rarity, bags.term_ends, bags.lead_sizes, totals)
+    return {"term_weights": weights, "term_kinds": kinds, "term_rarity": rarity, "totals": totals}
 
 
 def write_group(group: ShardGroup, bags: Bags, statistics: TermStatistics, work: Path) -> ArrayFiles:
