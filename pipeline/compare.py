@@ -19,7 +19,7 @@ from pipeline.vectors import (
     RARITY_STEPS,
     TOLD_IN_TITLE,
     VERY_RARE,
-    repeat_weight,
+    log_count,
     told_weight,
 )
 
@@ -124,24 +124,26 @@ def _probe(keys, begin, slots, mask, key):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
-def _add_side(out, side, rarity, count, both_repeat, kind, weight, in_lead, in_other_lead):  # type: ignore[no-untyped-def]
-    """Adds a shared term to the sums of one side, 0 for l and 1 for r."""
-    repeated = repeat_weight(rarity, count)
+def _add_side(out, side, rarity, repeated, both_repeat, kind, weight, in_lead, in_other_lead):  # type: ignore[no-untyped-def]
+    """Adds a shared term to the sums of one side, 0 for l and 1 for r.
+
+    Conditions are factors of 0 or 1: as branches they would be mispredicted.
+    """
+    is_fact = np.float32((kind & (NAME | NUMBER)) != 0)
+    lead = in_lead * rarity * rarity
     out[SHARED + side] += weight * weight
     out[REPEATS + side] += repeated
-    if both_repeat:
-        out[REPEATED_BY_BOTH + side] += repeated
-    square = rarity * rarity
-    if in_lead:
-        out[LEAD + side] += square
-    if kind & (NAME | NUMBER):
-        out[REPEATED_FACTS + side] += repeated
-        if in_lead:
-            out[LEAD_FACTS + side] += square
-            if in_other_lead:
-                out[LEAD_FACTS_IN_LEAD + side] += square
-        if kind & TOLD_IN_TITLE:
-            out[TITLE_FACTS + side] += told_weight(rarity)
+    out[REPEATED_BY_BOTH + side] += both_repeat * repeated
+    out[REPEATED_FACTS + side] += is_fact * repeated
+    out[LEAD + side] += lead
+    out[LEAD_FACTS + side] += is_fact * lead
+    out[LEAD_FACTS_IN_LEAD + side] += is_fact * lead * in_other_lead
+    out[TITLE_FACTS + side] += is_fact * np.float32((kind & TOLD_IN_TITLE) != 0) * told_weight(rarity)
+
+
+@nb.njit(nb.float32(nb.float32, nb.float32), cache=True, nogil=True, inline="always")
+def _beyond(rarity, limit):  # type: ignore[no-untyped-def]
+    return max(np.float32(0), np.float32(rarity - limit))
 
 
 @nb.njit(
@@ -192,29 +194,26 @@ def term_sums(  # type: ignore[no-untyped-def]
                 continue
             product = weights_l[i] * weights_r[j]
             rarity = np.float32(rarity_l[i] / np.float32(RARITY_STEPS))
+            rare = _beyond(rarity, np.float32(RARE))
+            kind_l, kind_r = kinds_l[i], kinds_r[j]
+            fact_l, fact_r = kind_l & (NAME | NUMBER), kind_r & (NAME | NUMBER)
+            both_facts = np.float32(fact_l != 0 and fact_r != 0)
+            both_numbers = both_facts * np.float32(fact_r == NUMBER)
             sums[DOT] += product
-            sums[RARE_SHARED] += max(np.float32(0), np.float32(rarity - np.float32(RARE)))
-            sums[VERY_RARE_SHARED] += max(np.float32(0), np.float32(rarity - np.float32(VERY_RARE)))
-            fact_l, fact_r = kinds_l[i] & (NAME | NUMBER), kinds_r[j] & (NAME | NUMBER)
-            if fact_l and fact_r:
-                sums[DOT_NAMES] += product
-                if fact_r == NUMBER:
-                    sums[DOT_NUMBERS] += product
-                    sums[RARE_NUMBERS_SHARED] += max(
-                        np.float32(0), np.float32(rarity - np.float32(RARE_NUMBER))
-                    )
-            if fact_l == NAME:
-                sums[RARE_NAMES_SHARED] += max(np.float32(0), np.float32(rarity - np.float32(RARE)))
-            if fact_r == NAME:
-                sums[RARE_NAMES_SHARED + 1] += max(np.float32(0), np.float32(rarity - np.float32(RARE)))
-            both_repeat = counts_l[i] > 1 and counts_r[j] > 1
-            in_lead_l, in_lead_r = i < stop_lead_l, j < stop_lead_r
-            _add_side(
-                sums, 0, rarity, counts_l[i], both_repeat, kinds_l[i], weights_l[i], in_lead_l, in_lead_r
-            )
-            _add_side(
-                sums, 1, rarity, counts_r[j], both_repeat, kinds_r[j], weights_r[j], in_lead_r, in_lead_l
-            )
+            sums[DOT_NAMES] += both_facts * product
+            sums[DOT_NUMBERS] += both_numbers * product
+            sums[RARE_SHARED] += rare
+            sums[VERY_RARE_SHARED] += _beyond(rarity, np.float32(VERY_RARE))
+            sums[RARE_NUMBERS_SHARED] += both_numbers * _beyond(rarity, np.float32(RARE_NUMBER))
+            sums[RARE_NAMES_SHARED] += np.float32(fact_l == NAME) * rare
+            sums[RARE_NAMES_SHARED + 1] += np.float32(fact_r == NAME) * rare
+            count_l, count_r = counts_l[i], counts_r[j]
+            both_repeat = np.float32(count_l > 1 and count_r > 1)
+            in_lead_l, in_lead_r = np.float32(i < stop_lead_l), np.float32(j < stop_lead_r)
+            told = told_weight(rarity)
+            repeated_l, repeated_r = told * log_count(count_l), told * log_count(count_r)
+            _add_side(sums, 0, rarity, repeated_l, both_repeat, kind_l, weights_l[i], in_lead_l, in_lead_r)
+            _add_side(sums, 1, rarity, repeated_r, both_repeat, kind_r, weights_r[j], in_lead_r, in_lead_l)
 
 
 @nb.njit(

@@ -48,7 +48,8 @@ class TermVectors:
     `lead_sizes` int32 (n,): terms of a row, its first, that stand in the lead. `n_tokens` int64 (n,),
     furniture included. `totals` float32 (n, N_TOTALS), sums over an article's terms: squared weights of its
     names and numbers, and of its numbers; rarity of rare names, and of rare numbers; squared rarity of the
-    lead, and of its names and numbers; what repeated terms weigh (`repeat_weight`), and those that are names
+    lead, and of its names and numbers; what repeated terms weigh (`told_weight` times `log_count`), and those
+    that are names
     and numbers; squared rarity of the names and numbers of the title.
     """
 
@@ -120,12 +121,13 @@ def told_weight(rarity):  # type: ignore[no-untyped-def]
     return np.float32(above * above)
 
 
-@nb.njit(nb.float32(nb.float32, nb.int32), cache=True, nogil=True, inline="always")
-def repeat_weight(rarity, count):  # type: ignore[no-untyped-def]
-    """What a term that an article uses `count` times weighs among those it repeats; 0 for once."""
-    if count < 2:
-        return np.float32(0)
-    return np.float32(told_weight(rarity) * np.float32(np.log(np.float32(count))))
+_LOGS = np.log(np.arange(1, 257)).astype(np.float32)
+
+
+@nb.njit(nb.float32(nb.int32), cache=True, nogil=True, inline="always")
+def log_count(count):  # type: ignore[no-untyped-def]
+    """Natural logarithm of how often an article uses a term, at least once; of 256 for more."""
+    return _LOGS[min(count, np.int32(256)) - 1]
 
 
 @nb.njit(
@@ -139,7 +141,7 @@ def _total(weights, kinds, counts, rarities, ends, lead_sizes, totals):  # type:
         for j in range(begin, ends[i]):
             rarity = np.float32(rarities[j] / np.float32(RARITY_STEPS))
             is_fact = kinds[j] & (NAME | NUMBER)
-            repeated = repeat_weight(rarity, counts[j])
+            repeated = told_weight(rarity) * log_count(counts[j])
             totals[i, REPEATS] += repeated
             if j - begin < lead_sizes[i]:
                 totals[i, LEAD] += rarity * rarity
