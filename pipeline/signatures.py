@@ -29,7 +29,7 @@ from pipeline.tables import Ref, atomic_file, file_ref, write_ipc
 from pipeline.terms import TermStatistics
 from pipeline.text import KeptTokens, hash_terms
 from pipeline.token_scan import FURNITURE
-from pipeline.tokens import Tokens, tokenise
+from pipeline.tokens import Tokeniser, Tokens
 
 REPRINT, RESPUN = 1, 2  # bits of `found_by`
 # Articles whose tokens stay in the processor's cache between the kernels.
@@ -88,8 +88,9 @@ def bands(config: Config) -> Bands:
 def sign_reprint(texts: pa.StringArray, config: Config) -> npt.NDArray[np.uint32]:
     """Reprint-view signatures of texts, uint32 (n, n_perm), tokenising included."""
     out = np.empty((len(texts), config.reprint.n_perm), np.uint32)
+    tokeniser = Tokeniser()
     for at in range(0, len(texts), SIGNED_AT_A_TIME):
-        some = tokenise(None, texts.slice(at, SIGNED_AT_A_TIME))
+        some = tokeniser.tokenise(None, texts.slice(at, SIGNED_AT_A_TIME))
         out[at : at + SIGNED_AT_A_TIME], _ = _sign_shingles(some, config)
     return out
 

@@ -19,7 +19,7 @@ from pipeline.arrays import I32, I64, READ_I32, READ_U32, U64
 from pipeline.section_units import cut_bodies
 from pipeline.shards import ShardGroup, article_batches
 from pipeline.tables import Ref, read_batches, write_ipc
-from pipeline.tokens import Tokens, buffers, tokenise
+from pipeline.tokens import Tokeniser, Tokens, buffers
 
 _KEPT = pa.schema([
     ("terms", pa.list_(pa.uint32())), ("flags", pa.list_(pa.uint8())), ("n_title", pa.int32()),
@@ -141,12 +141,13 @@ def keep_units(tokens: Tokens, texts: pa.StringArray) -> KeptUnits:
 
 def tokenise_group(group: ShardGroup, work: Path) -> Ref:
     """Tokenises the articles of a group of shards; rows of the Ref: articles."""
-    batches = (_tokenise_batch(batch) for batch in article_batches(group))
+    tokeniser = Tokeniser()
+    batches = (_tokenise_batch(tokeniser, batch) for batch in article_batches(group))
     return write_ipc(work / f"tokens-{group.number:03d}.arrow", _KEPT, batches)
 
 
-def _tokenise_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
-    tokens = tokenise(batch.column("title"), batch.column("text"))
+def _tokenise_batch(tokeniser: Tokeniser, batch: pa.RecordBatch) -> pa.RecordBatch:
+    tokens = tokeniser.tokenise(batch.column("title"), batch.column("text"))
     return _to_arrow(keep(tokens), keep_units(tokens, batch.column("text")))
 
 

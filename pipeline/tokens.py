@@ -70,24 +70,33 @@ def buffers(texts: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
     return data, offsets
 
 
+class Tokeniser:
+    """Tokenises batch after batch into the same arrays: what a call returns holds until the next one.
+
+    New arrays for each batch would cost a third more, in pages that the system has to clear.
+    """
+
+    def __init__(self) -> None:
+        self._room: tuple[np.ndarray, ...] = ()
+
+    def tokenise(self, titles: pa.StringArray | None, texts: pa.StringArray) -> Tokens:
+        """Tokens of a batch of articles; `titles` may be absent or hold nulls."""
+        data, offsets = buffers(texts)
+        if titles is None:
+            title_data, title_offsets = np.zeros(1, np.uint8), np.zeros(len(texts) + 1, np.int32)
+        else:
+            title_data, title_offsets = buffers(titles)
+        # A token takes two bytes at least (a letter and what ends it) but for the last of a text.
+        n_bytes = int(offsets[-1] - offsets[0] + title_offsets[-1] - title_offsets[0])
+        room = n_bytes // 2 + 2 * len(texts) + 2
+        if not self._room or len(self._room[0]) < room:
+            self._room = tuple(np.empty(room, t) for t in (np.uint32, np.uint8, np.int32, np.int32, np.int32))
+        indptr, body = np.empty(len(texts) + 1, np.int64), np.empty(len(texts), np.int64)
+        n = scan_batch(title_data, title_offsets, data, offsets, *_tables(), *self._room, indptr, body)
+        terms, flags, begin, end, line = (array[:n] for array in self._room)
+        return Tokens(terms, flags, begin, end, line, indptr, body)
+
+
 def tokenise(titles: pa.StringArray | None, texts: pa.StringArray) -> Tokens:
-    """Tokens of a batch of articles; `titles` may be absent or hold nulls."""
-    data, offsets = buffers(texts)
-    if titles is None:
-        title_data, title_offsets = np.zeros(1, np.uint8), np.zeros(len(texts) + 1, np.int32)
-    else:
-        title_data, title_offsets = buffers(titles)
-    # A token takes two bytes at least (a letter and what ends it) but for the last of a text.
-    room = int(offsets[-1] - offsets[0] + title_offsets[-1] - title_offsets[0]) // 2 + 2 * len(texts) + 2
-    terms, flags = np.empty(room, np.uint32), np.empty(room, np.uint8)
-    begin, end, line = (np.empty(room, np.int32) for _ in range(3))
-    indptr, body = np.empty(len(texts) + 1, np.int64), np.empty(len(texts), np.int64)
-    n = scan_batch(
-        title_data, title_offsets, data, offsets, *_tables(), terms, flags, begin, end, line, indptr, body
-    )
-    return Tokens(terms[:n], flags[:n], begin[:n], end[:n], line[:n], indptr, body)
-
-
-def has_token(texts: pa.StringArray) -> np.ndarray:
-    """Whether each text holds any token, bool (n,)."""
-    return tokenise(None, texts).n_body > 0
+    """Tokens of one batch of articles, in arrays of their own; `titles` may be absent or hold nulls."""
+    return Tokeniser().tokenise(titles, texts)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from texts import EXAMPLES, JIT_OFF, PIECES, anything, collections, is_settled, strings, texts
 
 from pipeline.token_scan import CAPITAL, CASE_OWED, DIGIT, PAIR, TITLE
-from pipeline.tokens import Tokens, has_token, tokenise
+from pipeline.tokens import Tokeniser, Tokens, tokenise
 from pipeline.unicode import build
 
 
@@ -268,10 +268,13 @@ def test_other_arrow_types_are_refused():
         tokenise(None, pa.array(["x"], pa.large_string()))
 
 
-def test_has_token():
-    assert has_token(strings(["word", "", "...", "日", "5", "\u0301", "\u00ad"])).tolist() == [
-        True, False, False, True, True, False, False,
-    ]  # fmt: skip
+def test_a_tokeniser_gives_the_same_in_the_arrays_of_the_batch_before():
+    tokeniser = Tokeniser()
+    batches = (["a longer text of 12 words", "日本語"], ["short"], [], ["", "again a much longer one, 3.5"])
+    for texts_of_batch in batches:
+        found = tokeniser.tokenise(None, strings(texts_of_batch))
+        for i, text in enumerate(texts_of_batch):
+            assert rows(found, i) == naive_rows(naive.tokenise_text(text))
 
 
 def test_the_densest_texts_fit_the_room_set_aside():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pyarrow as pa
 from peer_run import Run, arguments, read_table
 
@@ -11,7 +10,6 @@ from pipeline.config import load_config
 from pipeline.signatures import sign_reprint
 
 WARM_UP = 20
-BATCH = 2048  # articles in a record batch of a shard, which is what the job signs at a time
 
 
 def main() -> None:
@@ -21,8 +19,7 @@ def main() -> None:
     texts = pa.concat_arrays(read_table(args)["text"].chunks)
     sign_reprint(texts.slice(0, WARM_UP), config)  # loads the compiled kernels: start-up, not signing
     run = Run(f"respun {__version__}", args)
-    batches = [texts.slice(start, BATCH) for start in range(0, len(texts), BATCH)]
-    signatures = np.concatenate([sign_reprint(batch, config) for batch in batches])
+    signatures = sign_reprint(texts, config)
     run.mark("signatures")
     run.finish(len(signatures))
 
