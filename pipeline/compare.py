@@ -15,16 +15,17 @@ from pipeline.vectors import (
     NAME,
     NUMBER,
     RARE,
-    RARE_NUMBER,
     RARITY_STEPS,
+    TELLING,
     TOLD_IN_TITLE,
     VERY_RARE,
     log_count,
     told_weight,
 )
+from pipeline.wide import prefetch
 
 # Columns of `term_sums`. Over all shared terms: products of weights, of names and numbers, of numbers; rarity
-# beyond RARE and beyond VERY_RARE, and of numbers beyond RARE_NUMBER.
+# beyond RARE and beyond VERY_RARE, and of numbers beyond TELLING.
 DOT, DOT_NAMES, DOT_NUMBERS, RARE_SHARED, VERY_RARE_SHARED, RARE_NUMBERS_SHARED = range(6)
 # Two columns each, for l and for r, over the shared terms as that side has them: rarity of names beyond RARE;
 # squared weights; squared rarity in its lead, of names and numbers there, of those that are in the other's
@@ -35,6 +36,7 @@ DOT, DOT_NAMES, DOT_NUMBERS, RARE_SHARED, VERY_RARE_SHARED, RARE_NUMBERS_SHARED 
     REPEATED_FACTS, TITLE_FACTS,
 ) = range(6, 24, 2)  # fmt: skip
 N_SUMS = 24
+LINE_VALUES = 16  # of four bytes in a line of the cache
 FILTER_WORDS = 64  # 4,096 bits: of articles of 350 terms one miss in twelve gets past it
 FILTER_MASK = np.uint32(FILTER_WORDS - 1)
 
@@ -124,14 +126,13 @@ def _probe(keys, begin, slots, mask, key):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
-def _add_side(out, side, rarity, repeated, both_repeat, kind, weight, in_lead, in_other_lead):  # type: ignore[no-untyped-def]
+def _add_side(out, side, rarity, repeated, both_repeat, kind, in_lead, in_other_lead):  # type: ignore[no-untyped-def]
     """Adds a shared term to the sums of one side, 0 for l and 1 for r.
 
     Conditions are factors of 0 or 1: as branches they would be mispredicted.
     """
     is_fact = np.float32((kind & (NAME | NUMBER)) != 0)
     lead = in_lead * rarity * rarity
-    out[SHARED + side] += weight * weight
     out[REPEATS + side] += repeated
     out[REPEATED_BY_BOTH + side] += both_repeat * repeated
     out[REPEATED_FACTS + side] += is_fact * repeated
@@ -184,8 +185,19 @@ def term_sums(  # type: ignore[no-untyped-def]
         )  # fmt: skip
         begin_r, end_r = _begin(all_ends[group], right[p]), all_ends[group][right[p]]
         stop_lead_l, stop_lead_r = begin + lead_l[left[p]], begin_r + all_leads[group][right[p]]
+        if p + 1 < len(left):
+            group, row = group_r[p + 1], right[p + 1]
+            first, last = _begin(all_ends[group], row), all_ends[group][row]
+            # The next row lies anywhere in files of gigabytes: fetched now, it is there when its turn comes.
+            for j in range(first, last, LINE_VALUES):
+                prefetch(all_keys[group], j)
+                prefetch(all_weights[group], j)
+                prefetch(all_counts[group], j)
+            for j in range(first, last, 4 * LINE_VALUES):
+                prefetch(all_kinds[group], j)
         sums = out[p]
         sums[:] = 0
+        dot = in_l = in_r = np.float32(0)
         n_hits = _likely(keys_r, begin_r, end_r, may_hold, hits)
         for h in range(n_hits):
             j = hits[h]
@@ -193,18 +205,22 @@ def term_sums(  # type: ignore[no-untyped-def]
             if i < 0:
                 continue
             product = weights_l[i] * weights_r[j]
+            dot += product
+            in_l += weights_l[i] * weights_l[i]
+            in_r += weights_r[j] * weights_r[j]
+            if rarity_l[i] < TELLING * RARITY_STEPS:
+                continue
             rarity = np.float32(rarity_l[i] / np.float32(RARITY_STEPS))
             rare = _beyond(rarity, np.float32(RARE))
             kind_l, kind_r = kinds_l[i], kinds_r[j]
             fact_l, fact_r = kind_l & (NAME | NUMBER), kind_r & (NAME | NUMBER)
             both_facts = np.float32(fact_l != 0 and fact_r != 0)
             both_numbers = both_facts * np.float32(fact_r == NUMBER)
-            sums[DOT] += product
             sums[DOT_NAMES] += both_facts * product
             sums[DOT_NUMBERS] += both_numbers * product
             sums[RARE_SHARED] += rare
             sums[VERY_RARE_SHARED] += _beyond(rarity, np.float32(VERY_RARE))
-            sums[RARE_NUMBERS_SHARED] += both_numbers * _beyond(rarity, np.float32(RARE_NUMBER))
+            sums[RARE_NUMBERS_SHARED] += both_numbers * _beyond(rarity, np.float32(TELLING))
             sums[RARE_NAMES_SHARED] += np.float32(fact_l == NAME) * rare
             sums[RARE_NAMES_SHARED + 1] += np.float32(fact_r == NAME) * rare
             count_l, count_r = counts_l[i], counts_r[j]
@@ -212,8 +228,9 @@ def term_sums(  # type: ignore[no-untyped-def]
             in_lead_l, in_lead_r = np.float32(i < stop_lead_l), np.float32(j < stop_lead_r)
             told = told_weight(rarity)
             repeated_l, repeated_r = told * log_count(count_l), told * log_count(count_r)
-            _add_side(sums, 0, rarity, repeated_l, both_repeat, kind_l, weights_l[i], in_lead_l, in_lead_r)
-            _add_side(sums, 1, rarity, repeated_r, both_repeat, kind_r, weights_r[j], in_lead_r, in_lead_l)
+            _add_side(sums, 0, rarity, repeated_l, both_repeat, kind_l, in_lead_l, in_lead_r)
+            _add_side(sums, 1, rarity, repeated_r, both_repeat, kind_r, in_lead_r, in_lead_l)
+        sums[DOT], sums[SHARED], sums[SHARED + 1] = dot, in_l, in_r
 
 
 @nb.njit(

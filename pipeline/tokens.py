@@ -92,7 +92,9 @@ class Tokeniser:
         if not self._room or len(self._room[0]) < room:
             self._room = tuple(np.empty(room, t) for t in (np.uint32, np.uint8, np.int32, np.int32, np.int32))
         indptr, body = np.empty(len(texts) + 1, np.int64), np.empty(len(texts), np.int64)
-        n = scan_batch(title_data, title_offsets, data, offsets, *_tables(), *self._room, indptr, body)
+        n = scan_batch(  # type: ignore[call-arg]
+            title_data, title_offsets, data, offsets, *_tables(), *self._room, indptr, body
+        )
         terms, flags, begin, end, line = (array[:n] for array in self._room)
         return Tokens(terms, flags, begin, end, line, indptr, body)
 

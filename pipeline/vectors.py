@@ -27,8 +27,9 @@ NAME, NUMBER, TOLD_IN_TITLE = 1, 2, 4  # bits of `term_kinds`
 AT_A_TIME = 2_048
 
 
-# Rarity (idf less 1) from which sharing a term, a name, a number, or using one twice says anything.
-RARE, VERY_RARE, RARE_NUMBER, TOLD = 4.0, 6.0, 2.0, 2.5
+# Rarity (idf less 1). A term below TELLING, in more than one article of seven, is no name or number, and
+# counts in cosines only; RARE and VERY_RARE ones are what few other articles have.
+TELLING, RARE, VERY_RARE = 2.0, 4.0, 6.0
 # `term_rarity` counts in steps of 1 / RARITY_STEPS.
 RARITY_STEPS = 2_000
 
@@ -116,8 +117,8 @@ def _look_up(keys, flags, counts, df, kinds):  # type: ignore[no-untyped-def]
 
 @nb.njit(nb.float32(nb.float32), cache=True, nogil=True, inline="always")
 def told_weight(rarity):  # type: ignore[no-untyped-def]
-    """Square of what a term's rarity exceeds TOLD by: what it counts among repeated terms and in a title."""
-    above = max(np.float32(0), np.float32(rarity - np.float32(TOLD)))
+    """Square of what a rarity exceeds TELLING by: what a term counts among repeats and in a title."""
+    above = max(np.float32(0), np.float32(rarity - np.float32(TELLING)))
     return np.float32(above * above)
 
 
@@ -143,7 +144,7 @@ def _total(weights, kinds, counts, rarities, ends, lead_sizes, totals):  # type:
             is_fact = kinds[j] & (NAME | NUMBER)
             repeated = told_weight(rarity) * log_count(counts[j])
             totals[i, REPEATS] += repeated
-            if j - begin < lead_sizes[i]:
+            if j - begin < lead_sizes[i] and rarity >= TELLING:
                 totals[i, LEAD] += rarity * rarity
             if is_fact:
                 square = weights[j] * weights[j]
@@ -155,9 +156,7 @@ def _total(weights, kinds, counts, rarities, ends, lead_sizes, totals):  # type:
                     totals[i, TITLE_FACTS] += told_weight(rarity)
                 if is_fact == NUMBER:
                     totals[i, NUMBERS] += square
-                    totals[i, RARE_NUMBERS] += max(
-                        np.float32(0), np.float32(rarity - np.float32(RARE_NUMBER))
-                    )
+                    totals[i, RARE_NUMBERS] += max(np.float32(0), np.float32(rarity - np.float32(TELLING)))
                 else:
                     totals[i, RARE_NAMES] += max(np.float32(0), np.float32(rarity - np.float32(RARE)))
         begin = ends[i]
@@ -171,6 +170,7 @@ def weigh(bags: Bags, statistics: TermStatistics) -> dict[str, npt.NDArray[np.ge
     idf = statistics.idf(df)
     weights = tfidf(bags.term_counts, idf, bags.term_ends)
     rarity = np.round((idf - np.float32(1)) * np.float32(RARITY_STEPS)).astype(np.uint16)
+    kinds[rarity < TELLING * RARITY_STEPS] = 0
     totals = np.empty((bags.n_articles, N_TOTALS), np.float32)
     _total(weights, kinds, bags.term_counts, rarity, bags.term_ends, bags.lead_sizes, totals)
     return {"term_weights": weights, "term_kinds": kinds, "term_rarity": rarity, "totals": totals}
