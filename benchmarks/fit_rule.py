@@ -40,7 +40,7 @@ CROSS_WEIGHT, REWRITE_WEIGHT, FOLLOW_UP_WEIGHT = 3_000, 1_000, 1.5
 # Probability from which pairs are confirmed: where the out-of-fold precision of pairs on dev is above 0.995.
 THRESHOLD = 0.4
 # The screen is to pass what the rule gives this probability, but for the share LOST of it.
-LIKED, LOST = 0.05, 0.002
+LIKED, LOST = 0.1, 0.005
 
 
 @dataclass(frozen=True)
