@@ -3,8 +3,8 @@
     python -m benchmarks.fit_rule ../shared/quality/dev --out configs/calibration-2.json
 
 Runs the stages up to the candidate pairs over TRUTH_DIR/articles.parquet, measures every candidate, and fits
-a logistic regression five times, each time without one fold of story families; the pairs of that fold are
-judged by the rule that never saw them. The rule that is written is fitted on all folds.
+the rule (`pipeline/rule.py`) five times, each time without one fold of story families; the pairs of that fold
+are judged by the rule that never saw them. The rule that is written is fitted on all folds.
 
 What counts as "not the same", besides the pairs labelled 0: pairs from two sets or two stories (score.py's
 own rule), pairs of rewrites of different source texts (set "l2r", by group), and follow-up stories.

@@ -29,8 +29,8 @@ from pipeline.wide import prefetch
 DOT, DOT_NAMES, DOT_NUMBERS, RARE_SHARED, VERY_RARE_SHARED, RARE_NUMBERS_SHARED = range(6)
 # Two columns each, for l and for r, over the shared terms as that side has them: rarity of names beyond RARE;
 # squared weights; squared rarity in its lead, of names and numbers there, of those that are in the other's
-# lead as well; weight of the terms that it repeats, that both repeat, that are names and numbers; of the
-# names and numbers in its title.
+# lead as well; weight of the terms that it repeats, that both repeat, that it repeats and are names and
+# numbers; of the names and numbers in its title.
 (
     RARE_NAMES_SHARED, SHARED, LEAD, LEAD_FACTS, LEAD_FACTS_IN_LEAD, REPEATS, REPEATED_BY_BOTH,
     REPEATED_FACTS, TITLE_FACTS,
@@ -215,7 +215,8 @@ def term_sums(  # type: ignore[no-untyped-def]
             kind_l, kind_r = kinds_l[i], kinds_r[j]
             fact_l, fact_r = kind_l & (NAME | NUMBER), kind_r & (NAME | NUMBER)
             both_facts = np.float32(fact_l != 0 and fact_r != 0)
-            both_numbers = both_facts * np.float32(fact_r == NUMBER)
+            # Of equal terms one may be written with a digit and the other without: Ⅳ and iv.
+            both_numbers = np.float32(fact_l == NUMBER and fact_r == NUMBER)
             sums[DOT_NAMES] += both_facts * product
             sums[DOT_NUMBERS] += both_numbers * product
             sums[RARE_SHARED] += rare

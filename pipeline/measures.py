@@ -1,4 +1,8 @@
-"""What is measured of a candidate pair, exactly: cosines in four spaces, resemblance and containments."""
+"""What is measured of a candidate pair, exactly, and the features that the rule weighs.
+
+Cosines in four spaces; what the two share and what each has alone, by how rare it is; how much of an
+article's lead, title and repeated terms the other has; resemblance and containments of the shingles.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -26,7 +30,8 @@ class TermMeasures:
 
     `cosine` over terms; `cosine_names` over names and numbers; `cosine_numbers`. `rarity_shared`,
     `high_rarity_shared`, `rarity_of_numbers_shared`: how much shared terms exceed a rarity, summed;
-    `names_of_own_l`, `numbers_of_own_l` and of r: the same over names and numbers that the other lacks.
+    `rarity_of_names_shared`: over what l or what r has as a name, the more of the two. `names_of_own_l`,
+    `numbers_of_own_l` and of r: the same over names and numbers that the other lacks.
     The rest are shares, 0..1, of what an article (`_l`, `_r`) has that the other has too: `weight`: squared
     TF-IDF weight; `lead`, `lead_facts`: of its first LEAD_TOKENS tokens, and the names and numbers there;
     `lead_facts_in_lead`: that the other has in its lead; `repeats`, `repeated_facts`: of terms that it uses

@@ -7,6 +7,7 @@ feature can be told one by one.
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -40,13 +41,19 @@ class Additive:
 
     def contributions(self, features: np.ndarray) -> np.ndarray:
         """What each feature adds to the log-odds, float64 (n, n_features)."""
-        curves = zip(features.T, self.knots, self.values, strict=True)
-        return np.column_stack([np.interp(column, knots, values) for column, knots, values in curves])
+        return np.column_stack(list(self._curves(features)))
 
     def probability(self, features: np.ndarray) -> np.ndarray:
         """float64 (n,) from features float64 (n, n_features)."""
-        log_odds = self.contributions(features).sum(axis=1) + self.intercept
+        # Added up one by one: a lot of pairs has as many megabytes of contributions as it has features.
+        log_odds = np.full(len(features), self.intercept)
+        for curve in self._curves(features):
+            log_odds += curve
         return np.asarray(1 / (1 + np.exp(-log_odds)))
+
+    def _curves(self, features: np.ndarray) -> Iterator[np.ndarray]:
+        for column, knots, values in zip(features.T, self.knots, self.values, strict=True):
+            yield np.interp(column, knots, values)
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,6 @@ from pipeline.token_scan import CAPITAL, DIGIT, TITLE
 NAME, NUMBER, TOLD_IN_TITLE = 1, 2, 4  # bits of `term_kinds`
 # Articles weighted at a time; bounds the memory of a call.
 AT_A_TIME = 2_048
-
-
 # Rarity (idf less 1). A term below TELLING, in more than one article of seven, is no name or number, and
 # counts in cosines only; RARE and VERY_RARE ones are what few other articles have.
 TELLING, RARE, VERY_RARE = 2.0, 4.0, 6.0
@@ -50,8 +48,7 @@ class TermVectors:
     furniture included. `totals` float32 (n, N_TOTALS), sums over an article's terms: squared weights of its
     names and numbers, and of its numbers; rarity of rare names, and of rare numbers; squared rarity of the
     lead, and of its names and numbers; what repeated terms weigh (`told_weight` times `log_count`), and those
-    that are names
-    and numbers; squared rarity of the names and numbers of the title.
+    that are names and numbers; what the names and numbers of the title weigh (`told_weight`).
     """
 
     term_keys: npt.NDArray[np.uint32]
@@ -169,7 +166,8 @@ def weigh(bags: Bags, statistics: TermStatistics) -> dict[str, npt.NDArray[np.ge
     _look_up(bags.term_keys, bags.term_flags, statistics.counts, df, kinds)
     idf = statistics.idf(df)
     weights = tfidf(bags.term_counts, idf, bags.term_ends)
-    rarity = np.round((idf - np.float32(1)) * np.float32(RARITY_STEPS)).astype(np.uint16)
+    # Counts that weren't cut at the number of articles give an idf below 1, which would wrap.
+    rarity = np.round(np.maximum(idf - np.float32(1), 0) * np.float32(RARITY_STEPS)).astype(np.uint16)
     kinds[rarity < TELLING * RARITY_STEPS] = 0
     totals = np.empty((bags.n_articles, N_TOTALS), np.float32)
     _total(weights, kinds, bags.term_counts, rarity, bags.term_ends, bags.lead_sizes, totals)

@@ -15,7 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pipeline import token_scan
+from pipeline import token_scan, vectors
 from pipeline.unicode.build import (
     DIGIT,
     IGNORED,
@@ -202,6 +202,100 @@ def bag(found: Iterable[tuple[int, int]]) -> dict[int, list[int]]:
             if not flags & (token_scan.CASE_OWED | token_scan.TITLE | token_scan.DIGIT):
                 row[2] += 1 if flags & token_scan.CAPITAL else -1
     return rows
+
+
+def lead_size(found: Iterable[tuple[int, int]], most: int) -> int:
+    """Distinct terms among the first `most` of (term, flags) that are no furniture."""
+    told = [term for term, flags in found if not flags & token_scan.FURNITURE]
+    return len(set(told[:most]))
+
+
+@dataclass(frozen=True)
+class Term:
+    """A term of an article: weight, bits of its kind, times used, rarity, and whether it is in the lead."""
+
+    weight: float
+    kind: int
+    count: int
+    rarity: float
+    in_lead: bool
+
+    @property
+    def is_telling(self) -> bool:
+        return self.rarity >= vectors.TELLING
+
+    @property
+    def is_number(self) -> bool:
+        return self.is_telling and bool(self.kind & vectors.NUMBER)
+
+    @property
+    def is_name(self) -> bool:
+        return self.is_telling and bool(self.kind & vectors.NAME)
+
+    @property
+    def is_fact(self) -> bool:
+        return self.is_name or self.is_number
+
+    def above(self, least: float) -> float:
+        return max(0.0, self.rarity - least)
+
+    @property
+    def told(self) -> float:
+        return self.above(vectors.TELLING) ** 2
+
+    @property
+    def repeated(self) -> float:
+        return self.told * math.log(self.count)
+
+
+def totals(row: Iterable[Term]) -> list[float]:
+    """What `TermVectors.totals` says of an article."""
+    row = list(row)
+    facts = [t for t in row if t.is_fact]
+    return [
+        sum(t.weight**2 for t in facts),
+        sum(t.weight**2 for t in facts if t.is_number),
+        sum(t.above(vectors.RARE) for t in facts if t.is_name),
+        sum(t.above(vectors.TELLING) for t in facts if t.is_number),
+        sum(t.rarity**2 for t in row if t.in_lead and t.is_telling),
+        sum(t.rarity**2 for t in facts if t.in_lead),
+        sum(t.repeated for t in row),
+        sum(t.repeated for t in facts),
+        sum(t.told for t in facts if t.kind & vectors.TOLD_IN_TITLE),
+    ]
+
+
+def term_sums(left: dict[int, Term], right: dict[int, Term]) -> list[float]:
+    """What `compare.term_sums` says of two articles, terms by key."""
+    both = [(left[key], right[key]) for key in left.keys() & right.keys()]
+    facts = [(a, b) for a, b in both if a.is_fact and b.is_fact]
+    numbers = [(a, b) for a, b in both if a.is_number and b.is_number]
+    sums = [
+        sum(a.weight * b.weight for a, b in both),
+        sum(a.weight * b.weight for a, b in facts),
+        sum(a.weight * b.weight for a, b in numbers),
+        sum(a.above(vectors.RARE) for a, _ in both),
+        sum(a.above(vectors.VERY_RARE) for a, _ in both),
+        sum(a.above(vectors.TELLING) for a, _ in numbers),
+    ]
+    sides = [_sums_of_side(both), _sums_of_side([(b, a) for a, b in both])]
+    return [*sums, *(value for of_both in zip(*sides, strict=True) for value in of_both)]
+
+
+def _sums_of_side(both: Sequence[tuple[Term, Term]]) -> list[float]:
+    """Over the shared terms as the first of the two has them."""
+    facts = [(a, b) for a, b in both if a.is_fact]
+    return [
+        sum(a.above(vectors.RARE) for a, _ in both if a.is_name),
+        sum(a.weight**2 for a, _ in both),
+        sum(a.rarity**2 for a, _ in both if a.in_lead and a.is_telling),
+        sum(a.rarity**2 for a, _ in facts if a.in_lead),
+        sum(a.rarity**2 for a, b in facts if a.in_lead and b.in_lead),
+        sum(a.repeated for a, _ in both),
+        sum(a.repeated for a, b in both if b.count > 1),
+        sum(a.repeated for a, _ in facts),
+        sum(a.told for a, _ in facts if a.kind & vectors.TOLD_IN_TITLE),
+    ]
 
 
 def rare_elements(

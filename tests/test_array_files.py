@@ -65,6 +65,17 @@ def test_arrays_of_other_types_and_strides_are_written_as_they_should_be(tmp_pat
     assert loaded["keys"].tolist() == loaded["values"].tolist() == [0, 2, 4, 6]
 
 
+def test_an_array_of_rows_comes_back_flat(tmp_path):
+    """Its Ref counts values, as the file holds them."""
+    flat, n = np.arange(6, dtype=np.float32), np.zeros(0, np.int64)
+    batches = (
+        {"keys": n, "values": rows, "row_ends": n} for rows in (flat[:4].reshape(2, 2), flat[4:, None])
+    )
+    files = write_arrays(GROUP, TYPES, batches, tmp_path)
+    assert files.files["values"][1].rows == 6
+    assert files.load()["values"].tolist() == flat.tolist()
+
+
 def test_a_failing_batch_leaves_no_file(tmp_path):
     def batches():
         yield arrays([[1], [2, 3]])

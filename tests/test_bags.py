@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from collections import Counter
 
 import naive
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from stages import kept, rows_in
 from texts import EXAMPLES, collections
 
-from pipeline.bags import BAG_TYPES, Bags, bag, distinct_rows
+from pipeline.bags import BAG_TYPES, LEAD_TOKENS, Bags, bag, distinct_rows
 from pipeline.text import KeptTokens
 from pipeline.token_scan import CAPITAL, CASE_OWED, DIGIT, FURNITURE, TITLE
 
@@ -81,6 +82,39 @@ def test_the_case_counts_where_it_is_free():
     assert spelt.tolist() == [1, 0, 0, -1]
     assert bags.term_counts.tolist() == [4, 1, 1, 1]
     assert bags.term_flags.tolist() == [CAPITAL, TITLE, DIGIT, 0]
+
+
+@EXAMPLES
+@given(st.lists(st.integers(0, 3 * LEAD_TOKENS), max_size=4), st.integers(1, 200), st.randoms())
+@example([0, LEAD_TOKENS - 1, LEAD_TOKENS, LEAD_TOKENS + 1], 2**32 - 1, random.Random(0))
+def test_leads_are_counted_as_by_the_naive_twin(lengths, n_terms, rng):
+    """Articles on either side of the lead's length, of few terms and of many."""
+    flags = [0, CAPITAL, TITLE, DIGIT, FURNITURE, FURNITURE | CAPITAL]
+    articles = [[(rng.randrange(n_terms), rng.choice(flags)) for _ in range(n)] for n in lengths]
+    bags, _ = bag(tokens_of(articles))
+    assert bags.lead_sizes.dtype == np.int32
+    assert bags.lead_sizes.tolist() == [naive.lead_size(article, LEAD_TOKENS) for article in articles]
+    # They are the first rows of the bag: its order is that of first appearance.
+    for article, keys, size in zip(
+        articles, rows_in(bags.term_keys, bags.term_ends), bags.lead_sizes.tolist(), strict=True
+    ):
+        told = [term for term, flag in article if not flag & FURNITURE]
+        assert set(keys[:size]) == set(told[:LEAD_TOKENS])
+
+
+def test_the_lead_ends_after_so_many_tokens_and_furniture_is_none_of_them():
+    told = [(term, 0) for term in range(LEAD_TOKENS + 5)]
+    furniture = [(1000 + term, FURNITURE) for term in range(LEAD_TOKENS)]
+    repeats = [(7, 0)] * (LEAD_TOKENS - 2)
+    articles = [told, furniture + told, told[:3] + furniture, repeats + told[:3], repeats + told[8:]]
+    assert bag(tokens_of(articles))[0].lead_sizes.tolist() == [LEAD_TOKENS, LEAD_TOKENS, 3, 3, 3]
+
+
+def test_the_title_is_of_the_lead():
+    [size] = bag(kept([("one two three", " ".join(f"w{i}" for i in range(100)))]))[0].lead_sizes.tolist()
+    assert size == LEAD_TOKENS
+    both = bag(kept([("one two three", "three two four")]))[0]
+    assert both.lead_sizes.tolist() == [4]
 
 
 @EXAMPLES

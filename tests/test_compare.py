@@ -1,10 +1,13 @@
-"""The pair kernels against scipy, Python's sets and plain loops."""
+"""The pair kernels against scipy, the plain twin of the sums, Python's sets and plain loops."""
 
 from __future__ import annotations
 
 import itertools
+import math
+import random
 from dataclasses import dataclass
 
+import naive
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +16,7 @@ from texts import EXAMPLES
 
 from pipeline import compare
 from pipeline.shards import MAX_GROUPS
-from pipeline.vectors import NAME, NUMBER
+from pipeline.vectors import NAME, NUMBER, RARITY_STEPS, TOLD_IN_TITLE
 
 KEYS = 12  # columns: few, so that rows share some
 
@@ -71,27 +74,156 @@ def test_dots_are_scipys(rows):
     np.testing.assert_allclose(out, (of_l.dense() @ of_r.dense().T)[left, right], rtol=1e-5)
 
 
+@dataclass(frozen=True)
+class TermRows(Rows):
+    """Rows with all that `term_sums` is told of a term; rarity is of the key, the same in every row."""
+
+    counts: np.ndarray
+    rarity: np.ndarray
+    leads: np.ndarray
+
+    def terms(self, row: int) -> dict[int, naive.Term]:
+        begin = int(self.ends[row - 1]) if row else 0
+        return {
+            int(self.keys[j]): naive.Term(
+                float(self.weights[j]), int(self.kinds[j]), int(self.counts[j]),
+                self.rarity[j] / RARITY_STEPS, j - begin < self.leads[row],
+            )
+            for j in range(begin, int(self.ends[row]))
+        }  # fmt: skip
+
+
+NO_ROWS = TermRows(*(np.zeros(0, dtype) for dtype in (np.uint32, np.float32, np.uint8, np.int64)),
+                   *(np.zeros(0, dtype) for dtype in (np.int32, np.uint16, np.int32)))  # fmt: skip
+KINDS = (0, NAME, NUMBER, TOLD_IN_TITLE, NAME | TOLD_IN_TITLE, NUMBER | TOLD_IN_TITLE)
+# Around the rarities from which something counts.
+RARITIES = (0.0, 1.9, 2.2, 2.5, 3.0, 4.0, 4.5, 6.0, 6.5, 9.0)
+
+
+def term_rows(rng, vocabulary: dict[int, int], n_rows: int) -> TermRows:
+    """Rows of some of the vocabulary (rarity by key)."""
+    rows = [rng.sample(sorted(vocabulary), rng.randint(0, len(vocabulary))) for _ in range(n_rows)]
+    flat = [key for row in rows for key in row]
+    return TermRows(
+        np.array(flat, np.uint32),
+        np.array([rng.uniform(0.01, 1) for _ in flat], np.float32),
+        np.array([rng.choice(KINDS) for _ in flat], np.uint8),
+        np.cumsum([len(row) for row in rows], dtype=np.int64),
+        np.array([rng.choice((1, 1, 2, 5)) for _ in flat], np.int32),
+        np.array([vocabulary[key] for key in flat], np.uint16),
+        np.array([rng.randint(0, len(row)) for row in rows], np.int32),
+    )
+
+
+def summed(of_l: TermRows, of_r: list[TermRows], pairs: list[tuple[int, int, int]]) -> np.ndarray:
+    """Of (left row, group, row in it), by left row."""
+    groups = [*of_r, *[NO_ROWS] * (MAX_GROUPS - len(of_r))]
+    left, group_r, right = (np.array([pair[k] for pair in pairs], np.int64) for k in range(3))
+    out = np.full((len(pairs), compare.N_SUMS), np.nan, np.float32)
+    compare.term_sums(
+        of_l.keys, of_l.weights, of_l.kinds, of_l.counts, of_l.rarity, of_l.ends, of_l.leads,
+        *(tuple(getattr(g, name) for g in groups)
+          for name in ("keys", "weights", "kinds", "counts", "ends", "leads")),
+        left, group_r, right, out,
+    )  # fmt: skip
+    return out
+
+
+@EXAMPLES
+@given(st.integers(0, 20), st.integers(1, MAX_GROUPS), st.randoms(use_true_random=False))
+def test_term_sums_are_the_naive_twins(n_terms, n_groups, rng):
+    """Every column of every pair, right rows in as many groups as there can be."""
+    spread = rng.choice((1, 1 << 12, 12_345_677))
+    vocabulary = {k * spread % 2**32: round(rng.choice(RARITIES) * RARITY_STEPS) for k in range(n_terms)}
+    of_l = term_rows(rng, vocabulary, 3)
+    of_r = [term_rows(rng, vocabulary, 2) for _ in range(n_groups)]
+    pairs = sorted((rng.randrange(3), rng.randrange(n_groups), rng.randrange(2)) for _ in range(12))
+    found = summed(of_l, of_r, pairs)
+    expected = [naive.term_sums(of_l.terms(i), of_r[group].terms(j)) for i, group, j in pairs]
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_sides_of_the_sums_change_places_with_the_articles():
+    rng = random.Random(3)
+    vocabulary = {k: round(rng.choice(RARITIES) * RARITY_STEPS) for k in range(40)}
+    one, other = term_rows(rng, vocabulary, 4), term_rows(rng, vocabulary, 4)
+    there = summed(one, [other], [(i, 0, i) for i in range(4)])
+    back = summed(other, [one], [(i, 0, i) for i in range(4)])
+    n_common = compare.RARE_NAMES_SHARED
+    swapped = back[:, n_common:].reshape(4, -1, 2)[:, :, ::-1].reshape(4, -1)
+    np.testing.assert_allclose(there, np.hstack((back[:, :n_common], swapped)), rtol=1e-4, atol=1e-6)
+    # No column is 0 throughout: each has been compared.
+    assert (there > 0).any(axis=0).all()
+
+
+def test_the_columns_are_in_the_order_of_their_names():
+    """One term at a time, so that each column tells itself."""
+
+    def sums(kind_l: int, kind_r: int, rarity: float, counts=(1, 1), leads=(0, 0)) -> dict[int, float]:
+        sides = [
+            TermRows(
+                np.array([7], np.uint32), np.array([weight], np.float32), np.array([kind], np.uint8),
+                np.array([1]), np.array([count], np.int32),
+                np.array([round(rarity * RARITY_STEPS)], np.uint16), np.array([lead], np.int32),
+            )
+            for weight, kind, count, lead in zip((0.5, 0.25), (kind_l, kind_r), counts, leads, strict=True)
+        ]  # fmt: skip
+        [row] = summed(sides[0], [sides[1]], [(0, 0, 0)])
+        return {column: round(float(v), 4) for column, v in enumerate(row) if v}
+
+    common = {compare.DOT: 0.125, compare.SHARED: 0.25, compare.SHARED + 1: 0.0625}
+    rare = common | {compare.RARE_SHARED: 3.0, compare.VERY_RARE_SHARED: 1.0}
+    assert sums(0, 0, 2) == common
+    assert sums(0, 0, 7) == rare
+    assert sums(NAME, 0, 7) == rare | {compare.RARE_NAMES_SHARED: 3.0}
+    assert sums(0, NAME, 7) == rare | {compare.RARE_NAMES_SHARED + 1: 3.0}
+    of_names = {compare.DOT_NAMES: 0.125, compare.RARE_NAMES_SHARED: 3.0, compare.RARE_NAMES_SHARED + 1: 3.0}
+    assert sums(NAME, NAME, 7) == rare | of_names
+    of_numbers = {compare.DOT_NAMES: 0.125, compare.DOT_NUMBERS: 0.125, compare.RARE_NUMBERS_SHARED: 5.0}
+    assert sums(NUMBER, NUMBER, 7) == rare | of_numbers
+    # A name for one and a number for the other (IV, and the numeral of one character) is no number of both.
+    for kinds, side in (((NAME, NUMBER), 0), ((NUMBER, NAME), 1)):
+        expected = rare | {compare.DOT_NAMES: 0.125, compare.RARE_NAMES_SHARED + side: 3.0}
+        assert sums(*kinds, 7) == expected
+    assert sums(0, 0, 2, leads=(1, 0)) == common | {compare.LEAD: 4.0}
+    assert sums(0, 0, 2, leads=(0, 1)) == common | {compare.LEAD + 1: 4.0}
+    both_lead = {compare.LEAD: 4.0, compare.LEAD + 1: 4.0}
+    in_lead = {compare.LEAD_FACTS: 4.0, compare.LEAD_FACTS_IN_LEAD: 4.0}
+    assert sums(NAME, 0, 2, leads=(1, 1)) == common | both_lead | in_lead
+    twice, four = round(0.25 * math.log(2), 4), round(0.25 * math.log(4), 4)
+    assert sums(0, 0, 3, counts=(2, 1)) == common | {compare.REPEATS: twice}
+    repeats = {
+        compare.REPEATS: twice, compare.REPEATS + 1: four, compare.REPEATED_BY_BOTH: twice,
+        compare.REPEATED_BY_BOTH + 1: four,
+    }  # fmt: skip
+    assert sums(0, 0, 3, counts=(2, 4)) == common | repeats
+    assert sums(0, NAME, 3, counts=(2, 4)) == common | repeats | {compare.REPEATED_FACTS + 1: four}
+    told = NAME | TOLD_IN_TITLE
+    assert sums(TOLD_IN_TITLE, told, 3) == common | {compare.TITLE_FACTS + 1: 0.25}
+    assert sums(told, 0, 3) == common | {compare.TITLE_FACTS: 0.25}
+
+
 @EXAMPLES
 @given(some_rows())
-def test_term_sums_are_numpys(rows):
+def test_cosines_of_the_sums_are_scipys(rows):
+    """Of all terms, of names and numbers, and of numbers; and the weight that is on shared terms."""
     of_l, of_r, left, right = rows
-    out = np.empty((len(left), 5), np.float32)
-    # The right side twice, as groups 0 and 1, which the pairs take in turn; the other groups are empty.
-    empty = (np.zeros(0, np.uint32), np.zeros(0, np.float32), np.zeros(0, np.uint8), np.zeros(0, np.int64))
-    own_r = (of_r.keys, of_r.weights, of_r.kinds, of_r.ends)
-    groups = zip(own_r, own_r, *[empty] * (MAX_GROUPS - 2), strict=True)
-    group_r = np.arange(len(left)) % 2
-    compare.term_sums(
-        of_l.keys, of_l.weights, of_l.kinds, of_l.ends, *map(tuple, groups), left, group_r, right, out
-    )
-    expected = np.empty_like(out)
-    expected[:, 0] = (of_l.dense() @ of_r.dense().T)[left, right]
-    for place, kind in ((1, NAME), (2, NUMBER)):
-        expected[:, place] = (of_l.dense(kind) @ of_r.dense(kind).T)[left, right]
+    sides = [
+        TermRows(r.keys, r.weights, r.kinds, r.ends, np.ones(len(r.keys), np.int32),
+                 np.zeros(len(r.keys), np.uint16), np.zeros(len(r.ends), np.int32))
+        for r in (of_l, of_r)
+    ]  # fmt: skip
+    # The right side twice, as groups 0 and 1, which the pairs take in turn.
+    chosen = zip(left.tolist(), (np.arange(len(left)) % 2).tolist(), right.tolist(), strict=True)
+    out = summed(sides[0], [sides[1]] * 2, list(chosen))
+    for column, kind in ((compare.DOT, None), (compare.DOT_NAMES, NAME), (compare.DOT_NUMBERS, NUMBER)):
+        expected = (of_l.dense(kind) @ of_r.dense(kind).T)[left, right]
+        np.testing.assert_allclose(out[:, column], expected, rtol=1e-5, atol=1e-7)
     shared = (of_l.dense()[left] > 0) & (of_r.dense()[right] > 0)
-    expected[:, 3] = (of_l.dense()[left] ** 2 * shared).sum(axis=1)
-    expected[:, 4] = (of_r.dense()[right] ** 2 * shared).sum(axis=1)
-    np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-7)
+    for side, own in enumerate((of_l.dense()[left], of_r.dense()[right])):
+        np.testing.assert_allclose(
+            out[:, compare.SHARED + side], (own**2 * shared).sum(axis=1), rtol=1e-5, atol=1e-7
+        )
 
 
 @EXAMPLES

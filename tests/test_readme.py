@@ -123,6 +123,21 @@ def test_commands_name_what_there_is():
     assert used <= options
 
 
+def test_what_is_said_of_the_sample_is_so(sample_run):
+    """The follow-up is in no pair; the round-up is confirmed, and in a cluster with two farmed pieces."""
+    pairs = _read(sample_run.run_dir / "confirmed_pairs.parquet")
+    in_pairs = {p[side] for p in pairs for side in ("article_id_l", "article_id_r")}
+    assert f"{EVENT}/followup" not in in_pairs
+    round_up = "story/roundup/roundup"
+    of_round_up = {p["article_id_l"]: p["relation"] for p in pairs if p["article_id_r"] == round_up}
+    sources = {story: relation for story, relation in of_round_up.items() if story.endswith("/source")}
+    assert list(sources.values()) == ["excerpt"] * 3
+    members = _read(sample_run.run_dir / "cluster_members.parquet")
+    [own] = [m["cluster_id"] for m in members if m["article_id"] == round_up]
+    others = [m["article_id"] for m in members if m["cluster_id"] == own and m["article_id"] != round_up]
+    assert sorted(others) == ["story/A05/farm_a", "story/A05/farm_b"]
+
+
 def test_every_module_is_in_the_file_map():
     modules = [
         path.relative_to(ROOT).as_posix()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 from pathlib import Path
@@ -61,7 +62,7 @@ def screened(staged: Staged, folder: Path, *overrides: str, edges: tuple[int, ..
 
 
 def naive_passes(signed: list[Signed], rule: Rule) -> list[bool]:
-    """Pair by pair, the logistic written out."""
+    """Pair by pair, the curves written out."""
     vectors = {
         s.first_row + i: (TermVectors.load(s.bags, s.weights), i)
         for s in signed
@@ -72,10 +73,13 @@ def naive_passes(signed: list[Signed], rule: Rule) -> list[bool]:
         (of_l, i), (of_r, j) = vectors[left], vectors[right]
         terms = measures.measure_terms(of_l, [of_r], np.array([i]), np.array([0]), np.array([j]))
         [features] = measures.term_features(terms).tolist()
-        logistic = rule.screen
-        columns = zip(features, logistic.mean, logistic.scale, logistic.weight, strict=True)
-        log_odds = logistic.intercept + sum((f - mean) / scale * weight for f, mean, scale, weight in columns)
-        passes.append(1 / (1 + np.exp(-log_odds)) >= logistic.threshold)
+        log_odds = rule.screen.intercept
+        for feature, knots, values in zip(features, rule.screen.knots, rule.screen.values, strict=True):
+            x = min(max(feature, knots[0]), knots[-1])
+            after = max(1, bisect.bisect_left(knots, x))
+            part = (x - knots[after - 1]) / (knots[after] - knots[after - 1])
+            log_odds += values[after - 1] * (1 - part) + values[after] * part
+        passes.append(1 / (1 + np.exp(-log_odds)) >= rule.screen.threshold)
     return passes
 
 

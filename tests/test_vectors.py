@@ -6,6 +6,7 @@ import itertools
 import math
 from collections import Counter
 
+import naive
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -19,8 +20,27 @@ from pipeline import vectors
 from pipeline.bags import Bags, bag
 from pipeline.terms import TermStatistics
 from pipeline.text import KeptTokens
-from pipeline.token_scan import CAPITAL, DIGIT, FURNITURE
-from pipeline.vectors import NAME, NUMBER, WEIGHT_TYPES, TermVectors, tfidf, weigh
+from pipeline.token_scan import CAPITAL, DIGIT, FURNITURE, TITLE
+from pipeline.vectors import (
+    LEAD,
+    LEAD_FACTS,
+    N_TOTALS,
+    NAME,
+    NAMES,
+    NUMBER,
+    NUMBERS,
+    RARE_NAMES,
+    RARE_NUMBERS,
+    RARITY_STEPS,
+    REPEATED_FACTS,
+    REPEATS,
+    TITLE_FACTS,
+    TOLD_IN_TITLE,
+    WEIGHT_TYPES,
+    TermVectors,
+    tfidf,
+    weigh,
+)
 
 BITS = 16
 articles = st.lists(st.tuples(st.one_of(st.none(), plain_texts), plain_texts), min_size=1, max_size=5)
@@ -103,18 +123,90 @@ def test_furniture_is_left_out(texts, rng):
         assert sum(w * w for w in row) == pytest.approx(1 if row else 0, rel=1e-5)
 
 
-@EXAMPLES
-@given(articles, st.sampled_from([4, BITS]))
-def test_squares_are_those_of_the_names_and_numbers(texts, bits):
-    bags, _, found = weighed(kept(texts), bits)
-    rows = (rows_in(found[name], bags.term_ends) for name in ("term_weights", "term_kinds"))
-    expected = [
-        sum(w * w for w, kind in zip(weights, kinds, strict=True) if kind >= least)
-        for weights, kinds in zip(*rows, strict=True)
-        for least in (NAME, NUMBER)
+def terms_of(bags: Bags, found: dict) -> list[list[naive.Term]]:
+    """The terms of each article, for the plain twins."""
+    columns = (found["term_weights"], found["term_kinds"], bags.term_counts, found["term_rarity"])
+    rows = zip(*(rows_in(column, bags.term_ends) for column in columns), strict=True)
+    return [
+        [
+            naive.Term(weight, kind, count, rarity / RARITY_STEPS, place < lead)
+            for place, (weight, kind, count, rarity) in enumerate(zip(*row, strict=True))
+        ]
+        for row, lead in zip(rows, bags.lead_sizes.tolist(), strict=True)
     ]
-    np.testing.assert_allclose(found["squares"], expected, rtol=1e-5)
+
+
+def of_a_large_collection(data, bits: int) -> TermStatistics:
+    """Some 200,000 articles, in which terms are as common or rare, and as often spelt large, as is drawn."""
+    rng = data.draw(st.randoms(use_true_random=False))
+    rows = [(rng.choice((0, 1, 20, 3_000, 200_000)), rng.choice((-1, 0, 1))) for _ in range(1 << bits)]
+    return TermStatistics(200_000, np.array(rows, np.int32))
+
+
+@EXAMPLES
+@given(articles, st.sampled_from([4, 10]), st.data())
+def test_totals_are_the_naive_twins(texts, bits, data):
+    """In a collection of the size at which names and numbers are rare enough to count."""
+    bags = bag(kept(texts))[0]
+    found = weigh(bags, of_a_large_collection(data, bits))
     assert {name: values.dtype for name, values in found.items()} == WEIGHT_TYPES
+    assert found["totals"].shape == (len(texts), N_TOTALS)
+    expected = [naive.totals(row) for row in terms_of(bags, found)]
+    np.testing.assert_allclose(found["totals"], expected, rtol=1e-4, atol=1e-5)
+
+
+@EXAMPLES
+@given(articles, st.sampled_from([4, 10, BITS]), st.booleans(), st.data())
+def test_rarity_is_the_logarithm_of_the_articles_for_each_that_holds_the_term(texts, bits, is_large, data):
+    bags, statistics, found = weighed(kept(texts), bits)
+    if is_large:
+        statistics = of_a_large_collection(data, bits)
+        found = weigh(bags, statistics)
+    for key, rarity in zip(bags.term_keys.tolist(), found["term_rarity"].tolist(), strict=True):
+        share = (1 + statistics.n_articles) / (1 + int(statistics.df[key % 2**bits]))
+        # Where several terms of an article share a bucket, it can seem to be in more articles than there are.
+        expected = max(0.0, math.log(share)) * RARITY_STEPS
+        assert abs(rarity - expected) <= 0.5 + 0.01  # rounded, from an idf in float32
+
+
+def test_totals_by_hand():
+    """Rarity is 0 for rain, 6.91 for what one article in a thousand has, 3 for what one in twenty has."""
+    tokens = kept([("Paris rain", "we saw Paris and rain and Fog and Fog in 1998 . 1998 was small Paris")])
+    bags = bag(tokens)[0]
+    assert len(set((bags.term_keys & 0xFFFF).tolist())) == len(bags.term_keys)
+    counts = np.zeros((1 << 16, 2), np.int32)
+    words = ["paris", "rain", "we", "saw", "and", "fog", "in", "1998", "was", "small"]
+    bucket = {word: int(key) & 0xFFFF for word, key in zip(words, bags.term_keys.tolist(), strict=True)}
+    n = 10_000
+    for word, df, spelling in (
+        ("paris", 9, 1), ("fog", 500, 1), ("1998", 500, 0), ("rain", n, 0), ("we", n, -1), ("saw", n, -1),
+        ("and", n, -1), ("in", n, -1), ("was", n, -1), ("small", 9, -1),
+    ):  # fmt: skip
+        counts[bucket[word]] = df, spelling
+    found = weigh(bags, TermStatistics(n, counts))
+    rarity = dict(zip(words, (found["term_rarity"] / RARITY_STEPS).tolist(), strict=True))
+    very, some = math.log(10_001 / 10), math.log(10_001 / 501)
+    assert [rarity[w] for w in ("paris", "fog", "1998", "rain")] == pytest.approx(
+        [very, some, some, 0], abs=1e-3
+    )
+    kinds = dict(zip(words, found["term_kinds"].tolist(), strict=True))
+    assert (kinds["paris"], kinds["rain"], kinds["fog"]) == (NAME | TOLD_IN_TITLE, TOLD_IN_TITLE, NAME)
+    assert (kinds["1998"], kinds["small"]) == (NUMBER, 0)
+    squares = dict(zip(words, (found["term_weights"].astype(float) ** 2).tolist(), strict=True))
+    [totals] = found["totals"].tolist()
+    by_hand = {
+        NAMES: squares["paris"] + squares["fog"] + squares["1998"],
+        NUMBERS: squares["1998"],
+        RARE_NAMES: very - 4,
+        RARE_NUMBERS: some - 2,
+        LEAD: 2 * very**2 + 2 * some**2,
+        LEAD_FACTS: very**2 + 2 * some**2,
+        REPEATS: (very - 2.5) ** 2 * math.log(3) + 2 * (some - 2.5) ** 2 * math.log(2),
+        REPEATED_FACTS: (very - 2.5) ** 2 * math.log(3) + 2 * (some - 2.5) ** 2 * math.log(2),
+        TITLE_FACTS: (very - 2.5) ** 2,
+    }
+    assert sorted(by_hand) == list(range(N_TOTALS))
+    assert totals == pytest.approx([by_hand[column] for column in range(N_TOTALS)], rel=2e-3)
 
 
 @EXAMPLES
@@ -127,7 +219,8 @@ def test_a_term_is_a_name_where_its_bucket_or_else_its_article_spells_it_so(text
     kinds = weigh(bags, other)["term_kinds"].tolist()
     for key, flags, kind in zip(bags.term_keys.tolist(), bags.term_flags.tolist(), kinds, strict=True):
         is_name = spelling[key % 16] > 0 or (spelling[key % 16] == 0 and flags & CAPITAL)
-        assert kind == (NUMBER if flags & DIGIT else NAME if is_name else 0)
+        in_title = TOLD_IN_TITLE if flags & TITLE else 0
+        assert kind == (NUMBER if flags & DIGIT else NAME if is_name else 0) | in_title
 
 
 def test_names_of_a_text():
@@ -143,6 +236,13 @@ def test_names_of_a_text():
     assert Counter(kinds.values()) == {0: 9, NAME: 2, NUMBER: 1}
 
 
+def test_terms_of_the_title_are_marked_wherever_else_they_stand():
+    """Each by its first place, which is the title's; what only the body has isn't marked."""
+    bags, _, found = weighed(kept([("Rain 5", "no more rain in wet Paris"), (None, "Rain 5"), ("", "rain")]))
+    told = [kind & TOLD_IN_TITLE for kind in found["term_kinds"].tolist()]
+    assert rows_in(np.array(told), bags.term_ends) == [[4, 4, 0, 0, 0, 0, 0], [0, 0], [0]]
+
+
 def test_written_groups_hold_what_one_batch_would(tmp_path, monkeypatch):
     """Rows go on counting over batches and groups; an article without tokens has an empty row."""
     monkeypatch.setattr(vectors, "AT_A_TIME", 2)
@@ -155,8 +255,12 @@ def test_written_groups_hold_what_one_batch_would(tmp_path, monkeypatch):
     assert [s.weights.first_row for s in signing.signed] == [g.first_row for g in signing.groups]
     assert sum(s.weights.n_articles for s in signing.signed) == len(collection)
     loaded = [TermVectors.load(s.bags, s.weights) for s in signing.signed]
-    for name in ("term_weights", "term_kinds", "squares"):
+    for name in WEIGHT_TYPES:
         np.testing.assert_array_equal(np.concatenate([getattr(v, name) for v in loaded]), expected[name])
+    for name in ("term_counts", "lead_sizes"):
+        np.testing.assert_array_equal(
+            np.concatenate([getattr(v, name) for v in loaded]), getattr(whole, name)
+        )
     found = [row for v in loaded for row in rows_in(v.term_keys, v.term_ends)]
     assert found == rows_in(whole.term_keys, whole.term_ends)
     n_tokens = np.concatenate([v.n_tokens for v in loaded]).tolist()
@@ -177,5 +281,6 @@ def test_a_group_of_empty_articles_can_be_loaded(tmp_path):
     [signed] = sign(tmp_path, [("s", None, "..."), ("s", None, "!")], config(), n_groups=1).signed
     loaded = TermVectors.load(signed.bags, signed.weights)
     assert loaded.term_ends.tolist() == loaded.n_tokens.tolist() == [0, 0]
-    assert loaded.squares.tolist() == [0] * 4
+    assert loaded.totals.tolist() == [[0] * N_TOTALS] * 2
+    assert loaded.lead_sizes.tolist() == [0, 0]
     assert len(loaded.term_keys) == len(loaded.term_weights) == 0
