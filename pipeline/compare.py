@@ -197,7 +197,7 @@ def term_sums(  # type: ignore[no-untyped-def]
                 prefetch(all_kinds[group], j)
         sums = out[p]
         sums[:] = 0
-        dot = in_l = in_r = np.float32(0)
+        dot = names = numbers = in_l = in_r = 0.0
         n_hits = _likely(keys_r, begin_r, end_r, may_hold, hits)
         for h in range(n_hits):
             j = hits[h]
@@ -208,17 +208,17 @@ def term_sums(  # type: ignore[no-untyped-def]
             dot += product
             in_l += weights_l[i] * weights_l[i]
             in_r += weights_r[j] * weights_r[j]
-            if rarity_l[i] < TELLING * RARITY_STEPS:
-                continue
-            rarity = np.float32(rarity_l[i] / np.float32(RARITY_STEPS))
-            rare = _beyond(rarity, np.float32(RARE))
             kind_l, kind_r = kinds_l[i], kinds_r[j]
             fact_l, fact_r = kind_l & (NAME | NUMBER), kind_r & (NAME | NUMBER)
             both_facts = np.float32(fact_l != 0 and fact_r != 0)
             # Of equal terms one may be written with a digit and the other without: Ⅳ and iv.
             both_numbers = np.float32(fact_l == NUMBER and fact_r == NUMBER)
-            sums[DOT_NAMES] += both_facts * product
-            sums[DOT_NUMBERS] += both_numbers * product
+            names += both_facts * product
+            numbers += both_numbers * product
+            if rarity_l[i] < TELLING * RARITY_STEPS:
+                continue
+            rarity = np.float32(rarity_l[i] / np.float32(RARITY_STEPS))
+            rare = _beyond(rarity, np.float32(RARE))
             sums[RARE_SHARED] += rare
             sums[VERY_RARE_SHARED] += _beyond(rarity, np.float32(VERY_RARE))
             sums[RARE_NUMBERS_SHARED] += both_numbers * _beyond(rarity, np.float32(TELLING))
@@ -231,7 +231,8 @@ def term_sums(  # type: ignore[no-untyped-def]
             repeated_l, repeated_r = told * log_count(count_l), told * log_count(count_r)
             _add_side(sums, 0, rarity, repeated_l, both_repeat, kind_l, in_lead_l, in_lead_r)
             _add_side(sums, 1, rarity, repeated_r, both_repeat, kind_r, in_lead_r, in_lead_l)
-        sums[DOT], sums[SHARED], sums[SHARED + 1] = dot, in_l, in_r
+        sums[DOT], sums[DOT_NAMES], sums[DOT_NUMBERS] = dot, names, numbers
+        sums[SHARED], sums[SHARED + 1] = in_l, in_r
 
 
 @nb.njit(

@@ -25,8 +25,8 @@ from pipeline.token_scan import CAPITAL, DIGIT, TITLE
 NAME, NUMBER, TOLD_IN_TITLE = 1, 2, 4  # bits of `term_kinds`
 # Articles weighted at a time; bounds the memory of a call.
 AT_A_TIME = 2_048
-# Rarity (idf less 1). A term below TELLING, in more than one article of seven, is no name or number, and
-# counts in cosines only; RARE and VERY_RARE ones are what few other articles have.
+# Rarity (idf less 1). A term below TELLING, in more than one article of seven, counts in cosines only; RARE
+# and VERY_RARE ones are what few other articles have.
 TELLING, RARE, VERY_RARE = 2.0, 4.0, 6.0
 # `term_rarity` counts in steps of 1 / RARITY_STEPS.
 RARITY_STEPS = 2_000
@@ -141,13 +141,14 @@ def _total(weights, kinds, counts, rarities, ends, lead_sizes, totals):  # type:
             is_fact = kinds[j] & (NAME | NUMBER)
             repeated = told_weight(rarity) * log_count(counts[j])
             totals[i, REPEATS] += repeated
-            if j - begin < lead_sizes[i] and rarity >= TELLING:
+            leads = j - begin < lead_sizes[i] and rarity >= TELLING
+            if leads:
                 totals[i, LEAD] += rarity * rarity
             if is_fact:
                 square = weights[j] * weights[j]
                 totals[i, NAMES] += square
                 totals[i, REPEATED_FACTS] += repeated
-                if j - begin < lead_sizes[i]:
+                if leads:
                     totals[i, LEAD_FACTS] += rarity * rarity
                 if kinds[j] & TOLD_IN_TITLE:
                     totals[i, TITLE_FACTS] += told_weight(rarity)
@@ -168,7 +169,6 @@ def weigh(bags: Bags, statistics: TermStatistics) -> dict[str, npt.NDArray[np.ge
     weights = tfidf(bags.term_counts, idf, bags.term_ends)
     # Counts that weren't cut at the number of articles give an idf below 1, which would wrap.
     rarity = np.round(np.maximum(idf - np.float32(1), 0) * np.float32(RARITY_STEPS)).astype(np.uint16)
-    kinds[rarity < TELLING * RARITY_STEPS] = 0
     totals = np.empty((bags.n_articles, N_TOTALS), np.float32)
     _total(weights, kinds, bags.term_counts, rarity, bags.term_ends, bags.lead_sizes, totals)
     return {"term_weights": weights, "term_kinds": kinds, "term_rarity": rarity, "totals": totals}

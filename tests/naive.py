@@ -226,11 +226,11 @@ class Term:
 
     @property
     def is_number(self) -> bool:
-        return self.is_telling and bool(self.kind & vectors.NUMBER)
+        return bool(self.kind & vectors.NUMBER)
 
     @property
     def is_name(self) -> bool:
-        return self.is_telling and bool(self.kind & vectors.NAME)
+        return bool(self.kind & vectors.NAME)
 
     @property
     def is_fact(self) -> bool:
@@ -258,7 +258,7 @@ def totals(row: Iterable[Term]) -> list[float]:
         sum(t.above(vectors.RARE) for t in facts if t.is_name),
         sum(t.above(vectors.TELLING) for t in facts if t.is_number),
         sum(t.rarity**2 for t in row if t.in_lead and t.is_telling),
-        sum(t.rarity**2 for t in facts if t.in_lead),
+        sum(t.rarity**2 for t in facts if t.in_lead and t.is_telling),
         sum(t.repeated for t in row),
         sum(t.repeated for t in facts),
         sum(t.told for t in facts if t.kind & vectors.TOLD_IN_TITLE),
@@ -289,8 +289,8 @@ def _sums_of_side(both: Sequence[tuple[Term, Term]]) -> list[float]:
         sum(a.above(vectors.RARE) for a, _ in both if a.is_name),
         sum(a.weight**2 for a, _ in both),
         sum(a.rarity**2 for a, _ in both if a.in_lead and a.is_telling),
-        sum(a.rarity**2 for a, _ in facts if a.in_lead),
-        sum(a.rarity**2 for a, b in facts if a.in_lead and b.in_lead),
+        sum(a.rarity**2 for a, _ in facts if a.in_lead and a.is_telling),
+        sum(a.rarity**2 for a, b in facts if a.in_lead and b.in_lead and a.is_telling),
         sum(a.repeated for a, _ in both),
         sum(a.repeated for a, b in both if b.count > 1),
         sum(a.repeated for a, _ in facts),

@@ -190,7 +190,7 @@ def test_the_columns_are_in_the_order_of_their_names():
     both_lead = {compare.LEAD: 4.0, compare.LEAD + 1: 4.0}
     in_lead = {compare.LEAD_FACTS: 4.0, compare.LEAD_FACTS_IN_LEAD: 4.0}
     assert sums(NAME, 0, 2, leads=(1, 1)) == common | both_lead | in_lead
-    twice, four = round(0.25 * math.log(2), 4), round(0.25 * math.log(4), 4)
+    twice, four = round(math.log(2), 4), round(math.log(4), 4)
     assert sums(0, 0, 3, counts=(2, 1)) == common | {compare.REPEATS: twice}
     repeats = {
         compare.REPEATS: twice, compare.REPEATS + 1: four, compare.REPEATED_BY_BOTH: twice,

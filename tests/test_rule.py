@@ -163,7 +163,8 @@ def test_the_shipped_rule_is_found_by_name_and_says_what_it_was_fitted_on():
     assert load_rule(name.removesuffix(".json")) == shipped
     assert shipped.version == name.removesuffix(".json")
     assert {"corpus_sha256", "n_pairs", "out_of_fold"} <= shipped.fitted_on.keys()
-    assert shipped.screen.threshold < shipped.confirm.threshold
+    assert 0 < shipped.screen.threshold < 1
+    assert 0 < shipped.confirm.threshold < 1
 
 
 def changed(fitted: Rule, part: str, **values) -> str:

@@ -45,7 +45,7 @@ def naive_terms(of_l: dict[int, naive.Term], of_r: dict[int, naive.Term]) -> dic
         "weight_r_in_l": sum_of(of_r, both, lambda t: t.weight**2),
     }
     for side, own, other in (("l", of_l, of_r), ("r", of_r, of_l)):
-        lead = {key for key, term in own.items() if term.in_lead}
+        lead = {key for key, term in own.items() if term.in_lead and term.is_telling}
         facts = {key for key, term in own.items() if term.is_fact}
         title = {key for key in facts if own[key].kind & TOLD_IN_TITLE}
         other_lead = {key for key, term in other.items() if term.in_lead}
@@ -175,7 +175,7 @@ def test_term_measures_by_hand():
             counts[term & 0xFFFF] = 19, 1  # the places: rarity ln(100,001 / 20)
     found, _, _ = all_pairs((weighed_by(TermStatistics(100_000, counts), tokens), worded))
     rarity = math.log(100_001 / 20)
-    told, repeated = (rarity - 2.5) ** 2, (rarity - 2.5) ** 2 * math.log(3)
+    told, repeated = (rarity - 2) ** 2, (rarity - 2) ** 2 * math.log(3)
     other, same = 1, 0  # the pairs (0, 1) and (0, 0)
     assert found.names_of_own_l[[same, other]] == pytest.approx([0, rarity - 4], rel=1e-3)
     assert found.rarity_of_names_shared[[same, other]] == pytest.approx([rarity - 4, 0], rel=1e-3)
@@ -194,13 +194,15 @@ def test_only_the_lead_counts_as_lead():
     """What one says first and the other says after its lead is of the first one's lead alone."""
     filler = " ".join(f"v{i}" for i in range(LEAD_TOKENS))
     texts = [(None, f"Paris {filler}"), (None, f"{filler} Paris")]
-    built, worded = vectors_of([*texts, (None, "..."), (None, "5")])
+    _, worded = vectors_of(texts)
+    counts = np.full((1 << 16, 2), 1, np.int32)  # each word is in one article of all, and a name
+    built = weighed_by(TermStatistics(100_000, counts), kept(texts))
     found, left, right = all_pairs((built, worded))
     pair = np.flatnonzero((left == 0) & (right == 1))[0]
     totals = built.totals[:, vectors.LEAD_FACTS]
-    rarity = math.log(5 / 3)
+    rarity = math.log(100_001 / 2)
     facts = totals[0]
-    # The filler's words hold digits: they are facts too, all but the last are in both leads.
+    # The filler's words are facts too, all but the last are in both leads.
     assert facts == pytest.approx(LEAD_TOKENS * rarity**2, rel=1e-3)
     shared = (LEAD_TOKENS - 1) * rarity**2
     assert found.lead_facts_l[pair] == pytest.approx((facts + 0.5) / (facts + 1), rel=1e-3)

@@ -201,9 +201,9 @@ def test_totals_by_hand():
         RARE_NUMBERS: some - 2,
         LEAD: 2 * very**2 + 2 * some**2,
         LEAD_FACTS: very**2 + 2 * some**2,
-        REPEATS: (very - 2.5) ** 2 * math.log(3) + 2 * (some - 2.5) ** 2 * math.log(2),
-        REPEATED_FACTS: (very - 2.5) ** 2 * math.log(3) + 2 * (some - 2.5) ** 2 * math.log(2),
-        TITLE_FACTS: (very - 2.5) ** 2,
+        REPEATS: (very - 2) ** 2 * math.log(3) + 2 * (some - 2) ** 2 * math.log(2),
+        REPEATED_FACTS: (very - 2) ** 2 * math.log(3) + 2 * (some - 2) ** 2 * math.log(2),
+        TITLE_FACTS: (very - 2) ** 2,
     }
     assert sorted(by_hand) == list(range(N_TOTALS))
     assert totals == pytest.approx([by_hand[column] for column in range(N_TOTALS)], rel=2e-3)
