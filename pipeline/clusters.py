@@ -147,7 +147,8 @@ def representatives(
     score = np.zeros(graph.n)
     np.add.at(score, graph.left[same], graph.probability[same])
     np.add.at(score, graph.right[same], graph.probability[same])
-    order = np.lexsort((id_rank, published, -np.round(score, 9), labels))
+    # Measures are float32: below the fifth digit a score depends on which article was the left one.
+    order = np.lexsort((id_rank, published, -np.round(score, 5), labels))
     first = order[run_starts(labels[order])]
     medoid = np.zeros(graph.n, np.int64)
     medoid[labels[first]] = first

@@ -88,9 +88,11 @@ class Judge:
         if len(kept):
             measured = self._measurer.measure(left[kept], right[kept])
             same_text = self._measurer.text_hash[left[kept]] == self._measurer.text_hash[right[kept]]
-            # The rule trusts few words less than many; of equal titles and bodies there is no doubt.
+            # The rule trusts few words less than many, and common words less than rare ones: those of a story
+            # with hundreds of copies are common. Of equal titles and bodies, or long bodies, is no doubt.
             judged = self.rule.confirm.probability(measures.features(measured))
-            probability[kept] = np.where(same_text & (measured.jaccard == 1), 1.0, judged)
+            equal = same_text & ((measured.jaccard == 1) | (measured.n_tokens_l >= PASSAGE_TOKENS))
+            probability[kept] = np.where(equal, 1.0, judged)
             relation[kept] = relate(measured, same_text, self._measurer.config.reprint.shingle_size)
             for name, column in values.items():
                 column[kept] = getattr(measured, name)

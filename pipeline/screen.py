@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline import measures
-from pipeline.candidates import PAIRS
+from pipeline.candidates import PAIRS, load_articles
 from pipeline.config import Config
 from pipeline.measures import TermMeasures
 from pipeline.rule import Rule, load_rule
@@ -61,16 +61,18 @@ def screen_slice(
 ) -> Ref:
     """Screens the candidate pairs [begin, end), rows of `pairs` (PAIRS); IPC (SCREENED).
 
-    Pairs that don't pass are left out, unless `keep_candidates` asks for them.
+    Pairs of equal bodies pass. Pairs that don't pass are left out, unless `keep_candidates` asks for them.
     """
     measurer, rule = TermMeasurer(signed), load_rule(config.calibration)
+    text_hash = load_articles(signed, "text_hash")
     table = read_ipc(pairs.path)
 
     def lots() -> Iterator[pa.RecordBatch]:
         for at in range(begin, end, PAIRS_AT_A_TIME):
             lot = table.slice(at, min(PAIRS_AT_A_TIME, end - at)).combine_chunks()
             left, right = (lot[side].to_numpy().astype(np.int64) for side in ("left", "right"))
-            passing = pa.array(passes(measurer.measure_terms(left, right), rule))
+            same_text = text_hash[left] == text_hash[right]
+            passing = pa.array(passes(measurer.measure_terms(left, right), rule) | same_text)
             screened = lot.append_column(SCREENED.field("passes"), passing)
             yield from (screened if config.keep_candidates else screened.filter(passing)).to_batches()
 

@@ -199,8 +199,8 @@ def test_the_columns_are_in_the_order_of_their_names():
     assert sums(0, 0, 3, counts=(2, 4)) == common | repeats
     assert sums(0, NAME, 3, counts=(2, 4)) == common | repeats | {compare.REPEATED_FACTS + 1: four}
     told = NAME | TOLD_IN_TITLE
-    assert sums(TOLD_IN_TITLE, told, 3) == common | {compare.TITLE_FACTS + 1: 0.25}
-    assert sums(told, 0, 3) == common | {compare.TITLE_FACTS: 0.25}
+    assert sums(TOLD_IN_TITLE, told, 3) == common | {compare.TITLE_FACTS + 1: 1.0}
+    assert sums(told, 0, 3) == common | {compare.TITLE_FACTS: 1.0}
 
 
 @EXAMPLES
