@@ -91,7 +91,8 @@ class Judge:
             # The rule trusts few words less than many, and common words less than rare ones: those of a story
             # with hundreds of copies are common. Of equal titles and bodies, or long bodies, is no doubt.
             judged = self.rule.confirm.probability(measures.features(measured))
-            equal = same_text & ((measured.jaccard == 1) | (measured.n_tokens_l >= PASSAGE_TOKENS))
+            n_tokens = np.minimum(measured.n_tokens_l, measured.n_tokens_r)
+            equal = same_text & ((measured.jaccard == 1) | (n_tokens >= PASSAGE_TOKENS))
             probability[kept] = np.where(equal, 1.0, judged)
             relation[kept] = relate(measured, same_text, self._measurer.config.reprint.shingle_size)
             for name, column in values.items():
