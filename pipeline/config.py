@@ -181,7 +181,7 @@ class CandidatesConfig(_Section):
         ),
     )
     min_jaccard_respun: float = Field(
-        default=0.08,
+        default=0.082,
         ge=0.0,
         le=1.0,
         description=(
