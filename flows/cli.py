@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -63,16 +65,52 @@ def run(
     Exit codes: 0 done, 2 arguments, configuration, input or output can't be used, 1 the run failed, 130
     interrupted.
     """
-    try:
+    with _errors_in_one_line(verbose):
         outcome = _execute(inputs, output, config, overrides, direct, verbose)
         _print_summary(outcome)
-    except RespunError as error:
-        _fail(error, error.exit_code, verbose)
-    except KeyboardInterrupt as error:
-        _fail(error, INTERRUPTED, verbose)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the user gets one line and the exit code
-        _fail(error, FAILED, verbose)
     click.echo(outcome.run_dir.absolute())
+
+
+@cli.command()
+@click.argument("run_dir", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("id_a", metavar="ID_A")
+@click.argument("id_b", metavar="ID_B")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines; the same numbers.")
+@click.option("--verbose", is_flag=True, help="Show the traceback of an error.")
+def explain(run_dir: Path, id_a: str, id_b: str, as_json: bool, verbose: bool) -> None:
+    """Say why two articles of a run are, or are not, in one cluster.
+
+    RUN is the folder of a run that kept its texts, or an output folder: then its current run.
+
+    Exit codes: 0 done, 2 arguments or run can't be used, 1 it failed, 130 interrupted.
+    """
+    with _errors_in_one_line(verbose):
+        from flows.explain_report import print_explanation
+        from pipeline.executor import Silence, ThreadExecutor
+        from pipeline.job import explain_articles
+
+        print_explanation(explain_articles(run_dir, id_a, id_b, ThreadExecutor(0), Silence()), as_json)
+
+
+@cli.command()
+@click.argument("file_a", metavar="FILE_A", type=click.Path(path_type=Path))
+@click.argument("file_b", metavar="FILE_B", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines; the same numbers.")
+@click.option("--verbose", is_flag=True, help="Show the traceback of an error.")
+def compare(file_a: Path, file_b: Path, as_json: bool, verbose: bool) -> None:
+    """Say how two text files are alike, without a run.
+
+    FILE_A and FILE_B are UTF-8 (.gz and .zst too). Without a collection a list of common words says what is
+    rare, so the numbers are not those of a run.
+
+    Exit codes: 0 done, 2 a file can't be used, 1 it failed, 130 interrupted.
+    """
+    with _errors_in_one_line(verbose):
+        from flows.explain_report import print_explanation
+        from pipeline.executor import Silence, ThreadExecutor
+        from pipeline.job import explain_files
+
+        print_explanation(explain_files(file_a, file_b, ThreadExecutor(0), Silence()), as_json)
 
 
 def _execute(
@@ -124,6 +162,19 @@ def _print_summary(outcome: Outcome) -> None:
 
     for line in summary_lines(read_summary(outcome.run_dir)):
         click.echo(line, err=True)
+
+
+@contextmanager
+def _errors_in_one_line(verbose: bool) -> Iterator[None]:
+    """Whatever is raised, the user gets one line and the exit code."""
+    try:
+        yield
+    except RespunError as error:
+        _fail(error, error.exit_code, verbose)
+    except KeyboardInterrupt as error:
+        _fail(error, INTERRUPTED, verbose)
+    except Exception as error:  # noqa: BLE001 - no error is left to be a traceback
+        _fail(error, FAILED, verbose)
 
 
 def _fail(error: BaseException, exit_code: int, verbose: bool) -> NoReturn:

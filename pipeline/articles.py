@@ -28,7 +28,7 @@ from pipeline.inputs import InputFile, InputPart, InputUnit, expand, partition
 from pipeline.schema import ARTICLE_SHARD, REJECTED
 from pipeline.tables import Ref, read_batches, read_ipc, regroup, write_ipc
 
-__all__ = ["ArticlesResult", "InputUnit", "UnitResult", "number", "plan_inputs", "read_unit"]
+__all__ = ["ArticlesResult", "InputUnit", "UnitResult", "number", "plan_inputs", "read_unit", "write_shards"]
 
 SHARD_BYTES = 64 << 20
 # Where each accepted article of a unit came from, in the order of its shards.
@@ -116,7 +116,7 @@ def read_unit(unit: InputUnit, config: Config, work: Path) -> UnitResult:
     reading = _Reading(config)
     checked = reading.run(_read_parts(unit.parts, config))
     pieces = regroup(checked, BATCH_ROWS, BATCH_BYTES, "text")
-    shards = _write_shards(pieces, folder, f"unit-{unit.index}")
+    shards = write_shards(pieces, folder, f"unit-{unit.index}")
     origins = write_ipc(folder / f"unit-{unit.index}-origins.arrow", ORIGINS, reading.origins)
     rejected = write_ipc(folder / f"unit-{unit.index}-rejected.arrow", REJECTED, reading.rejected)
     files = tuple(dict.fromkeys(part.file.name for part in unit.parts))
@@ -153,7 +153,7 @@ def number(units: Sequence[UnitResult], config: Config, work: Path) -> ArticlesR
         n_files=len({name for unit in units for name in unit.files}),
         n_unreadable_files=len({name for unit in units for name in unit.unreadable}),
         n_bad_dates=sum(unit.n_bad_dates for unit in units),
-        text_bytes=sum(_text_bytes(batch) for shard in shards for batch in read_batches(shard.path)),
+        text_bytes=sum(text_bytes(batch) for shard in shards for batch in read_batches(shard.path)),
     )
 
 
@@ -213,7 +213,8 @@ def _columns_of(file: InputFile, columns: dict[str, str]) -> list[str] | None:
     return list(schema.names)
 
 
-def _write_shards(pieces: Iterator[pa.Table], folder: Path, name: str) -> tuple[Ref, ...]:
+def write_shards(pieces: Iterator[pa.Table], folder: Path, name: str) -> tuple[Ref, ...]:
+    """Write pieces of articles (ARTICLE_SHARD, none empty) into shards of about SHARD_BYTES of text."""
     shards: list[Ref] = []
     pending = [next(pieces, None)]
 
@@ -221,11 +222,11 @@ def _write_shards(pieces: Iterator[pa.Table], folder: Path, name: str) -> tuple[
         size = 0
         while (piece := pending[0]) is not None:
             batch = piece.combine_chunks().to_batches()[0]
-            text_bytes = _text_bytes(batch)
-            if size and size + text_bytes > SHARD_BYTES:
+            more = text_bytes(batch)
+            if size and size + more > SHARD_BYTES:
                 return
             yield batch
-            size += text_bytes
+            size += more
             pending[0] = next(pieces, None)
 
     while pending[0] is not None:
@@ -233,7 +234,8 @@ def _write_shards(pieces: Iterator[pa.Table], folder: Path, name: str) -> tuple[
     return tuple(shards)
 
 
-def _text_bytes(batch: pa.RecordBatch) -> int:
+def text_bytes(batch: pa.RecordBatch) -> int:
+    """UTF-8 bytes of the bodies of a batch."""
     return int(pc.sum(pc.binary_length(batch.column("text")), min_count=0).as_py())
 
 

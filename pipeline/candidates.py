@@ -148,7 +148,7 @@ def find_in_bands(signed: Sequence[Signed], part: int, n_parts: int, config: Con
         largest = max(largest, longest)
     # The estimate is what is kept of a pair; which view found it follows from the views' minima.
     pairs = distinct(np.concatenate(found))
-    ref = write_ipc(work / f"bands-{part:03d}.arrow", PAIRS, [_describe(pairs, places, config)])
+    ref = write_ipc(work / f"bands-{part:03d}.arrow", PAIRS, [describe(pairs, places, config)])
     return BandPairs(ref, n_collisions, n_oversized, largest)
 
 
@@ -181,7 +181,8 @@ def _order_oversized(words: np.ndarray, places: np.ndarray, max_bucket: int) -> 
     return words, len(large), int(sizes.max(initial=0))
 
 
-def _describe(pairs: np.ndarray, places: np.ndarray, config: Config) -> pa.RecordBatch:
+def describe(pairs: np.ndarray, places: np.ndarray, config: Config) -> pa.RecordBatch:
+    """Pairs (left << 32 | right, uint64) with estimates, and the views whose minimum they reach (PAIRS)."""
     n = config.reprint.n_perm
     reprint, respun = np.empty(len(pairs), np.float32), np.empty(len(pairs), np.float32)
     _estimate(pairs, places, 0, n, reprint)

@@ -34,6 +34,11 @@ def load_into(model: type[Model], path: str | Path | None, overrides: Sequence[s
     values = {} if path is None else _read(path)
     for override in overrides:
         _apply(model, values, override)
+    return load_values(model, values)
+
+
+def load_values(model: type[Model], values: dict[str, Any]) -> Model:
+    """Validate values. Raises ConfigError."""
     try:
         return model.model_validate(values)
     except ValidationError as error:

@@ -7,6 +7,7 @@ most MAX_GROUPS groups of shards, so that a run has under a hundred calls.
 from __future__ import annotations
 
 import itertools
+import tempfile
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,9 +20,11 @@ from pipeline import (
     candidates,
     clusters,
     confirm,
+    explain,
     furniture,
     manifest,
     publish,
+    published,
     screen,
     sections,
     signatures,
@@ -34,10 +37,11 @@ from pipeline.array_files import ArrayFiles
 from pipeline.config import Config
 from pipeline.errors import RespunError, RunError
 from pipeline.executor import Call, Executor, Listener, StageReport, StageRunner
+from pipeline.explained import Explanation
 from pipeline.rule import load_rule
 from pipeline.scratch import LOG, scratch_folder
 from pipeline.shards import MAX_GROUPS, ShardGroup, group_shards
-from pipeline.tables import Ref
+from pipeline.tables import Ref, read_batches, write_ipc
 
 TABLES = "tables"  # folder of the tables before they are published
 
@@ -99,6 +103,17 @@ class Staged:
     pairs: Ref
 
 
+@dataclass(frozen=True)
+class Counted:
+    """Where the run stands when the terms are counted; a bag, and tokens, for each group."""
+
+    groups: tuple[ShardGroup, ...]
+    tokens: tuple[Ref, ...]
+    furniture: Ref
+    bags: tuple[terms.Counted, ...]
+    statistics: Ref
+
+
 def candidate_stages(
     units: Sequence[articles.InputUnit], config: Config, run: StageRunner, work: Path
 ) -> Staged:
@@ -107,27 +122,13 @@ def candidate_stages(
         "read", articles.read_unit, [(unit, config, work) for unit in units], rows=lambda r: r.n_input_rows
     )
     accepted = run.call("number", articles.number, read, config, work, rows=lambda r: r.n_accepted)
-    groups = group_shards(accepted.shards, MAX_GROUPS)
-    kept = run.map("text", text.tokenise_group, [(g, work) for g in groups], rows=ref_rows)
-    both = list(zip(groups, kept, strict=True))
-
-    lines = run.map("furniture", furniture.count, [(*b, config, work) for b in both], rows=ref_rows)
-    masked = run.call("furniture-merge", furniture.merge, lines, config, work, rows=ref_rows)
-    bits = terms.bits_for(accepted.text_bytes)
-    counts = run.map(
-        "terms",
-        terms.count,
-        [(*b, masked, bits, config, work) for b in both],
-        rows=lambda c: c.statistics.rows,
-    )
-    statistics = run.call("terms-merge", terms.merge, counts, work, rows=ref_rows)
-
+    counted = term_stages(accepted.shards, accepted.text_bytes, config, run, work)
     signed = run.map(
         "signatures",
         signatures.sign,
         [
-            (*b, counted.bags, masked, statistics, config, work)
-            for b, counted in zip(both, counts, strict=True)
+            (group, kept, bags.bags, counted.furniture, counted.statistics, config, work)
+            for group, kept, bags in zip(counted.groups, counted.tokens, counted.bags, strict=True)
         ],
         rows=lambda s: s.articles.rows,
     )
@@ -139,8 +140,66 @@ def candidate_stages(
     )
     pairs = run.call("candidates-merge", candidates.merge, bands, work, rows=ref_rows)
     return Staged(
-        accepted, tuple(groups), tuple(kept), masked, statistics, tuple(signed), tuple(bands), pairs
+        accepted, counted.groups, counted.tokens, counted.furniture, counted.statistics, tuple(signed),
+        tuple(bands), pairs,
+    )  # fmt: skip
+
+
+def term_stages(
+    shards: Sequence[Ref], text_bytes: int, config: Config, run: StageRunner, work: Path
+) -> Counted:
+    """The stages from the accepted articles to the counts of their terms."""
+    groups = group_shards(shards, MAX_GROUPS)
+    kept = run.map("text", text.tokenise_group, [(g, work) for g in groups], rows=ref_rows)
+    both = list(zip(groups, kept, strict=True))
+    lines = run.map("furniture", furniture.count, [(*b, config, work) for b in both], rows=ref_rows)
+    masked = run.call("furniture-merge", furniture.merge, lines, config, work, rows=ref_rows)
+    bits = terms.bits_for(text_bytes)
+    counts = run.map(
+        "terms",
+        terms.count,
+        [(*b, masked, bits, config, work) for b in both],
+        rows=lambda c: c.statistics.rows,
     )
+    statistics = run.call("terms-merge", terms.merge, counts, work, rows=ref_rows)
+    return Counted(tuple(groups), tuple(kept), masked, tuple(counts), statistics)
+
+
+def explain_articles(run_dir: Path, id_a: str, id_b: str, execute: Executor, listen: Listener) -> Explanation:
+    """Why two articles of a published run are, or are not, in one cluster.
+
+    `run_dir` is the run's folder, or an output folder, whose current run it is then. The terms of the run's
+    texts are counted again. Raises InputError, OutputError or ConfigError when the run can't be asked.
+    """
+    is_run = (run_dir / manifest.MANIFEST).is_file()
+    run = published.open_run(run_dir if is_run else publish.current_run(run_dir))
+    asked = run.find(id_a, id_b)
+    with tempfile.TemporaryDirectory(prefix="respun-") as folder:
+        work = Path(folder)
+        shards = articles.write_shards(run.articles(), work / "articles", "explained")
+        return _explain(asked, shards, run.config, execute, listen, work)
+
+
+def explain_files(path_a: Path, path_b: Path, execute: Executor, listen: Listener) -> Explanation:
+    """What `explain_articles` says, of two text files, as if these were the whole collection.
+
+    Raises InputError when a file can't be read or holds no text.
+    """
+    config = Config()
+    asked = published.read_two(path_a, path_b, config)
+    with tempfile.TemporaryDirectory(prefix="respun-") as folder:
+        work = Path(folder)
+        shard = write_ipc(work / "articles" / "explained.arrow", asked.pair.schema, [asked.pair])
+        return _explain(asked, [shard], config, execute, listen, work)
+
+
+def _explain(
+    asked: explain.Asked, shards: Sequence[Ref], config: Config, execute: Executor, listen: Listener,
+    work: Path,
+) -> Explanation:  # fmt: skip
+    text_bytes = sum(articles.text_bytes(batch) for ref in shards for batch in read_batches(ref.path))
+    counted = term_stages(shards, text_bytes, config, StageRunner(execute, listen), work)
+    return explain.explain(asked, counted.furniture, counted.statistics, config, work / "pair")
 
 
 def _run_stages(

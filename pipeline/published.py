@@ -1,0 +1,141 @@
+"""What a published run still knows of its articles, and what it has to be asked again for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.article_checks import check_rows
+from pipeline.config import Config
+from pipeline.config_load import load_values
+from pipeline.confirm import EXCERPT, RELATIONS
+from pipeline.errors import ConfigError, InputError
+from pipeline.explain import Asked, InRun
+from pipeline.explained import Link
+from pipeline.input_rows import BATCH_BYTES, BATCH_ROWS
+from pipeline.input_text import read_texts
+from pipeline.inputs import COMPRESSIONS, InputFile
+from pipeline.links import shortest_path
+from pipeline.manifest import MANIFEST
+from pipeline.schema import ARTICLE_SHARD
+from pipeline.tables import regroup
+
+
+@dataclass(frozen=True)
+class PublishedRun:
+    """A run's folder, its manifest and the configuration that it ran with."""
+
+    folder: Path
+    manifest: dict[str, Any]
+    config: Config
+
+    def articles(self) -> Iterator[pa.Table]:
+        """The articles as they were read (ARTICLE_SHARD), in order, in pieces; url and time are null."""
+        sources = self._read("articles", ["source"])["source"]
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            row = 0
+            with pq.ParquetFile(self.folder / "texts.parquet") as file:
+                for batch in file.iter_batches(BATCH_ROWS):
+                    own = sources.slice(row, batch.num_rows).combine_chunks()
+                    yield _as_articles(batch, own)
+                    row += batch.num_rows
+
+        return regroup(batches(), BATCH_ROWS, BATCH_BYTES, "text")
+
+    def find(self, id_a: str, id_b: str) -> Asked:
+        """Two articles of the run. Raises InputError when an id is unknown, or both are the same."""
+        if id_a == id_b:
+            raise InputError(f"ID_A, ID_B: must be two articles, are both {id_a}")
+        either = pc.field("article_id").isin([id_a, id_b])
+        known = self._read("articles", ["article_id", "source", "cluster_id"], either)
+        rows = {row["article_id"]: row for row in known.to_pylist()}
+        for name, article_id in (("ID_A", id_a), ("ID_B", id_b)):
+            if article_id not in rows:
+                raise InputError(
+                    f"{name}: must be an article of run {self.folder.name}, it has none with the "
+                    f"article_id {article_id}"
+                )
+        texts = self._read("texts", ["article_id", "title", "text"], either)
+        pair = _as_articles(texts.combine_chunks().to_batches()[0], known["source"].combine_chunks())
+        first, second = pair.column("article_id").to_pylist()
+        cluster_ids = (rows[first]["cluster_id"], rows[second]["cluster_id"])
+        n_oversized = int(self.manifest["counts"]["n_oversized_buckets"])
+        links = self._links(set(cluster_ids))
+        path = shortest_path([link for link in links if link.relation != RELATIONS[EXCERPT]], id_a, id_b)
+        is_confirmed = any({link.article_id_from, link.article_id_to} == {id_a, id_b} for link in links)
+        in_run = InRun(
+            str(self.manifest["run_id"]), cluster_ids, path if len(set(cluster_ids)) == 1 else (),
+            is_confirmed, n_oversized,
+        )  # fmt: skip
+        return Asked(pair, id_a == second, in_run)
+
+    def _links(self, cluster_ids: set[str]) -> list[Link]:
+        """The confirmed pairs within the clusters."""
+        members = self._read(
+            "cluster_members", ["article_id"], pc.field("cluster_id").isin(sorted(cluster_ids))
+        )["article_id"]
+        both = pc.field("article_id_l").isin(members) & pc.field("article_id_r").isin(members)
+        columns = ["article_id_l", "article_id_r", "relation", "probability"]
+        return [Link(*row.values()) for row in self._read("confirmed_pairs", columns, both).to_pylist()]
+
+    def _read(self, name: str, columns: list[str], chosen: pc.Expression | None = None) -> pa.Table:
+        return pq.read_table(self.folder / f"{name}.parquet", columns=columns, filters=chosen)
+
+
+def open_run(folder: Path) -> PublishedRun:
+    """The run published in a folder.
+
+    Raises InputError when it kept no texts; ConfigError when this version of respun, or the calibration as it
+    is now, would judge otherwise than the run did.
+    """
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    config = load_values(Config, manifest["config"])
+    if not (folder / "texts.parquet").is_file():
+        raise InputError(
+            f"run {folder.name}: must have texts.parquet, has none: it was run with keep_texts=false"
+        )
+    if config.fingerprint() != manifest["config_fingerprint"]:
+        raise ConfigError(
+            f"run {folder.name}: calibration must be as it was for the run, {config.calibration} has other "
+            "content now"
+        )
+    return PublishedRun(folder, manifest, config)
+
+
+def read_two(path_a: Path, path_b: Path, config: Config) -> Asked:
+    """Two text files as two articles without a title. Raises InputError when one can't be used."""
+    batches = [_read_text(name, path, config) for name, path in (("FILE_A", path_a), ("FILE_B", path_b))]
+    # Sums depend on the order in the last digit: the same two files have the same order.
+    is_turned = batches[0].column("text")[0].as_py() > batches[1].column("text")[0].as_py()
+    ordered = reversed(batches) if is_turned else batches
+    return Asked(pa.Table.from_batches(ordered).combine_chunks().to_batches()[0], is_turned, None)
+
+
+def _read_text(name: str, path: Path, config: Config) -> pa.RecordBatch:
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise InputError(f"{name}: must be a text file, {path}: {error.strerror}") from None
+    file = InputFile(str(path), str(path), "text", COMPRESSIONS.get(path.suffix.lower()), size)
+    rows = next(read_texts([file], config))
+    checked = check_rows(rows, config)
+    for row in checked.rejected.to_pylist():
+        raise InputError(f"{name}: must be a text file, {path}: {row['reason']}, {row['detail']}")
+    text = checked.articles.select(["article_id", "title", "text"])
+    named = text.set_column(0, "article_id", pa.array([str(path)]))
+    return _as_articles(named, pa.nulls(1, pa.string()))
+
+
+def _as_articles(texts: pa.RecordBatch, source: pa.Array) -> pa.RecordBatch:
+    n = texts.num_rows
+    empty = {"url": pa.nulls(n, pa.string()), "published_at": pa.nulls(n, ARTICLE_SHARD.field(4).type)}
+    columns = {name: texts.column(name) for name in texts.schema.names} | {"source": source} | empty
+    return pa.record_batch([columns[name] for name in ARTICLE_SHARD.names], schema=ARTICLE_SHARD)

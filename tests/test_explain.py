@@ -1,0 +1,284 @@
+"""`respun explain` and `respun compare`: the numbers of the run, and what is said of pairs and files."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+from command_line import command
+
+from flows.cli import cli
+from flows.explain_report import explanation_lines
+from pipeline.executor import Silence, ThreadExecutor
+from pipeline.explained import Explanation
+from pipeline.job import explain_articles
+from pipeline.measures import FEATURES
+
+EVENT = "story/A01"
+SOURCE, TRIMMED, HEAVY, FOLLOWUP, EXCERPT, COPY = (
+    f"{EVENT}/{name}" for name in ("source", "trimmed", "heavy", "followup", "excerpt", "copy")
+)
+FAR = "story/A03/page"
+EXPLAINED = "cosine cosine_bigrams cosine_names cosine_numbers jaccard".split()
+
+
+def respun(*args: object):
+    return CliRunner().invoke(cli, [str(arg) for arg in args])
+
+
+def explained(run_dir: Path, id_a: str, id_b: str) -> Explanation:
+    return explain_articles(run_dir, id_a, id_b, ThreadExecutor(1), Silence())
+
+
+def text_of(found: Explanation) -> str:
+    return "\n".join("".join(text for text, _ in line) for line in explanation_lines(found))
+
+
+@pytest.fixture(scope="module")
+def run_dir(sample_run) -> Path:
+    return sample_run.run_dir
+
+
+@pytest.fixture(scope="module")
+def pairs(run_dir) -> list[dict]:
+    return pq.read_table(run_dir / "confirmed_pairs.parquet").to_pylist()
+
+
+def pick(pairs: list[dict]) -> list[dict]:
+    """Three pairs of each relation, and those with an article that has furniture."""
+    chosen = [
+        pair for relation in ("exact", "reprint", "excerpt", "respun")
+        for pair in [p for p in pairs if p["relation"] == relation][:3]
+    ]  # fmt: skip
+    return chosen + [p for p in pairs if {p["article_id_l"], p["article_id_r"]} == {SOURCE, HEAVY}]
+
+
+def test_the_numbers_are_those_of_the_run(run_dir, pairs):
+    for pair in pick(pairs):
+        found = explained(run_dir, pair["article_id_l"], pair["article_id_r"])
+        assert found.verdict == "confirmed"
+        assert (found.relation, found.found_by) == (pair["relation"], pair["found_by"])
+        assert found.waterfall.probability == pytest.approx(pair["probability"], abs=1e-5)
+        assert {name: found.measures[name] for name in EXPLAINED} == pytest.approx(
+            {name: pair[name] for name in EXPLAINED}, abs=1e-5
+        )
+        assert found.measures["containment_a_in_b"] == pytest.approx(pair["containment_l_in_r"], abs=1e-5)
+        assert found.measures["containment_b_in_a"] == pytest.approx(pair["containment_r_in_l"], abs=1e-5)
+        assert found.path or pair["relation"] == "excerpt"
+
+
+def test_contributions_and_intercept_give_the_probability(run_dir):
+    for other in (TRIMMED, HEAVY, FOLLOWUP, FAR):
+        fall = explained(run_dir, SOURCE, other).waterfall
+        total = fall.intercept + sum(part.log_odds for part in fall.contributions)
+        assert fall.total == pytest.approx(total)
+        assert fall.by_rule == pytest.approx(1 / (1 + math.exp(-total)), rel=1e-9, abs=1e-12)
+        sizes = [abs(part.log_odds) for part in fall.contributions]
+        assert sizes == sorted(sizes, reverse=True)
+        assert {part.feature for part in fall.contributions} == set(FEATURES)
+
+
+def turned(found: dict) -> dict:
+    """An explanation with its sides changed, but for the passages and the spelling of terms."""
+    found = dict(found)
+    found["a"], found["b"] = found["b"], found["a"]
+    found["alone_a"], found["alone_b"] = found["alone_b"], found["alone_a"]
+    names = {"containment_a_in_b": "containment_b_in_a", "containment_b_in_a": "containment_a_in_b"}
+    found["measures"] = {names.get(name, name): value for name, value in found["measures"].items()}
+    found["path"] = tuple(
+        link | {"article_id_from": link["article_id_to"], "article_id_to": link["article_id_from"]}
+        for link in reversed(found["path"])
+    )
+    found["shared_terms"] = [term | {"text": term["text"].casefold()} for term in found["shared_terms"]]
+    del found["alignment"]
+    return found
+
+
+@pytest.mark.parametrize("other", [TRIMMED, HEAVY, FOLLOWUP, FAR])
+def test_the_other_way_round_only_the_sides_change(run_dir, other):
+    one, two = asdict(explained(run_dir, SOURCE, other)), asdict(explained(run_dir, other, SOURCE))
+    assert turned(one) == turned(turned(two))
+
+
+def test_a_confirmed_pair_by_the_command(run_dir):
+    done = command("explain", run_dir, SOURCE, HEAVY)
+    assert done.code == 0, done.stderr
+    for words in ("One cluster; the pair is confirmed.", "found by respun", "Tolombe", "intercept", "A  ", "B  "):
+        assert words in done.stdout
+    assert "\x1b" not in done.stdout
+    assert done.stderr == ""
+
+
+def test_json_has_the_same_numbers(run_dir):
+    done = respun("explain", run_dir.parents[1], SOURCE, HEAVY, "--json")  # the output folder's current run
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout) == json.loads(json.dumps(asdict(explained(run_dir, SOURCE, HEAVY))))
+
+
+def test_a_follow_up_is_not_confirmed(run_dir):
+    found = explained(run_dir, SOURCE, FOLLOWUP)
+    assert found.verdict in ("below_threshold", "screened", "not_found")
+    assert found.waterfall.probability < found.waterfall.threshold
+    assert found.is_one_cluster is False
+    assert found.path == ()
+    assert "Different clusters; not confirmed" in text_of(found)
+    assert found.alone_b
+
+
+def test_a_pair_that_never_was_a_candidate(run_dir):
+    found = explained(run_dir, SOURCE, FAR)
+    assert (found.verdict, found.found_by) == ("not_found", "")
+    assert not any(view.finds for view in found.views)
+    assert any("doesn't measure such a pair" in note for note in found.notes)
+    assert "no view found the pair" in text_of(found)
+
+
+def test_verdicts_are_those_of_the_candidates(tmp_path):
+    """A run that keeps its candidates says the same of them, in its own words."""
+    from command_line import SAMPLE
+
+    done = respun("run", SAMPLE, "--output", tmp_path, "--direct", "--set", "keep_candidates=true")
+    run_dir = Path(done.stdout.strip())
+    rows = pq.read_table(run_dir / "candidate_pairs.parquet").to_pylist()
+    for reason in ("screened", "below_threshold", "confirmed"):
+        for row in [row for row in rows if row["reason"] == reason][::40]:
+            found = explained(run_dir, row["article_id_l"], row["article_id_r"])
+            assert (found.verdict, found.found_by) == (reason, row["found_by"])
+            estimate = max(view.estimate for view in found.views)
+            assert estimate == pytest.approx(row["jaccard_estimate"], abs=1e-6)
+
+
+def test_equal_texts_and_excerpts(run_dir):
+    same = explained(run_dir, SOURCE, COPY)
+    assert same.relation == "exact"
+    assert same.waterfall.probability == 1
+    assert "leaves no doubt" in text_of(same)
+    excerpt = explained(run_dir, SOURCE, EXCERPT)
+    assert excerpt.relation == "excerpt"
+    assert "Side by side" in text_of(excerpt)
+
+
+def test_passages_cover_both_texts(run_dir):
+    for other in (TRIMMED, HEAVY):
+        found = explained(run_dir, SOURCE, other)
+        passages = found.alignment.passages
+        assert sum(p.n_tokens_a for p in passages) == found.a.n_tokens - found.a.n_furniture_tokens
+        assert sum(p.n_tokens_b for p in passages) == found.b.n_tokens - found.b.n_furniture_tokens
+        assert sum(p.n_tokens_a for p in passages if p.same) == found.alignment.n_tokens_same
+        for passage in passages:
+            for text, facts in ((passage.text_a, passage.facts_a), (passage.text_b, passage.facts_b)):
+                assert all(text[fact.begin : fact.end].strip() == text[fact.begin : fact.end] for fact in facts)
+
+
+@pytest.mark.parametrize(("id_a", "id_b", "words"), [
+    ("nobody", SOURCE, "ID_A: must be an article of run"),
+    (SOURCE, "nobody", "nobody"),
+    (SOURCE, SOURCE, "must be two articles"),
+])  # fmt: skip
+def test_unknown_ids_are_named_in_one_line(run_dir, id_a, id_b, words):
+    done = respun("explain", run_dir, id_a, id_b)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_run_without_texts_says_so(run_dir, tmp_path):
+    shutil.copytree(run_dir, tmp_path / "run")
+    (tmp_path / "run" / "texts.parquet").unlink()
+    done = respun("explain", tmp_path / "run", SOURCE, HEAVY)
+    assert done.exit_code == 2
+    assert "keep_texts=false" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_changed_calibration_is_refused(run_dir, tmp_path):
+    shutil.copytree(run_dir, tmp_path / "run")
+    path = tmp_path / "run" / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"config_fingerprint": "0"}))
+    done = respun("explain", tmp_path / "run", SOURCE, HEAVY)
+    assert done.exit_code == 2
+    assert "calibration must be as it was" in done.stderr
+
+
+@pytest.mark.parametrize("run", ["", "nothing"])
+def test_what_is_no_run_is_refused(tmp_path, run):
+    done = respun("explain", tmp_path / run, SOURCE, HEAVY)
+    assert done.exit_code == 2
+    assert "must hold a published run" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def files(run_dir, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("files")
+    texts = {row["article_id"]: row["text"] for row in pq.read_table(run_dir / "texts.parquet").to_pylist()}
+    for name in (SOURCE, TRIMMED, HEAVY, FAR):
+        (folder / f"{Path(name).name}.txt").write_text(texts[name], encoding="utf-8")
+    (folder / "empty.txt").write_text(" \n")
+    (folder / "latin.txt").write_bytes(b"caf\xe9")
+    return folder
+
+
+@pytest.mark.parametrize(("other", "verdict"), [
+    ("trimmed", "confirmed"), ("heavy", "confirmed"), ("page", "not_found"),
+])  # fmt: skip
+def test_two_files(files, other, verdict):
+    done = respun("compare", files / "source.txt", files / f"{other}.txt", "--json")
+    assert done.exit_code == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["verdict"], found["run_id"], found["path"]) == (verdict, None, None)
+    assert found["a"]["name"] == str(files / "source.txt")
+    back = json.loads(respun("compare", files / f"{other}.txt", files / "source.txt", "--json").stdout)
+    assert back["waterfall"] == found["waterfall"]
+    assert back["measures"]["containment_a_in_b"] == found["measures"]["containment_b_in_a"]
+
+
+def test_two_files_are_judged_as_a_run_over_them_alone(files, tmp_path):
+    for name in ("source.txt", "heavy.txt"):
+        shutil.copy(files / name, tmp_path)
+    run = respun("run", tmp_path, "--output", tmp_path / "out", "--direct")
+    [pair] = pq.read_table(Path(run.stdout.strip()) / "confirmed_pairs.parquet").to_pylist()
+    found = json.loads(respun("compare", files / "source.txt", files / "heavy.txt", "--json").stdout)
+    assert found["waterfall"]["probability"] == pytest.approx(pair["probability"], abs=1e-5)
+    assert found["measures"]["cosine_names"] == pytest.approx(pair["cosine_names"], abs=1e-5)
+
+
+def test_a_file_and_itself(files):
+    done = respun("compare", files / "source.txt", files / "source.txt")
+    assert done.exit_code == 0
+    assert "Confirmed" in done.stdout or "The pair is confirmed." in done.stdout
+    assert "the bodies are equal" in done.stdout
+
+
+@pytest.mark.parametrize(("name", "words"), [
+    ("none.txt", "none.txt"), ("empty.txt", "empty_text"), ("latin.txt", "invalid_utf8"), (".", "FILE_B"),
+])  # fmt: skip
+def test_files_that_cannot_be_used_are_named(files, name, words):
+    done = respun("compare", files / "source.txt", files / name)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_terminal_gets_colours_and_the_same_words(run_dir, monkeypatch, capsys):
+    from flows.explain_report import print_explanation
+
+    found = explained(run_dir, SOURCE, HEAVY)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "400")
+    print_explanation(found, as_json=False)
+    import re
+
+    out = capsys.readouterr().out
+    assert "\x1b[" in out
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", out)
+    assert [line.rstrip() for line in plain.splitlines()] == [
+        line.rstrip() for line in text_of(found).splitlines()
+    ]
