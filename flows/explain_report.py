@@ -177,7 +177,9 @@ def _wrapped(lead: str, text: str, facts: Iterable[Fact], style: str) -> Iterato
             marked += [text[done : fact.begin], left, text[fact.begin : fact.end], right]
             done = fact.end
     marked.append(text[done:])
-    lines = textwrap.wrap(" ".join("".join(marked).split()), 100, break_long_words=False, break_on_hyphens=False)
+    lines = textwrap.wrap(
+        " ".join("".join(marked).split()), 100, break_long_words=False, break_on_hyphens=False
+    )
     for k, line in enumerate(lines):
         yield ((lead if k == 0 else " " * len(lead), DIM), *_styled(line, style))
 

@@ -13,6 +13,7 @@ from flows import PREFECT_DEFAULTS
 from flows.cli import cli
 from pipeline.config import Config
 from pipeline.config_load import keys
+from pipeline.measures import FEATURES
 from pipeline.schema import TABLES
 
 ROOT = Path(__file__).parents[1]
@@ -66,6 +67,11 @@ def test_every_column_is_documented(table, column):
 @pytest.mark.parametrize("name", [*PREFECT_DEFAULTS, "PREFECT_API_URL", "PREFECT_HOME", "NO_PROXY"])
 def test_environment_variables_are_documented(name):
     assert f"`{name}" in (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_features_are_documented(name):
+    assert f"`{name}`" in (ROOT / "docs" / "telling-why.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("code", [0, 1, 2, 130])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 import sys
 from dataclasses import asdict
@@ -12,7 +13,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
-from command_line import command
+from command_line import SAMPLE, command
 
 from flows.cli import cli
 from flows.explain_report import explanation_lines
@@ -26,7 +27,7 @@ SOURCE, TRIMMED, HEAVY, FOLLOWUP, EXCERPT, COPY = (
     f"{EVENT}/{name}" for name in ("source", "trimmed", "heavy", "followup", "excerpt", "copy")
 )
 FAR = "story/A03/page"
-EXPLAINED = "cosine cosine_bigrams cosine_names cosine_numbers jaccard".split()
+EXPLAINED = ("cosine", "cosine_bigrams", "cosine_names", "cosine_numbers", "jaccard")
 
 
 def respun(*args: object):
@@ -86,31 +87,33 @@ def test_contributions_and_intercept_give_the_probability(run_dir):
 
 
 def turned(found: dict) -> dict:
-    """An explanation with its sides changed, but for the passages and the spelling of terms."""
-    found = dict(found)
-    found["a"], found["b"] = found["b"], found["a"]
-    found["alone_a"], found["alone_b"] = found["alone_b"], found["alone_a"]
+    """An explanation with its sides changed."""
+    found = _swapped(found, "", "alone_")
     names = {"containment_a_in_b": "containment_b_in_a", "containment_b_in_a": "containment_a_in_b"}
     found["measures"] = {names.get(name, name): value for name, value in found["measures"].items()}
     found["path"] = tuple(
         link | {"article_id_from": link["article_id_to"], "article_id_to": link["article_id_from"]}
         for link in reversed(found["path"])
     )
-    found["shared_terms"] = [term | {"text": term["text"].casefold()} for term in found["shared_terms"]]
-    del found["alignment"]
+    passages = [_swapped(p, "n_tokens_", "text_", "facts_") for p in found["alignment"]["passages"]]
+    found["alignment"] = found["alignment"] | {"passages": tuple(passages)}
     return found
+
+
+def _swapped(values: dict, *names: str) -> dict:
+    return values | {f"{name}{x}": values[f"{name}{y}"] for name in names for x, y in ("ab", "ba")}
 
 
 @pytest.mark.parametrize("other", [TRIMMED, HEAVY, FOLLOWUP, FAR])
 def test_the_other_way_round_only_the_sides_change(run_dir, other):
     one, two = asdict(explained(run_dir, SOURCE, other)), asdict(explained(run_dir, other, SOURCE))
-    assert turned(one) == turned(turned(two))
+    assert turned(one) == two
 
 
 def test_a_confirmed_pair_by_the_command(run_dir):
     done = command("explain", run_dir, SOURCE, HEAVY)
     assert done.code == 0, done.stderr
-    for words in ("One cluster; the pair is confirmed.", "found by respun", "Tolombe", "intercept", "A  ", "B  "):
+    for words in ("One cluster; the pair is confirmed.", "found by respun", "Tolombe", "intercept", "  A  "):
         assert words in done.stdout
     assert "\x1b" not in done.stdout
     assert done.stderr == ""
@@ -142,8 +145,6 @@ def test_a_pair_that_never_was_a_candidate(run_dir):
 
 def test_verdicts_are_those_of_the_candidates(tmp_path):
     """A run that keeps its candidates says the same of them, in its own words."""
-    from command_line import SAMPLE
-
     done = respun("run", SAMPLE, "--output", tmp_path, "--direct", "--set", "keep_candidates=true")
     run_dir = Path(done.stdout.strip())
     rows = pq.read_table(run_dir / "candidate_pairs.parquet").to_pylist()
@@ -174,7 +175,8 @@ def test_passages_cover_both_texts(run_dir):
         assert sum(p.n_tokens_a for p in passages if p.same) == found.alignment.n_tokens_same
         for passage in passages:
             for text, facts in ((passage.text_a, passage.facts_a), (passage.text_b, passage.facts_b)):
-                assert all(text[fact.begin : fact.end].strip() == text[fact.begin : fact.end] for fact in facts)
+                told = [text[fact.begin : fact.end] for fact in facts]
+                assert all(word and word.strip() == word for word in told)
 
 
 @pytest.mark.parametrize(("id_a", "id_b", "words"), [
@@ -274,8 +276,6 @@ def test_a_terminal_gets_colours_and_the_same_words(run_dir, monkeypatch, capsys
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "400")
     print_explanation(found, as_json=False)
-    import re
-
     out = capsys.readouterr().out
     assert "\x1b[" in out
     plain = re.sub(r"\x1b\[[0-9;]*m", "", out)

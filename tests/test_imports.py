@@ -23,13 +23,17 @@ FOUNDATION = (
     "pipeline.tables",
 )
 # What runs the stages and publishes what they found: no stage may import it.
-TOP = {f"pipeline.{name}" for name in ("job", "executor", "scratch", "summary", "manifest", "publish")}
+TOP = {
+    f"pipeline.{name}"
+    for name in ("job", "executor", "scratch", "summary", "manifest", "publish", "published")
+}
 # The flows hold no algorithm: this is all they may know of the pipeline.
 FLOWS_MAY_USE = {
     "pipeline",
     "pipeline.config",
     "pipeline.errors",
     "pipeline.executor",
+    "pipeline.explained",
     "pipeline.job",
     "pipeline.summary",
 }

@@ -118,7 +118,7 @@ def test_commands_name_what_there_is():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = re.findall(r"^make (\w+)", README, re.MULTILINE)
     assert [target for target in targets if not re.search(rf"^{target}:", makefile, re.MULTILINE)] == []
-    options = {option for parameter in cli.commands["run"].params for option in parameter.opts}
+    options = {o for command in cli.commands.values() for parameter in command.params for o in parameter.opts}
     used = set(re.findall(r"(?<!\S)--[a-z]+", " ".join(b for language, b in BLOCKS if language == "sh")))
     assert used <= options
 
