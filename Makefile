@@ -14,7 +14,6 @@ CACHE := $(CURDIR)/.cache
 export PREFECT_HOME ?= $(CACHE)/prefect
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
-export NUMBA_CACHE_DIR ?= $(CACHE)/numba
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo test setup lint types unit lock sample clean

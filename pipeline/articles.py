@@ -142,8 +142,7 @@ def number(units: Sequence[UnitResult], config: Config, work: Path) -> ArticlesR
     counts = {item["values"]: item["counts"] for item in pc.value_counts(table["reason"]).to_pylist()}
     n_accepted = sum(shard.rows for shard in shards)
     if not n_accepted:
-        reasons = ", ".join(f"{reason} {n}" for reason, n in sorted(counts.items())) or "there are no rows"
-        raise InputError(f"input: at least one article must be accepted, none was: {reasons}")
+        raise InputError(f"input: at least one article must be accepted, none was: {_why(table, counts)}")
     return ArticlesResult(
         shards=tuple(shards),
         rejected=write_ipc(folder / "rejected.arrow", REJECTED, table.combine_chunks().to_batches()),
@@ -211,6 +210,15 @@ def _columns_of(file: InputFile, columns: dict[str, str]) -> list[str] | None:
         return None
     check_types(file, schema, columns)
     return list(schema.names)
+
+
+def _why(rejected: pa.Table, counts: dict[str, int]) -> str:
+    """How many rows were rejected for which reason, and what is known of the first."""
+    if not counts:
+        return "there are no rows"
+    reasons = ", ".join(f"{reason} {n}" for reason, n in sorted(counts.items()))
+    first = rejected.slice(0, 1).to_pylist()[0]
+    return f"{reasons} (first: {first['input_file']}{': ' + first['detail'] if first['detail'] else ''})"
 
 
 def write_shards(pieces: Iterator[pa.Table], folder: Path, name: str) -> tuple[Ref, ...]:

@@ -64,6 +64,9 @@ def expand(inputs: Sequence[str]) -> list[InputFile]:
     found: dict[str, list[str]] = {}
     roots = []
     for argument in inputs:
+        if not argument.strip():
+            # An unset variable in a script must not mean the folder it happens to stand in.
+            raise InputError("input: must be a file, folder or glob, one argument is empty")
         paths, root = _expand_one(argument)
         roots.append(root)
         for path in paths:

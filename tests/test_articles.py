@@ -189,7 +189,7 @@ def test_unreadable_files_are_counted_and_the_others_go_on(tmp_path):
 def test_nothing_accepted(tmp_path):
     path = write_rows(tmp_path / "a.jsonl", [{"text": ""}, {"text": "?"}])
     with pytest.raises(
-        InputError, match="at least one article must be accepted, none was: empty_text 1, no_token 1"
+        InputError, match=r"at least one article must be accepted, none was: empty_text 1, no_token 1 \(first: "
     ):
         read([path], tmp_path / "work")
     path.write_text("\n")

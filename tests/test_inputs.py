@@ -90,3 +90,11 @@ def test_partition_keeps_order_and_balances(sizes):
     assert len(units) <= inputs.MAX_UNITS
     share = sum(sizes) / max(1, min(inputs.MAX_UNITS, len(parts), sum(sizes) // inputs.MIN_UNIT_BYTES))
     assert all(sum(part.bytes for part in unit.parts) <= share + max(sizes) + 1 for unit in units)
+
+
+@pytest.mark.parametrize("argument", ["", " "])
+def test_an_empty_argument_is_not_the_folder_one_stands_in(argument, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.txt").write_text("text")
+    with pytest.raises(InputError, match="one argument is empty"):
+        expand(["a.txt", argument])
