@@ -188,9 +188,8 @@ def test_unreadable_files_are_counted_and_the_others_go_on(tmp_path):
 
 def test_nothing_accepted(tmp_path):
     path = write_rows(tmp_path / "a.jsonl", [{"text": ""}, {"text": "?"}])
-    with pytest.raises(
-        InputError, match=r"at least one article must be accepted, none was: empty_text 1, no_token 1 \(first: "
-    ):
+    rule = "at least one article must be accepted, none was: empty_text 1, no_token 1"
+    with pytest.raises(InputError, match=rf"{rule} \(first: a.jsonl"):
         read([path], tmp_path / "work")
     path.write_text("\n")
     with pytest.raises(InputError, match="none was: there are no rows"):
