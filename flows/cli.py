@@ -89,7 +89,8 @@ def explain(run_dir: Path, id_a: str, id_b: str, as_json: bool, verbose: bool) -
         from pipeline.executor import Silence, ThreadExecutor
         from pipeline.job import explain_articles
 
-        print_explanation(explain_articles(run_dir, id_a, id_b, ThreadExecutor(0), Silence()), as_json)
+        found = explain_articles(run_dir, id_a, id_b, ThreadExecutor(0), Silence())
+    print_explanation(found, as_json)
 
 
 @cli.command()
@@ -110,7 +111,8 @@ def compare(file_a: Path, file_b: Path, as_json: bool, verbose: bool) -> None:
         from pipeline.executor import Silence, ThreadExecutor
         from pipeline.job import explain_files
 
-        print_explanation(explain_files(file_a, file_b, ThreadExecutor(0), Silence()), as_json)
+        found = explain_files(file_a, file_b, ThreadExecutor(0), Silence())
+    print_explanation(found, as_json)
 
 
 def _execute(

@@ -21,6 +21,8 @@ BAR = 20  # characters of the longest bar of the waterfall
 HEAD, STRONG, DIM, SAME = "bold cyan", "bold", "dim", "green"
 # Names and numbers in passages: those that the other article has too, and those that it lacks.
 BOTH, ONE_ONLY = "bold green", "bold red"
+# A text from the web must not be able to tell the terminal what to do.
+_CONTROLS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)], " ")
 VERDICTS = {
     "confirmed": "the pair is confirmed",
     "below_threshold": "not confirmed: the probability is below the threshold",
@@ -45,7 +47,11 @@ def print_explanation(found: Explanation, as_json: bool) -> None:
 
 
 def explanation_lines(found: Explanation) -> Iterator[Line]:
-    """The explanation's lines, from the verdict to the passages."""
+    """The explanation's lines, from the verdict to the passages; control characters become spaces."""
+    return (tuple((text.translate(_CONTROLS), style) for text, style in line) for line in _lines(found))
+
+
+def _lines(found: Explanation) -> Iterator[Line]:
     sections = (_articles, _verdict, _views, _measures, _terms, _waterfall, _passages)
     for k, section in enumerate(sections):
         if k:
@@ -120,6 +126,8 @@ def _terms(found: Explanation) -> Iterator[Line]:
         yield ()
         yield ((f"Names and numbers that only {side} has", HEAD), ("  share of its weight, rarity", DIM))
         yield from map(_term, alone)
+        if not alone:
+            yield (("  none", DIM),)
 
 
 def _term(term: Term) -> Line:

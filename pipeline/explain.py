@@ -40,6 +40,8 @@ from pipeline.vectors import NAME, NUMBER, RARITY_STEPS, TermVectors
 
 # Terms that are told: more would bury those that matter.
 N_TERMS, N_ALONE = 20, 10
+# Versions that agree give probabilities that differ by less; processors may differ in the last digits.
+SAME = 1e-4
 FOUND_BY = ("", "reprint", "respun", "both")
 MEASURED = ("cosine", "cosine_bigrams", "cosine_names", "cosine_numbers", "jaccard")
 _KINDS = {0: "word", NAME: "name", NUMBER: "number"}
@@ -51,13 +53,14 @@ _PAIR = np.array([1], np.uint64)  # left << 32 | right
 class InRun:
     """What a run published of the two: their clusters, in the order of the rows, and the path from a to b.
 
-    `path` is empty when the clusters differ. `n_oversized`: buckets in which only neighbours were compared.
+    `path` is empty when the clusters differ. `probability` of the confirmed pair, None when it is none.
+    `n_oversized`: buckets in which only neighbours were compared.
     """
 
     run_id: str
     cluster_ids: tuple[str, str]
     path: tuple[Link, ...]
-    is_confirmed: bool
+    probability: float | None
     n_oversized: int
 
 
@@ -123,7 +126,7 @@ def explain(asked: Asked, furniture: Ref, statistics: Ref, config: Config, work:
         alone_a=alone[a],
         alone_b=alone[b],
         alignment=_turned(aligned) if asked.is_turned else aligned,
-        notes=_notes(asked, verdict),
+        notes=_notes(asked.run, verdict, waterfall),
     )
 
 
@@ -277,21 +280,25 @@ def _relation_rule(two: _Two, config: Config) -> str:
         return f"{held}, {least:.2f} the other way (at least {REPRINT_OF_LONGER})"
     if relation == confirm.EXCERPT and most >= REPRINT_OF_SHORTER:
         return f"{held}, but only {least:.2f} the other way (under {REPRINT_OF_LONGER})"
-    run = f"about {tokens} tokens in a row are the same" if two.measured.longest_run[0] else "no passage"
+    other = f"{weight:.2f} of its weight is in the other"
     if relation == confirm.EXCERPT:
         return (
-            f"{run} (at least {PASSAGE_TOKENS}), and one is mostly other text: {weight:.2f} of its weight "
-            f"is in the other (at most {OTHER_TEXT})"
+            f"about {tokens} tokens in a row are the same (at least {PASSAGE_TOKENS}), and one is mostly "
+            f"other text: {other} (at most {OTHER_TEXT})"
         )
-    return (
+    few = (
         f"none of the others holds: {most:.2f} of one's shingles are in the other (under "
-        f"{REPRINT_OF_SHORTER}, or too few the other way), {run} (under {PASSAGE_TOKENS}, or the rest is the "
-        "same too)"
+        f"{REPRINT_OF_SHORTER})"
     )
+    if not two.measured.longest_run[0]:
+        return f"{few}, no {config.reprint.shingle_size} tokens in a row are the same"
+    if tokens < PASSAGE_TOKENS:
+        return f"{few}, at most about {tokens} tokens in a row are the same (under {PASSAGE_TOKENS})"
+    return f"{few}, about {tokens} tokens in a row are the same, but neither is mostly other text"
 
 
 def _verdict(run: InRun | None, is_found: bool, screened: Screen, waterfall: Waterfall) -> str:
-    if run and run.is_confirmed:
+    if run and run.probability is not None:
         return "confirmed"
     if not is_found:
         return "not_found"
@@ -302,17 +309,22 @@ def _verdict(run: InRun | None, is_found: bool, screened: Screen, waterfall: Wat
     return "not_compared" if run else "confirmed"
 
 
-def _notes(asked: Asked, verdict: str) -> tuple[str, ...]:
+def _notes(run: InRun | None, verdict: str, waterfall: Waterfall) -> tuple[str, ...]:
     notes: list[str] = []
-    if asked.run is None:
+    if run is None:
         notes.append(
             "No collection: the list of common words and these two texts alone say what is rare, and lines "
             "that a site repeats are not known."
         )
-    elif asked.run.n_oversized and verdict not in ("confirmed", "not_found"):
+    elif run.n_oversized and verdict not in ("confirmed", "not_found"):
         notes.append(
-            f"{asked.run.n_oversized} buckets of this run were too large to compare all their articles "
+            f"{run.n_oversized} buckets of this run were too large to compare all their articles "
             "(candidates.max_bucket): the pair may not have been looked at."
+        )
+    if run and run.probability is not None and abs(run.probability - waterfall.probability) > SAME:
+        notes.append(
+            f"The run's own table has a probability of {run.probability:.4f}: other versions of respun or of "
+            "its packages made it, see the manifest."
         )
     if verdict in ("not_found", "screened"):
         notes.append(

@@ -70,10 +70,10 @@ class PublishedRun:
         n_oversized = int(self.manifest["counts"]["n_oversized_buckets"])
         links = self._links(set(cluster_ids))
         path = shortest_path([link for link in links if link.relation != RELATIONS[EXCERPT]], id_a, id_b)
-        is_confirmed = any({link.article_id_from, link.article_id_to} == {id_a, id_b} for link in links)
+        own = [link for link in links if {link.article_id_from, link.article_id_to} == {id_a, id_b}]
         in_run = InRun(
             str(self.manifest["run_id"]), cluster_ids, path if len(set(cluster_ids)) == 1 else (),
-            is_confirmed, n_oversized,
+            own[0].probability if own else None, n_oversized,
         )  # fmt: skip
         return Asked(pair, id_a == second, in_run)
 
@@ -104,8 +104,8 @@ def open_run(folder: Path) -> PublishedRun:
         )
     if config.fingerprint() != manifest["config_fingerprint"]:
         raise ConfigError(
-            f"run {folder.name}: calibration must be as it was for the run, {config.calibration} has other "
-            "content now"
+            f"run {folder.name}: configuration and calibration must be as they were for the run, this "
+            f"version of respun and {config.calibration} as it is now give another fingerprint"
         )
     return PublishedRun(folder, manifest, config)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -10,6 +11,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
@@ -206,7 +208,47 @@ def test_a_changed_calibration_is_refused(run_dir, tmp_path):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"config_fingerprint": "0"}))
     done = respun("explain", tmp_path / "run", SOURCE, HEAVY)
     assert done.exit_code == 2
-    assert "calibration must be as it was" in done.stderr
+    assert "must be as they were for the run" in done.stderr
+
+
+def test_another_version_of_respun_shows(run_dir, tmp_path):
+    shutil.copytree(run_dir, tmp_path / "run")
+    path = tmp_path / "run" / "confirmed_pairs.parquet"
+    pairs = pq.read_table(path)
+    at = pairs.schema.get_field_index("probability")
+    pq.write_table(pairs.set_column(at, "probability", pa.array([0.5] * len(pairs))), path)
+    found = explained(tmp_path / "run", SOURCE, HEAVY)
+    assert "a probability of 0.5000" in found.notes[0]
+    assert explained(run_dir, SOURCE, HEAVY).notes == ()
+
+
+def test_members_that_are_no_pair_are_linked_by_others(run_dir, pairs):
+    members = pq.read_table(run_dir / "cluster_members.parquet").to_pylist()
+    clusters = {row["article_id"]: row["cluster_id"] for row in members}
+    by_ids = {(p["article_id_l"], p["article_id_r"]): p for p in pairs}
+    apart = [
+        pair for pair in itertools.combinations(sorted(clusters), 2)
+        if clusters[pair[0]] == clusters[pair[1]] and pair not in by_ids
+    ]  # fmt: skip
+    assert apart
+    for id_a, id_b in apart[:4]:
+        found = explained(run_dir, id_b, id_a)
+        assert found.is_one_cluster
+        assert found.verdict != "confirmed"
+        assert [found.path[0].article_id_from, found.path[-1].article_id_to] == [id_b, id_a]
+        assert len(found.path) > 1
+        for link in found.path:
+            pair = by_ids[tuple(sorted((link.article_id_from, link.article_id_to)))]
+            assert (link.relation, link.probability) == (pair["relation"], pair["probability"])
+            assert link.relation != "excerpt"
+        assert "One cluster; not confirmed" in text_of(found)
+
+
+def test_a_text_cannot_command_the_terminal(files, tmp_path):
+    (tmp_path / "evil.txt").write_text("\x1b]0;owned\x07Gwarkum traders \x9b31m shut the market. " * 3)
+    done = respun("compare", files / "source.txt", tmp_path / "evil.txt")
+    assert done.exit_code == 0
+    assert not set(done.stdout) & set("\x1b\x07\x9b")
 
 
 @pytest.mark.parametrize("run", ["", "nothing"])
@@ -282,3 +324,15 @@ def test_a_terminal_gets_colours_and_the_same_words(run_dir, monkeypatch, capsys
     assert [line.rstrip() for line in plain.splitlines()] == [
         line.rstrip() for line in text_of(found).splitlines()
     ]
+
+
+def test_the_rule_is_told_for_every_relation(run_dir, pairs):
+    words = {
+        "exact": "bodies are equal",
+        "reprint": "the other way (at least 0.3)",
+        "excerpt": "in a row are the same",
+        "respun": "none of the others holds",
+    }
+    for pair in pick(pairs):
+        rule = explained(run_dir, pair["article_id_l"], pair["article_id_r"]).relation_rule
+        assert words[pair["relation"]] in rule or (pair["relation"] == "excerpt" and "but only" in rule)
