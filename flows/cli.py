@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -137,6 +139,59 @@ def _fail(error: BaseException, exit_code: int, verbose: bool) -> NoReturn:
         message = " ".join(f"{type(error).__name__}: {error}".split())
     click.echo(f"respun: error: {message}", err=True)
     sys.exit(exit_code)
+
+
+@cli.command()
+@click.argument("run_path", metavar="RUN", type=click.Path(path_type=Path))
+@click.option(
+    "--labels",
+    required=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Labelled pairs, Parquet or CSV: id_a, id_b, label (1 same, 0 not the same, else not counted).",
+)
+@click.option(
+    "--output",
+    default="evaluation",
+    show_default=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for metrics.json, curve.csv, curve.svg and errors.csv; made when it is missing.",
+)
+@click.option(
+    "--worst",
+    default=200,
+    show_default=True,
+    metavar="N",
+    type=click.IntRange(0),
+    help="Errors of each kind to write, the worst first.",
+)
+@click.option("--verbose", is_flag=True, help="Show the traceback of an error.")
+def evaluate(run_path: Path, labels: Path, output: Path, worst: int, verbose: bool) -> None:
+    """Compare RUN, a run's folder or an output folder, with pairs that you have labelled."""
+    with _one_line_errors(verbose):
+        from flows.labels_report import evaluation_lines
+        from pipeline.evaluate import evaluate as compare_with_labels
+        from pipeline.evaluation_files import write_evaluation
+
+        found = compare_with_labels(labels, run_path)
+        written = write_evaluation(found, output, worst)
+        for line in evaluation_lines(found):
+            click.echo(line)
+        click.echo(f"written: {', '.join(map(str, written))}")
+
+
+@contextmanager
+def _one_line_errors(verbose: bool) -> Iterator[None]:
+    """Whatever goes wrong inside ends the command with one line and the exit code."""
+    try:
+        yield
+    except RespunError as error:
+        _fail(error, error.exit_code, verbose)
+    except KeyboardInterrupt as error:
+        _fail(error, INTERRUPTED, verbose)
+    except Exception as error:  # noqa: BLE001 - as in `run`
+        _fail(error, FAILED, verbose)
 
 
 def main(args: list[str] | None = None) -> NoReturn:
