@@ -181,6 +181,45 @@ def evaluate(run_path: Path, labels: Path, output: Path, worst: int, verbose: bo
         click.echo(f"written: {', '.join(map(str, written))}")
 
 
+@cli.command()
+@click.argument("run_path", metavar="RUN", type=click.Path(path_type=Path))
+@click.option(
+    "--labels",
+    required=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Labelled pairs, Parquet or CSV, 20 or more of either label.",
+)
+@click.option(
+    "--output",
+    required=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Calibration file to write, for the key `calibration` of a configuration.",
+)
+@click.option(
+    "--precision",
+    metavar="P",
+    type=float,
+    help="Precision that the threshold is to reach, such as 0.99. Without it: the highest F1.",
+)
+@click.option("--verbose", is_flag=True, help="Show the traceback of an error.")
+def calibrate(run_path: Path, labels: Path, output: Path, precision: float | None, verbose: bool) -> None:
+    """Fit the rule on your labelled pairs of RUN, a run's folder or an output folder, with texts.parquet."""
+    with _one_line_errors(verbose):
+        from flows.labels_report import calibration_lines
+        from flows.progress import progress_display
+        from pipeline.calibrate import calibrate as fit
+        from pipeline.evaluation_files import write_text
+
+        with progress_display("starting") as listen:
+            found = fit(labels, run_path, output.stem, precision, listen)
+        write_text(output, found.rule.to_json())
+        for line in calibration_lines(found):
+            click.echo(line)
+        click.echo(f"written: {output}, version {found.rule.version}")
+
+
 @contextmanager
 def _one_line_errors(verbose: bool) -> Iterator[None]:
     """Whatever goes wrong inside ends the command with one line and the exit code."""

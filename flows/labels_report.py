@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from pipeline.calibrate import Calibration, Reached, Share
 from pipeline.evaluate import Evaluation, Score, harmonic
 
 N_SHOWN = 10
@@ -33,6 +34,33 @@ def evaluation_lines(found: Evaluation) -> Iterator[str]:
         yield f"{clusters.n_contradictions:,} pairs are labelled not the same within one story"
     if found.curve_from == "confirmed_pairs":
         yield "the curve begins at the run's threshold: candidate_pairs.parquet was not kept"
+
+
+def calibration_lines(found: Calibration) -> Iterator[str]:
+    """What a fit reached, out of fold, beside the rule that was in use."""
+    n_same = int(found.labels.is_same.sum())
+    yield (
+        f"{len(found.labels.pairs):,} labelled pairs: {n_same:,} same, {len(found.labels.pairs) - n_same:,} "
+        f"not the same, in {found.n_groups:,} groups of connected articles"
+    )
+    losses = ", ".join(f"{method} {loss:.4f}" for method, loss in found.log_loss.items())
+    yield f"method: {found.method} (log loss out of fold: {losses})"
+    if found.n_screened_same:
+        yield f"{found.n_screened_same:,} same pairs are dropped by the screen, at any threshold"
+    yield f"{'':32}{'threshold':>10}   precision [95 %]       recall [95 %]"
+    yield _reached("rule in use", found.before)
+    yield _reached("new rule, out of fold", found.reached)
+    yield "intervals: Wilson, pairs as if independent"
+
+
+def _reached(name: str, reached: Reached) -> str:
+    shares = "".join(f"   {_share(share):20}" for share in (reached.precision, reached.recall))
+    return f"{name:32}{reached.threshold:10.4f}{shares}".rstrip()
+
+
+def _share(share: Share) -> str:
+    value = "-" if share.value is None else f"{share.value:.3f}"
+    return f"{value} [{share.low:.3f}, {share.high:.3f}]"
 
 
 def _rows(what: str, scores: Mapping[str, Score]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -86,8 +86,8 @@ def check_run(inputs: Sequence[str], output: Path, config: Config) -> list[artic
 
 
 @dataclass(frozen=True)
-class Staged:
-    """Where the run stands when the candidate pairs are known."""
+class Weighed:
+    """Where the run stands when every article is signed and its terms are weighed."""
 
     accepted: articles.ArticlesResult
     groups: tuple[ShardGroup, ...]
@@ -95,14 +95,20 @@ class Staged:
     furniture: Ref
     statistics: Ref
     signed: tuple[signatures.Signed, ...]
+
+
+@dataclass(frozen=True)
+class Staged(Weighed):
+    """Where the run stands when the candidate pairs are known."""
+
     bands: tuple[candidates.BandPairs, ...]
     pairs: Ref
 
 
-def candidate_stages(
+def weighing_stages(
     units: Sequence[articles.InputUnit], config: Config, run: StageRunner, work: Path
-) -> Staged:
-    """The stages from the input files to the candidate pairs."""
+) -> Weighed:
+    """The stages from the input files to the weights of the terms."""
     read = run.map(
         "read", articles.read_unit, [(unit, config, work) for unit in units], rows=lambda r: r.n_input_rows
     )
@@ -131,16 +137,23 @@ def candidate_stages(
         ],
         rows=lambda s: s.articles.rows,
     )
+    return Weighed(accepted, tuple(groups), tuple(kept), masked, statistics, tuple(signed))
+
+
+def candidate_stages(
+    units: Sequence[articles.InputUnit], config: Config, run: StageRunner, work: Path
+) -> Staged:
+    """The stages from the input files to the candidate pairs."""
+    weighed = weighing_stages(units, config, run, work)
     bands = run.map(
         "candidates",
         candidates.find_in_bands,
-        [(signed, part, MAX_GROUPS, config, work) for part in range(MAX_GROUPS)],
+        [(weighed.signed, part, MAX_GROUPS, config, work) for part in range(MAX_GROUPS)],
         rows=lambda b: b.pairs.rows,
     )
     pairs = run.call("candidates-merge", candidates.merge, bands, work, rows=ref_rows)
-    return Staged(
-        accepted, tuple(groups), tuple(kept), masked, statistics, tuple(signed), tuple(bands), pairs
-    )
+    before = {field.name: getattr(weighed, field.name) for field in fields(Weighed)}
+    return Staged(**before, bands=tuple(bands), pairs=pairs)
 
 
 def _run_stages(
@@ -201,7 +214,7 @@ def _run_stages(
     )  # fmt: skip
 
 
-def wording_calls(staged: Staged, screened: Sequence[Ref], config: Config, work: Path) -> list[Call]:
+def wording_calls(staged: Weighed, screened: Sequence[Ref], config: Config, work: Path) -> list[Call]:
     """The arguments of `wording.write_group` for each group of shards."""
     return [
         (group, tokens, staged.furniture, staged.statistics, tuple(screened), config, work)
