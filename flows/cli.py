@@ -220,6 +220,38 @@ def calibrate(run_path: Path, labels: Path, output: Path, precision: float | Non
         click.echo(f"written: {output}, version {found.rule.version}")
 
 
+@cli.command()
+@click.argument("run_path", metavar="RUN", type=click.Path(path_type=Path))
+@click.option(
+    "--output",
+    default="to-label.csv",
+    show_default=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="CSV file to write; one that is there already is not overwritten.",
+)
+@click.option("--n", default=200, show_default=True, metavar="N", type=int, help="Pairs to draw.")
+@click.option(
+    "--seed", default=1, show_default=True, metavar="SEED", type=click.IntRange(0), help="Seed of the draw."
+)
+@click.option("--verbose", is_flag=True, help="Show the traceback of an error.")
+def label(run_path: Path, output: Path, n: int, seed: int, verbose: bool) -> None:
+    """Draw doubtful pairs of RUN, a run's folder or an output folder with texts.parquet, for you to label."""
+    with _one_line_errors(verbose):
+        from flows.labels_report import sample_lines
+        from pipeline.errors import OutputError
+        from pipeline.evaluation_files import write_text
+        from pipeline.label import sample_csv, sample_pairs
+
+        if output.exists():  # hours of someone's work may be in it
+            raise OutputError(f"output {output}: must be a new file, is there already")
+        found = sample_pairs(run_path, n, seed)
+        write_text(output, sample_csv(found))
+        for line in sample_lines(found):
+            click.echo(line)
+        click.echo(f"written: {output}")
+
+
 @contextmanager
 def _one_line_errors(verbose: bool) -> Iterator[None]:
     """Whatever goes wrong inside ends the command with one line and the exit code."""

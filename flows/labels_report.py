@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from pipeline.calibrate import Calibration, Reached, Share
 from pipeline.evaluate import Evaluation, Score, harmonic
+from pipeline.label import Sample
 
 N_SHOWN = 10
 
@@ -51,6 +52,18 @@ def calibration_lines(found: Calibration) -> Iterator[str]:
     yield _reached("rule in use", found.before)
     yield _reached("new rule, out of fold", found.reached)
     yield "intervals: Wilson, pairs as if independent"
+
+
+def sample_lines(found: Sample) -> Iterator[str]:
+    """What was drawn, and what to do with it."""
+    n = len(found.pairs)
+    yield (
+        f"{n:,} pairs of run {found.run_id} to label, from {found.drawn_from}.parquet: "
+        f"{found.n_below:,} under the threshold, {n - found.n_below:,} from it on"
+    )
+    if found.drawn_from == "confirmed_pairs":
+        yield "candidate_pairs.parquet was not kept: pairs under the threshold could not be drawn"
+    yield "fill in the column label: 1 the same story, 0 not the same, nothing where you can't tell"
 
 
 def _reached(name: str, reached: Reached) -> str:

@@ -223,3 +223,13 @@ def test_a_run_without_texts_is_one_line(sample_run, tmp_path):
     done = respun("calibrate", "--labels", PAIRS, run_dir, "--output", tmp_path / "c.json")
     assert done.exit_code == 2
     assert done.stderr.splitlines()[-1].endswith("has none, was made with keep_texts = false")
+
+
+def test_a_run_with_other_keys_is_one_line(sample_run, tmp_path):
+    run_dir = shutil.copytree(sample_run.run_dir, tmp_path / "run")
+    manifest = json.loads((run_dir / "manifest.json").read_text(encoding="utf-8"))
+    manifest["config"]["from_the_future"] = 1
+    (run_dir / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    done = respun("calibrate", "--labels", PAIRS, run_dir, "--output", tmp_path / "c.json")
+    assert done.exit_code == 2
+    assert "must be of this version of respun" in done.stderr.splitlines()[-1]

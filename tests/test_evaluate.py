@@ -165,6 +165,12 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
             read_labels(tmp_path / name, {"a"})
 
 
+def test_empty_labels_are_named(tmp_path):
+    (tmp_path / "l.csv").write_text("id_a,id_b,label\n", encoding="utf-8")
+    with pytest.raises(InputError, match="none of 0 has"):
+        read_labels(tmp_path / "l.csv", {"a", "b"})
+
+
 def test_the_sample_end_to_end(sample_run, tmp_path):
     output = sample_run.run_dir.parents[1]
     done = respun("evaluate", "--labels", PAIRS, output, "--output", tmp_path / "e", "--worst", "4")
