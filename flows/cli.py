@@ -192,6 +192,130 @@ def _fail(error: BaseException, exit_code: int, verbose: bool) -> NoReturn:
     sys.exit(exit_code)
 
 
+@cli.command()
+@click.argument("run_path", metavar="RUN", type=click.Path(path_type=Path))
+@click.option(
+    "--labels",
+    required=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Labelled pairs, Parquet or CSV: id_a, id_b, label (1 same, 0 not the same, else not counted).",
+)
+@click.option(
+    "--output",
+    default="evaluation",
+    show_default=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for metrics.json, curve.csv, curve.svg and errors.csv; made when it is missing.",
+)
+@click.option(
+    "--worst",
+    default=200,
+    show_default=True,
+    metavar="N",
+    type=click.IntRange(0),
+    help="Errors of each kind to write, the worst first.",
+)
+@click.option("--verbose", is_flag=True, help="Show the traceback of an error.")
+def evaluate(run_path: Path, labels: Path, output: Path, worst: int, verbose: bool) -> None:
+    """Compare RUN, a run's folder or an output folder, with pairs that you have labelled."""
+    with _one_line_errors(verbose):
+        from flows.labels_report import evaluation_lines
+        from pipeline.evaluate import evaluate as compare_with_labels
+        from pipeline.evaluation_files import write_evaluation
+
+        found = compare_with_labels(labels, run_path)
+        written = write_evaluation(found, output, worst)
+        for line in evaluation_lines(found):
+            click.echo(line)
+        click.echo(f"written: {', '.join(map(str, written))}")
+
+
+@cli.command()
+@click.argument("run_path", metavar="RUN", type=click.Path(path_type=Path))
+@click.option(
+    "--labels",
+    required=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Labelled pairs, Parquet or CSV, 20 or more of either label.",
+)
+@click.option(
+    "--output",
+    required=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Calibration file to write, for the key `calibration` of a configuration.",
+)
+@click.option(
+    "--precision",
+    metavar="P",
+    type=float,
+    help="Precision that the threshold is to reach, such as 0.99. Without it: the highest F1.",
+)
+@click.option("--verbose", is_flag=True, help="Show the traceback of an error.")
+def calibrate(run_path: Path, labels: Path, output: Path, precision: float | None, verbose: bool) -> None:
+    """Fit the rule on your labelled pairs of RUN, a run's folder or an output folder, with texts.parquet."""
+    with _one_line_errors(verbose):
+        from flows.labels_report import calibration_lines
+        from flows.progress import progress_display
+        from pipeline.calibrate import calibrate as fit
+        from pipeline.evaluation_files import write_text
+
+        with progress_display("starting") as listen:
+            found = fit(labels, run_path, output.stem, precision, listen)
+        write_text(output, found.rule.to_json())
+        for line in calibration_lines(found):
+            click.echo(line)
+        click.echo(f"written: {output}, version {found.rule.version}")
+
+
+@cli.command()
+@click.argument("run_path", metavar="RUN", type=click.Path(path_type=Path))
+@click.option(
+    "--output",
+    default="to-label.csv",
+    show_default=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="CSV file to write; one that is there already is not overwritten.",
+)
+@click.option("--n", default=200, show_default=True, metavar="N", type=int, help="Pairs to draw.")
+@click.option(
+    "--seed", default=1, show_default=True, metavar="SEED", type=click.IntRange(0), help="Seed of the draw."
+)
+@click.option("--verbose", is_flag=True, help="Show the traceback of an error.")
+def label(run_path: Path, output: Path, n: int, seed: int, verbose: bool) -> None:
+    """Draw doubtful pairs of RUN, a run's folder or an output folder with texts.parquet, for you to label."""
+    with _one_line_errors(verbose):
+        from flows.labels_report import sample_lines
+        from pipeline.errors import OutputError
+        from pipeline.evaluation_files import write_text
+        from pipeline.label import sample_csv, sample_pairs
+
+        if output.exists():  # hours of someone's work may be in it
+            raise OutputError(f"output {output}: must be a new file, is there already")
+        found = sample_pairs(run_path, n, seed)
+        write_text(output, sample_csv(found))
+        for line in sample_lines(found):
+            click.echo(line)
+        click.echo(f"written: {output}")
+
+
+@contextmanager
+def _one_line_errors(verbose: bool) -> Iterator[None]:
+    """Whatever goes wrong inside ends the command with one line and the exit code."""
+    try:
+        yield
+    except RespunError as error:
+        _fail(error, error.exit_code, verbose)
+    except KeyboardInterrupt as error:
+        _fail(error, INTERRUPTED, verbose)
+    except Exception as error:  # noqa: BLE001 - as in `run`
+        _fail(error, FAILED, verbose)
+
+
 def main(args: list[str] | None = None) -> NoReturn:
     """Entry point of the console script; exits with the command's code."""
     cli.main(args=args, prog_name="respun")

@@ -88,18 +88,24 @@ class Judge:
         if len(kept):
             measured = self._measurer.measure(left[kept], right[kept])
             same_text = self._measurer.text_hash[left[kept]] == self._measurer.text_hash[right[kept]]
-            # The rule trusts few words less than many, and common words less than rare ones: those of a story
-            # with hundreds of copies are common. Of equal titles and bodies, or long bodies, is no doubt.
             judged = self.rule.confirm.probability(measures.features(measured))
-            n_tokens = np.minimum(measured.n_tokens_l, measured.n_tokens_r)
-            equal = same_text & ((measured.jaccard == 1) | (n_tokens >= PASSAGE_TOKENS))
-            probability[kept] = np.where(equal, 1.0, judged)
+            probability[kept] = np.where(beyond_doubt(measured, same_text), 1.0, judged)
             relation[kept] = relate(measured, same_text, self._measurer.config.reprint.shingle_size)
             for name, column in values.items():
                 column[kept] = getattr(measured, name)
         columns = [probability, relation, probability >= self.threshold, *values.values()]
         sides = [pairs[name] for name in PAIRS.names]
         return pa.table([*sides, *map(pa.array, columns)], schema=JUDGED)
+
+
+def beyond_doubt(m: Measures, same_text: np.ndarray) -> np.ndarray:
+    """Pairs that are the same whatever the rule says, bool (n,): of equal titles and bodies, or long bodies.
+
+    The rule trusts few words less than many, and common words less than rare ones: those of a story with
+    hundreds of copies are common. `same_text` as for `relate`.
+    """
+    n_tokens = np.minimum(m.n_tokens_l, m.n_tokens_r)
+    return np.asarray(same_text & ((m.jaccard == 1) | (n_tokens >= PASSAGE_TOKENS)))
 
 
 def relate(m: Measures, same_text: np.ndarray, shingle_size: int) -> np.ndarray:

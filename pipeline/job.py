@@ -10,7 +10,7 @@ import itertools
 import tempfile
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -90,8 +90,8 @@ def check_run(inputs: Sequence[str], output: Path, config: Config) -> list[artic
 
 
 @dataclass(frozen=True)
-class Staged:
-    """Where the run stands when the candidate pairs are known."""
+class Weighed:
+    """Where the run stands when every article is signed and its terms are weighed."""
 
     accepted: articles.ArticlesResult
     groups: tuple[ShardGroup, ...]
@@ -99,6 +99,12 @@ class Staged:
     furniture: Ref
     statistics: Ref
     signed: tuple[signatures.Signed, ...]
+
+
+@dataclass(frozen=True)
+class Staged(Weighed):
+    """Where the run stands when the candidate pairs are known."""
+
     bands: tuple[candidates.BandPairs, ...]
     pairs: Ref
 
@@ -114,10 +120,10 @@ class Counted:
     statistics: Ref
 
 
-def candidate_stages(
+def weighing_stages(
     units: Sequence[articles.InputUnit], config: Config, run: StageRunner, work: Path
-) -> Staged:
-    """The stages from the input files to the candidate pairs."""
+) -> Weighed:
+    """The stages from the input files to the weights of the terms."""
     read = run.map(
         "read", articles.read_unit, [(unit, config, work) for unit in units], rows=lambda r: r.n_input_rows
     )
@@ -132,17 +138,25 @@ def candidate_stages(
         ],
         rows=lambda s: s.articles.rows,
     )
+    return Weighed(
+        accepted, counted.groups, counted.tokens, counted.furniture, counted.statistics, tuple(signed)
+    )
+
+
+def candidate_stages(
+    units: Sequence[articles.InputUnit], config: Config, run: StageRunner, work: Path
+) -> Staged:
+    """The stages from the input files to the candidate pairs."""
+    weighed = weighing_stages(units, config, run, work)
     bands = run.map(
         "candidates",
         candidates.find_in_bands,
-        [(signed, part, MAX_GROUPS, config, work) for part in range(MAX_GROUPS)],
+        [(weighed.signed, part, MAX_GROUPS, config, work) for part in range(MAX_GROUPS)],
         rows=lambda b: b.pairs.rows,
     )
     pairs = run.call("candidates-merge", candidates.merge, bands, work, rows=ref_rows)
-    return Staged(
-        accepted, counted.groups, counted.tokens, counted.furniture, counted.statistics, tuple(signed),
-        tuple(bands), pairs,
-    )  # fmt: skip
+    before = {field.name: getattr(weighed, field.name) for field in fields(Weighed)}
+    return Staged(**before, bands=tuple(bands), pairs=pairs)
 
 
 def term_stages(
@@ -260,7 +274,7 @@ def _run_stages(
     )  # fmt: skip
 
 
-def wording_calls(staged: Staged, screened: Sequence[Ref], config: Config, work: Path) -> list[Call]:
+def wording_calls(staged: Weighed, screened: Sequence[Ref], config: Config, work: Path) -> list[Call]:
     """The arguments of `wording.write_group` for each group of shards."""
     return [
         (group, tokens, staged.furniture, staged.statistics, tuple(screened), config, work)

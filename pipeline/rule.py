@@ -71,7 +71,11 @@ class Rule:
 
     def save(self, path: Path) -> None:
         """Write the calibration file."""
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        path.write_text(self.to_json(), encoding="utf-8")
+
+    def to_json(self) -> str:
+        """The content of the calibration file."""
+        return json.dumps(asdict(self), indent=1) + "\n"
 
 
 def load_rule(name: str) -> Rule:
