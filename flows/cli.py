@@ -220,7 +220,7 @@ def _fail(error: BaseException, exit_code: int, verbose: bool) -> NoReturn:
 @click.option("--verbose", is_flag=True, help="Show the traceback of an error.")
 def evaluate(run_path: Path, labels: Path, output: Path, worst: int, verbose: bool) -> None:
     """Compare RUN, a run's folder or an output folder, with pairs that you have labelled."""
-    with _one_line_errors(verbose):
+    with _errors_in_one_line(verbose):
         from flows.labels_report import evaluation_lines
         from pipeline.evaluate import evaluate as compare_with_labels
         from pipeline.evaluation_files import write_evaluation
@@ -257,7 +257,7 @@ def evaluate(run_path: Path, labels: Path, output: Path, worst: int, verbose: bo
 @click.option("--verbose", is_flag=True, help="Show the traceback of an error.")
 def calibrate(run_path: Path, labels: Path, output: Path, precision: float | None, verbose: bool) -> None:
     """Fit the rule on your labelled pairs of RUN, a run's folder or an output folder, with texts.parquet."""
-    with _one_line_errors(verbose):
+    with _errors_in_one_line(verbose):
         from flows.labels_report import calibration_lines
         from flows.progress import progress_display
         from pipeline.calibrate import calibrate as fit
@@ -288,7 +288,7 @@ def calibrate(run_path: Path, labels: Path, output: Path, precision: float | Non
 @click.option("--verbose", is_flag=True, help="Show the traceback of an error.")
 def label(run_path: Path, output: Path, n: int, seed: int, verbose: bool) -> None:
     """Draw doubtful pairs of RUN, a run's folder or an output folder with texts.parquet, for you to label."""
-    with _one_line_errors(verbose):
+    with _errors_in_one_line(verbose):
         from flows.labels_report import sample_lines
         from pipeline.errors import OutputError
         from pipeline.evaluation_files import write_text
@@ -301,19 +301,6 @@ def label(run_path: Path, output: Path, n: int, seed: int, verbose: bool) -> Non
         for line in sample_lines(found):
             click.echo(line)
         click.echo(f"written: {output}")
-
-
-@contextmanager
-def _one_line_errors(verbose: bool) -> Iterator[None]:
-    """Whatever goes wrong inside ends the command with one line and the exit code."""
-    try:
-        yield
-    except RespunError as error:
-        _fail(error, error.exit_code, verbose)
-    except KeyboardInterrupt as error:
-        _fail(error, INTERRUPTED, verbose)
-    except Exception as error:  # noqa: BLE001 - as in `run`
-        _fail(error, FAILED, verbose)
 
 
 def main(args: list[str] | None = None) -> NoReturn:
