@@ -19,7 +19,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: demo test setup lint types unit lock sample clean
 .DEFAULT_GOAL := test
 
+# Prefect makes its home, but not the folder that it is in.
 setup: $(VENV)/.installed
+	@mkdir -p "$(PREFECT_HOME)"
 
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "respun needs Python 3.11 or later; name one with make PYTHON=...")'
