@@ -57,25 +57,35 @@ BAG_TYPES = {
 }  # fmt: skip
 
 
+@nb.njit(nb.int64(nb.int64), cache=True, nogil=True)
+def _room(n):  # type: ignore[no-untyped-def]
+    """Slots for n keys: a power of two, at most half full."""
+    room = 4
+    while room < 2 * n:
+        room *= 2
+    return room
+
+
+@nb.njit(I32(READ_I64), cache=True, nogil=True)
+def _slots(indptr):  # type: ignore[no-untyped-def]
+    """Slots int32 that are enough for each of the rows."""
+    longest = 0
+    for i in range(len(indptr) - 1):
+        longest = max(longest, indptr[i + 1] - indptr[i])
+    return np.zeros(_room(longest), np.int32)
+
+
 @nb.njit(nb.int64(READ_U32, BYTES, I64, U32, I32, U8, I32, I64, I32), cache=True, nogil=True)
 def _bag(terms, flags, indptr, keys, counts, first_flags, spelt, ends, lead_sizes):  # type: ignore[no-untyped-def]
     """Fills the arrays of `Bags`, and `spelt`: tokens with a capital less those without, where case is free.
 
     Returns how many terms there are.
     """
-    longest = 0
-    for i in range(len(indptr) - 1):
-        longest = max(longest, indptr[i + 1] - indptr[i])
-    size = 4
-    while size < 2 * longest:
-        size *= 2
-    slots = np.zeros(size, np.int32)
+    slots = _slots(indptr)
     n = 0
     for i in range(len(indptr) - 1):
         start = n
-        room = 4
-        while room < 2 * (indptr[i + 1] - indptr[i]):
-            room *= 2
+        room = _room(indptr[i + 1] - indptr[i])
         slots[:room] = 0
         mask = np.uint32(room - 1)
         place = 0
@@ -125,19 +135,11 @@ def distinct_rows(keys, indptr, out_keys, counts, first, ends):  # type: ignore[
 
     `ends` int64 (n_rows,): where each row ends in the output. Returns how many there are.
     """
-    longest = 0
-    for i in range(len(indptr) - 1):
-        longest = max(longest, indptr[i + 1] - indptr[i])
-    size = 4
-    while size < 2 * longest:
-        size *= 2
-    slots = np.zeros(size, np.int32)
+    slots = _slots(indptr)
     n = 0
     for i in range(len(indptr) - 1):
         start = n
-        room = 4
-        while room < 2 * (indptr[i + 1] - indptr[i]):
-            room *= 2
+        room = _room(indptr[i + 1] - indptr[i])
         slots[:room] = 0
         mask = np.uint32(room - 1)
         for j in range(indptr[i], indptr[i + 1]):

@@ -185,8 +185,7 @@ def explain_articles(run_dir: Path, id_a: str, id_b: str, execute: Executor, lis
     `run_dir` is the run's folder, or an output folder, whose current run it is then. The terms of the run's
     texts are counted again. Raises InputError, OutputError or ConfigError when the run can't be asked.
     """
-    is_run = (run_dir / manifest.MANIFEST).is_file()
-    run = published.open_run(run_dir if is_run else publish.current_run(run_dir))
+    run = published.open_run(publish.find_run(run_dir))
     asked = run.find(id_a, id_b)
     with tempfile.TemporaryDirectory(prefix="respun-") as folder:
         work = Path(folder)

@@ -18,7 +18,7 @@ from scipy.sparse.csgraph import connected_components
 
 from pipeline.errors import InputError
 from pipeline.manifest import MANIFEST
-from pipeline.publish import current_run
+from pipeline.publish import find_run
 from pipeline.tables import file_sha256
 
 REQUIRED = ("id_a", "id_b", "label")
@@ -113,7 +113,7 @@ class Run:
 
 def open_run(folder: Path) -> Run:
     """The run in that folder, or the current one of that output folder. Raises InputError or OutputError."""
-    chosen = folder if (folder / MANIFEST).is_file() else current_run(folder)
+    chosen = find_run(folder)
     try:
         manifest = json.loads((chosen / MANIFEST).read_text(encoding="utf-8"))
         run = Run(chosen, manifest)

@@ -86,6 +86,14 @@ def current_run(output: Path) -> Path:
     return folder
 
 
+def find_run(folder: Path) -> Path:
+    """The folder itself where it is a run's, else the current run of that output folder.
+
+    Raises OutputError when there is none.
+    """
+    return folder if (folder / MANIFEST).is_file() else current_run(folder)
+
+
 def _move(folder: Path, final: Path) -> None:
     """Rename the folder, with its entries and its new name on the disk."""
     final.parent.mkdir(exist_ok=True)
