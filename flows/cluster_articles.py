@@ -14,7 +14,7 @@ if __name__ == "__main__":  # before Prefect is imported: the command line decid
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
@@ -26,10 +26,8 @@ from prefect.tasks import Task, exponential_backoff
 
 from flows.progress import LogLines
 from pipeline.config import load_config
-from pipeline.executor import Call, Listener, n_threads
+from pipeline.executor import Call, Job, Listener, n_threads
 from pipeline.job import Outcome, run_job
-
-T = TypeVar("T")
 
 INTERRUPT = {signal.SIGINT}
 RETRIES = 2
@@ -53,14 +51,11 @@ class PrefectExecutor:
     def __init__(self, runner: ThreadPoolTaskRunner[Any]) -> None:
         self._runner = runner
 
-    def map(
-        self, stage: str, function: Callable[..., T], calls: Sequence[Call], done: Callable[[T], None]
-    ) -> list[T]:
-        """Return `function(*call)` for each call, in the order of `calls`; the first error stops the rest."""
+    def map(self, jobs: Sequence[Job], done: Callable[[Job, Callable[[], Any]], None]) -> None:
+        """Run all jobs as tasks named after their stages."""
 
         # A retry repeats the whole call. That is safe: a stage writes under a temporary name, then renames.
         @task(
-            name=stage,
             task_run_name=call_name,
             retries=RETRIES,
             retry_delay_seconds=exponential_backoff(backoff_factor=2),
@@ -69,20 +64,20 @@ class PrefectExecutor:
             cache_policy=NO_CACHE,
             persist_result=False,
         )
-        def execute(number: int, call: Call) -> T:
+        def execute(number: int, function: Callable[..., Any], call: Call) -> Any:
             return function(*call)
 
-        futures: list[PrefectFuture[T]] = [
-            self._runner.submit(execute, {"number": number, "call": call})
-            for number, call in enumerate(calls)
-        ]
+        tasks = {job.stage: execute.with_options(name=job.stage) for job in jobs}
+        futures: dict[PrefectFuture[Any], Job] = {}
+        for job in jobs:
+            call = {"number": job.number, "function": job.function, "call": job.call}
+            futures[self._runner.submit(tasks[job.stage], call)] = job
         try:
-            for future in as_completed(futures):
-                done(future.result())
+            for future in as_completed(list(futures)):
+                done(futures[future], future.result)
         except BaseException:
             self._runner.cancel_all()
             raise
-        return [future.result() for future in futures]
 
 
 # Who listens to the run. Not a parameter of the flow: those go to the server, and have to be JSON.

@@ -4,7 +4,7 @@ Until here an article is its row number; here it gets its id back. Clusters and 
 cluster id, pairs by their two ids, articles and texts in the order of the input.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -39,17 +39,21 @@ class Found:
 
 
 def lots(config: Config) -> list[tuple[str, ...]]:
-    """The names of the tables of a run, in lots to be written at the same time, the longest first.
+    """The names of the tables of a run but `texts`, in lots to be written at once, the longest first.
 
     Only one of them needs the clusters, whose ids take a SHA-256 each.
     """
     clustered = ("articles", "clusters", "cluster_members", "confirmed_pairs")
-    texts = [("texts",)] if config.keep_texts else []
     return [
-        *texts,
         (*clustered, "candidate_pairs") if config.keep_candidates else clustered,
         ("repeated_sections", "rejected", "furniture"),
     ]
+
+
+def write_texts(shards: Sequence[Ref], folder: Path) -> dict[str, Ref]:
+    """Writes the table `texts` into `folder`; its Ref by name. It needs the articles alone."""
+    batches = (batch.select(schema.TEXTS.names) for shard in shards for batch in read_batches(shard.path))
+    return {"texts": write_parquet(folder / "texts.parquet", schema.TABLES["texts"], batches)}
 
 
 def write_tables(found: Found, names: tuple[str, ...], config: Config, folder: Path) -> dict[str, Ref]:
@@ -71,7 +75,6 @@ def write_tables(found: Found, names: tuple[str, ...], config: Config, folder: P
         "repeated_sections": lambda: _sections(found),
         "rejected": lambda: read_batches(found.rejected.path),
         "furniture": lambda: [furniture(found.signed, found.shards)],
-        "texts": lambda: _texts(found),
     }
     return {
         name: write_parquet(folder / f"{name}.parquet", schema.TABLES[name], tables[name]()) for name in names
@@ -95,7 +98,3 @@ def _articles(found: Found, clustering: Clustering) -> Iterator[pa.RecordBatch]:
 
 def _sections(found: Found) -> Iterator[pa.RecordBatch]:
     return (batch for part in found.sections for batch in read_batches(part.path))
-
-
-def _texts(found: Found) -> Iterator[pa.RecordBatch]:
-    return (batch.select(schema.TEXTS.names) for shard in found.shards for batch in read_batches(shard.path))

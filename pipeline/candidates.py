@@ -19,7 +19,7 @@ from pipeline.arrays import F32, U64
 from pipeline.config import Config
 from pipeline.signatures import REPRINT, RESPUN, Signed, bands
 from pipeline.tables import Ref, read_ipc, write_ipc
-from pipeline.words import distinct, run_starts
+from pipeline.words import distinct, run_starts, sort_words
 
 # In an oversized bucket, how many neighbours (in the order of signatures) an article is paired with.
 NEIGHBOURS = 8
@@ -158,8 +158,9 @@ def _least_matches(jaccard: float, n_places: int) -> int:
 
 
 def _pack(keys: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Sorted words (key << 32 | row)."""
-    return np.sort((keys.astype(np.uint64) << np.uint64(32)) | rows.astype(np.uint64))
+    """Sorted words (key << 32 | row); rows ascending."""
+    words = (keys.astype(np.uint64) << np.uint64(32)) | rows.astype(np.uint64)
+    return np.asarray(sort_words(words, 32))
 
 
 def _order_oversized(words: np.ndarray, places: np.ndarray, max_bucket: int) -> tuple[np.ndarray, int, int]:

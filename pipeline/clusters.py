@@ -22,7 +22,7 @@ from pipeline.arrow_columns import ranks, read_column
 from pipeline.config import Config
 from pipeline.confirm import EXACT, EXCERPT, JUDGED, REPRINT
 from pipeline.tables import Ref, read_ipc, write_ipc
-from pipeline.words import distinct, run_starts
+from pipeline.words import run_starts
 
 # Reprints of at least this resemblance are copies: they are never taken apart.
 COPY_JACCARD = 0.7
@@ -121,8 +121,8 @@ def _break_chains(
     graph: Graph, pairs: np.ndarray, copies: np.ndarray, labels: np.ndarray, min_linkage: float
 ) -> None:
     """Rewrites `labels` of one component; `pairs` are the judged pairs inside it."""
-    rows = distinct(np.concatenate((graph.left[pairs], graph.right[pairs])))
-    heads = distinct(copies[rows])
+    rows = np.unique(np.concatenate((graph.left[pairs], graph.right[pairs])))
+    heads = np.unique(copies[rows])
     left = np.searchsorted(heads, copies[graph.left[pairs]])
     right = np.searchsorted(heads, copies[graph.right[pairs]])
     likeness = np.zeros((len(heads), len(heads)))

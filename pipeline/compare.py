@@ -39,6 +39,8 @@ N_SUMS = 24
 LINE_VALUES = 16  # of four bytes in a line of the cache
 FILTER_WORDS = 64  # 4,096 bits: of articles of 350 terms one miss in twelve gets past it
 FILTER_MASK = np.uint32(FILTER_WORDS - 1)
+# What lets a loop add up in as many places as a register has; the same machine gives the same sum.
+SUMS_IN_ANY_ORDER = {"reassoc", "nsz"}
 
 
 def _groups(array: Any) -> Any:
@@ -60,11 +62,11 @@ def _longest(ends, rows):  # type: ignore[no-untyped-def]
     return longest
 
 
-@nb.njit(nb.int64(READ_I64, I64), cache=True, nogil=True)
-def _room(ends, left):  # type: ignore[no-untyped-def]
-    """Slots that the longest of the left rows needs: a power of two, at most half full."""
+@nb.njit(nb.int64(nb.int64), cache=True, nogil=True, inline="always")
+def _room(n_keys):  # type: ignore[no-untyped-def]
+    """Slots for so many keys: a power of two, a quarter full at most, since a long search is mispredicted."""
     size = 4
-    while size < 2 * _longest(ends, left):
+    while size < 4 * n_keys:
         size *= 2
     return size
 
@@ -82,9 +84,7 @@ def _fill(keys, begin, end, slots, may_hold):  # type: ignore[no-untyped-def]
     `may_hold` uint64 (FILTER_WORDS,) gets a bit for each key: most keys of the other side miss it, which
     costs less than looking into the slots.
     """
-    room = 4
-    while room < 2 * (end - begin):
-        room *= 2
+    room = _room(end - begin)
     slots[:room] = 0
     may_hold[:] = 0
     mask = np.uint32(room - 1)
@@ -98,53 +98,105 @@ def _fill(keys, begin, end, slots, may_hold):  # type: ignore[no-untyped-def]
     return mask
 
 
-@nb.njit(nb.int64(READ_U32, nb.int64, nb.int64, U64, I64), cache=True, nogil=True)
-def _likely(keys, begin, end, may_hold, hits):  # type: ignore[no-untyped-def]
-    """Indices of the keys[begin:end] that pass the filter, into `hits`; returns how many.
+@nb.njit(
+    nb.int64(READ_U32, nb.int64, I32, nb.uint32, U64, READ_U32, nb.int64, nb.int64, I64, I64),
+    cache=True, nogil=True,
+)  # fmt: skip
+def _matches(keys_l, begin, slots, mask, may_hold, keys_r, begin_r, end_r, at_l, at_r):  # type: ignore[no-untyped-def]
+    """Finds the keys_r[begin_r:end_r] among the filled keys; returns how many there are.
 
-    Without a branch that could be mispredicted.
+    `at_l` and `at_r` get where they stand in `keys_l` and `keys_r`, in the order of the latter. Nothing
+    branches on whether a key is there, which could not be predicted.
     """
-    n = np.int64(0)
-    for j in range(begin, end):
-        key = keys[j]
-        hits[n] = j
+    n_likely = np.int64(0)
+    for j in range(begin_r, end_r):
+        key = keys_r[j]
+        at_r[n_likely] = j
         word = may_hold[(key >> np.uint32(6)) & FILTER_MASK]
-        n += np.int64((word >> np.uint64(key & np.uint32(63))) & np.uint64(1))
+        n_likely += np.int64((word >> np.uint64(key & np.uint32(63))) & np.uint64(1))
+    n = np.int64(0)
+    for h in range(n_likely):
+        j = at_r[h]
+        key = keys_r[j]
+        slot = _slot(key, mask)
+        i = begin + slots[slot] - 1
+        while slots[slot] != 0 and keys_l[i] != key:
+            slot = np.uint32(np.uint32(slot + np.uint32(1)) & mask)
+            i = begin + slots[slot] - 1
+        at_l[n], at_r[n] = i, j
+        n += np.int64(i >= begin)
     return n
-
-
-@nb.njit(nb.int64(READ_U32, nb.int64, I32, nb.uint32, nb.uint32), cache=True, nogil=True, inline="always")
-def _probe(keys, begin, slots, mask, key):  # type: ignore[no-untyped-def]
-    """Index of `key` among the filled keys, -1 where it is not."""
-    slot = _slot(key, mask)
-    while slots[slot] != 0:
-        at = begin + slots[slot] - 1
-        if keys[at] == key:
-            return at
-        slot = np.uint32(np.uint32(slot + np.uint32(1)) & mask)
-    return -1
-
-
-@nb.njit(cache=True, nogil=True, inline="always")
-def _add_side(out, side, rarity, repeated, both_repeat, kind, in_lead, in_other_lead):  # type: ignore[no-untyped-def]
-    """Adds a shared term to the sums of one side, 0 for l and 1 for r.
-
-    Conditions are factors of 0 or 1: as branches they would be mispredicted.
-    """
-    is_fact = np.float32((kind & (NAME | NUMBER)) != 0)
-    lead = in_lead * rarity * rarity
-    out[REPEATS + side] += repeated
-    out[REPEATED_BY_BOTH + side] += both_repeat * repeated
-    out[REPEATED_FACTS + side] += is_fact * repeated
-    out[LEAD + side] += lead
-    out[LEAD_FACTS + side] += is_fact * lead
-    out[LEAD_FACTS_IN_LEAD + side] += is_fact * lead * in_other_lead
-    out[TITLE_FACTS + side] += is_fact * np.float32((kind & TOLD_IN_TITLE) != 0) * told_weight(rarity)
 
 
 @nb.njit(nb.float32(nb.float32, nb.float32), cache=True, nogil=True, inline="always")
 def _beyond(rarity, limit):  # type: ignore[no-untyped-def]
     return max(np.float32(0), np.float32(rarity - limit))
+
+
+@nb.njit(nb.float32(nb.int32), cache=True, nogil=True, inline="always")
+def _rarity(steps):  # type: ignore[no-untyped-def]
+    return np.float32(np.float32(steps) * np.float32(1 / RARITY_STEPS))
+
+
+@nb.njit(nb.void(nb.int64, F32, F32, I32, I32, I32, F32), cache=True, nogil=True, fastmath=SUMS_IN_ANY_ORDER)
+def _sum_both(n, weights_l, weights_r, kinds_l, kinds_r, rarities, sums):  # type: ignore[no-untyped-def]
+    """The columns of `term_sums` that the two sides share, of n terms that both have."""
+    fact, number, none = np.int32(NAME | NUMBER), np.int32(NUMBER), np.float32(0)
+    dot = names = numbers = in_l = in_r = none
+    rare = very_rare = rare_numbers = rare_names_l = rare_names_r = none
+    for h in range(n):
+        weight_l, weight_r = weights_l[h], weights_r[h]
+        product = weight_l * weight_r
+        kind_l, kind_r = kinds_l[h] & fact, kinds_r[h] & fact
+        # Of equal terms one may be written with a digit and the other without: Ⅳ and iv.
+        both_numbers = (kind_l == number) & (kind_r == number)
+        dot += product
+        names += product if (kind_l != 0) & (kind_r != 0) else none
+        numbers += product if both_numbers else none
+        in_l += weight_l * weight_l
+        in_r += weight_r * weight_r
+        rarity = _rarity(rarities[h])
+        beyond = _beyond(rarity, np.float32(RARE))
+        rare += beyond
+        very_rare += _beyond(rarity, np.float32(VERY_RARE))
+        rare_numbers += _beyond(rarity, np.float32(TELLING)) if both_numbers else none
+        rare_names_l += beyond if kind_l == NAME else none
+        rare_names_r += beyond if kind_r == NAME else none
+    sums[DOT], sums[DOT_NAMES], sums[DOT_NUMBERS] = dot, names, numbers
+    sums[SHARED], sums[SHARED + 1] = in_l, in_r
+    sums[RARE_SHARED], sums[VERY_RARE_SHARED], sums[RARE_NUMBERS_SHARED] = rare, very_rare, rare_numbers
+    sums[RARE_NAMES_SHARED], sums[RARE_NAMES_SHARED + 1] = rare_names_l, rare_names_r
+
+
+@nb.njit(
+    nb.void(nb.int64, I32, F32, F32, I64, nb.int64, I64, nb.int64, I32, nb.int64, F32),
+    cache=True, nogil=True, fastmath=SUMS_IN_ANY_ORDER,
+)  # fmt: skip
+def _sum_side(n, kinds, logs, logs_other, at, stop_lead, at_other, stop_lead_other, rarities, side, sums):  # type: ignore[no-untyped-def]
+    """The columns of `term_sums` of one side, 0 for l and 1 for r, of n terms that both have.
+
+    `logs` are the `log_count` of each: 0 of what is said once.
+    """
+    none = np.float32(0)
+    repeats = by_both = repeated_facts = lead = lead_facts = in_both_leads = title_facts = none
+    for h in range(n):
+        rarity = _rarity(rarities[h])
+        told = told_weight(rarity)
+        is_fact = (kinds[h] & np.int32(NAME | NUMBER)) != 0
+        repeated = told * logs[h]
+        repeats += repeated
+        by_both += repeated if logs_other[h] > none else none
+        repeated_facts += repeated if is_fact else none
+        in_lead = rarity * rarity if (at[h] < stop_lead) & (rarity >= np.float32(TELLING)) else none
+        lead += in_lead
+        fact_in_lead = in_lead if is_fact else none
+        lead_facts += fact_in_lead
+        in_both_leads += fact_in_lead if at_other[h] < stop_lead_other else none
+        title_facts += told if is_fact & ((kinds[h] & np.int32(TOLD_IN_TITLE)) != 0) else none
+    sums[REPEATS + side], sums[REPEATED_BY_BOTH + side] = repeats, by_both
+    sums[REPEATED_FACTS + side], sums[LEAD + side] = repeated_facts, lead
+    sums[LEAD_FACTS + side], sums[LEAD_FACTS_IN_LEAD + side] = lead_facts, in_both_leads
+    sums[TITLE_FACTS + side] = title_facts
 
 
 @nb.njit(
@@ -165,13 +217,17 @@ def term_sums(  # type: ignore[no-untyped-def]
     come one after the other, and its table is filled once. A term's rarity is the collection's, the same on
     both sides.
     """
-    slots = np.zeros(_room(ends_l, left), np.int32)
-    may_hold = np.zeros(FILTER_WORDS, np.uint64)
+    slots = np.empty(_room(_longest(ends_l, left)), np.int32)
+    may_hold = np.empty(FILTER_WORDS, np.uint64)
     longest = 1
     for p in range(len(right)):
         ends_r = all_ends[group_r[p]]
         longest = max(longest, ends_r[right[p]] - _begin(ends_r, right[p]))
-    hits = np.empty(longest + 1, np.int64)
+    at_l, at_r = np.empty(longest + 1, np.int64), np.empty(longest + 1, np.int64)
+    shared_l, shared_r = np.empty(longest, np.float32), np.empty(longest, np.float32)
+    logs_l, logs_r = np.empty(longest, np.float32), np.empty(longest, np.float32)
+    shared_kinds_l, shared_kinds_r = np.empty(longest, np.int32), np.empty(longest, np.int32)
+    rarities = np.empty(longest, np.int32)
     mask = np.uint32(0)
     previous = -1
     for p in range(len(left)):
@@ -195,44 +251,21 @@ def term_sums(  # type: ignore[no-untyped-def]
                 prefetch(all_counts[group], j)
             for j in range(first, last, 4 * LINE_VALUES):
                 prefetch(all_kinds[group], j)
-        sums = out[p]
-        sums[:] = 0
-        dot = names = numbers = in_l = in_r = 0.0
-        n_hits = _likely(keys_r, begin_r, end_r, may_hold, hits)
-        for h in range(n_hits):
-            j = hits[h]
-            i = _probe(keys_l, begin, slots, mask, keys_r[j])
-            if i < 0:
-                continue
-            product = weights_l[i] * weights_r[j]
-            dot += product
-            in_l += weights_l[i] * weights_l[i]
-            in_r += weights_r[j] * weights_r[j]
-            kind_l, kind_r = kinds_l[i], kinds_r[j]
-            fact_l, fact_r = kind_l & (NAME | NUMBER), kind_r & (NAME | NUMBER)
-            both_facts = np.float32(fact_l != 0 and fact_r != 0)
-            # Of equal terms one may be written with a digit and the other without: Ⅳ and iv.
-            both_numbers = np.float32(fact_l == NUMBER and fact_r == NUMBER)
-            names += both_facts * product
-            numbers += both_numbers * product
-            if rarity_l[i] < TELLING * RARITY_STEPS:
-                continue
-            rarity = np.float32(rarity_l[i] / np.float32(RARITY_STEPS))
-            rare = _beyond(rarity, np.float32(RARE))
-            sums[RARE_SHARED] += rare
-            sums[VERY_RARE_SHARED] += _beyond(rarity, np.float32(VERY_RARE))
-            sums[RARE_NUMBERS_SHARED] += both_numbers * _beyond(rarity, np.float32(TELLING))
-            sums[RARE_NAMES_SHARED] += np.float32(fact_l == NAME) * rare
-            sums[RARE_NAMES_SHARED + 1] += np.float32(fact_r == NAME) * rare
-            count_l, count_r = counts_l[i], counts_r[j]
-            both_repeat = np.float32(count_l > 1 and count_r > 1)
-            in_lead_l, in_lead_r = np.float32(i < stop_lead_l), np.float32(j < stop_lead_r)
-            told = told_weight(rarity)
-            repeated_l, repeated_r = told * log_count(count_l), told * log_count(count_r)
-            _add_side(sums, 0, rarity, repeated_l, both_repeat, kind_l, in_lead_l, in_lead_r)
-            _add_side(sums, 1, rarity, repeated_r, both_repeat, kind_r, in_lead_r, in_lead_l)
-        sums[DOT], sums[DOT_NAMES], sums[DOT_NUMBERS] = dot, names, numbers
-        sums[SHARED], sums[SHARED + 1] = in_l, in_r
+        n = _matches(keys_l, begin, slots, mask, may_hold, keys_r, begin_r, end_r, at_l, at_r)
+        for h in range(n):
+            # Unsigned: there is no index from the end to look for.
+            i, k = np.uint64(at_l[h]), np.uint64(at_r[h])
+            shared_l[h], shared_r[h] = weights_l[i], weights_r[k]
+            shared_kinds_l[h], shared_kinds_r[h] = kinds_l[i], kinds_r[k]
+            logs_l[h], logs_r[h] = log_count(counts_l[i]), log_count(counts_r[k])
+            rarities[h] = rarity_l[i]
+        _sum_both(n, shared_l, shared_r, shared_kinds_l, shared_kinds_r, rarities, out[p])
+        _sum_side(
+            n, shared_kinds_l, logs_l, logs_r, at_l, stop_lead_l, at_r, stop_lead_r, rarities, 0, out[p]
+        )
+        _sum_side(
+            n, shared_kinds_r, logs_r, logs_l, at_r, stop_lead_r, at_l, stop_lead_l, rarities, 1, out[p]
+        )
 
 
 @nb.njit(
@@ -240,9 +273,10 @@ def term_sums(  # type: ignore[no-untyped-def]
 )
 def dots(keys_l, weights_l, ends_l, keys_r, weights_r, ends_r, left, right, out):  # type: ignore[no-untyped-def]
     """Dot product of each pair of rows, float32 (n_pairs,)."""
-    slots = np.zeros(_room(ends_l, left), np.int32)
-    may_hold = np.zeros(FILTER_WORDS, np.uint64)
-    hits = np.empty(_longest(ends_r, right) + 1, np.int64)
+    slots = np.empty(_room(_longest(ends_l, left)), np.int32)
+    may_hold = np.empty(FILTER_WORDS, np.uint64)
+    longest = _longest(ends_r, right)
+    at_l, at_r = np.empty(longest + 1, np.int64), np.empty(longest + 1, np.int64)
     mask = np.uint32(0)
     previous = -1
     for p in range(len(left)):
@@ -250,21 +284,20 @@ def dots(keys_l, weights_l, ends_l, keys_r, weights_r, ends_r, left, right, out)
         if left[p] != previous:
             previous = left[p]
             mask = _fill(keys_l, begin, ends_l[left[p]], slots, may_hold)
+        begin_r, end_r = _begin(ends_r, right[p]), ends_r[right[p]]
         dot = 0.0
-        n_hits = _likely(keys_r, _begin(ends_r, right[p]), ends_r[right[p]], may_hold, hits)
-        for h in range(n_hits):
-            i = _probe(keys_l, begin, slots, mask, keys_r[hits[h]])
-            if i >= 0:
-                dot += weights_l[i] * weights_r[hits[h]]
+        for h in range(_matches(keys_l, begin, slots, mask, may_hold, keys_r, begin_r, end_r, at_l, at_r)):
+            dot += weights_l[at_l[h]] * weights_r[at_r[h]]
         out[p] = dot
 
 
 @nb.njit(nb.void(READ_U32, READ_I64, READ_U32, READ_I64, I64, I64, I64, I64), cache=True, nogil=True)
 def overlaps(keys_l, ends_l, keys_r, ends_r, left, right, shared, longest):  # type: ignore[no-untyped-def]
     """Keys that each pair of rows has in common, and the most of them in a row on the right side."""
-    slots = np.zeros(_room(ends_l, left), np.int32)
-    may_hold = np.zeros(FILTER_WORDS, np.uint64)
-    hits = np.empty(_longest(ends_r, right) + 1, np.int64)
+    slots = np.empty(_room(_longest(ends_l, left)), np.int32)
+    may_hold = np.empty(FILTER_WORDS, np.uint64)
+    most = _longest(ends_r, right)
+    at_l, at_r = np.empty(most + 1, np.int64), np.empty(most + 1, np.int64)
     mask = np.uint32(0)
     previous = -1
     for p in range(len(left)):
@@ -272,14 +305,11 @@ def overlaps(keys_l, ends_l, keys_r, ends_r, left, right, shared, longest):  # t
         if left[p] != previous:
             previous = left[p]
             mask = _fill(keys_l, begin, ends_l[left[p]], slots, may_hold)
-        n = run = best = 0
-        last = -2
-        n_hits = _likely(keys_r, _begin(ends_r, right[p]), ends_r[right[p]], may_hold, hits)
-        for h in range(n_hits):
-            if _probe(keys_l, begin, slots, mask, keys_r[hits[h]]) >= 0:
-                n += 1
-                run = run + 1 if hits[h] == last + 1 else 1
-                last = hits[h]
-                best = max(best, run)
+        begin_r, end_r = _begin(ends_r, right[p]), ends_r[right[p]]
+        n = _matches(keys_l, begin, slots, mask, may_hold, keys_r, begin_r, end_r, at_l, at_r)
+        run = best = 0
+        for h in range(n):
+            run = run + 1 if h > 0 and at_r[h] == at_r[h - 1] + 1 else 1
+            best = max(best, run)
         shared[p] = n
         longest[p] = best

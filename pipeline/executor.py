@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 T = TypeVar("T")
 Call = tuple[Any, ...]  # the arguments of one call: paths, Refs, configuration, small numbers; never data
@@ -34,15 +34,24 @@ class StageReport:
         return self.n_rows / self.seconds if self.seconds > 0 else 0.0
 
 
+@dataclass(frozen=True)
+class Job:
+    """The `number`-th call of a stage, to be executed as `function(*call)`."""
+
+    stage: str
+    number: int
+    function: Callable[..., Any]
+    call: Call
+
+
 class Executor(Protocol):
-    """Runs calls of a plain function, in any order and place; exceptions of a call come out unchanged."""
+    """Runs calls of plain functions, in any order and place; exceptions of a call come out unchanged."""
 
-    def map(
-        self, stage: str, function: Callable[..., T], calls: Sequence[Call], done: Callable[[T], None]
-    ) -> list[T]:
-        """Return `function(*call)` for each call, in the order of `calls`.
+    def map(self, jobs: Sequence[Job], done: Callable[[Job, Callable[[], Any]], None]) -> None:
+        """Run all jobs; those that stand first begin first.
 
-        `done` gets each result as it arrives, from the calling thread.
+        `done` is told of each job as it ends, from the calling thread, with a function that returns the
+        job's result or raises its error. An error that it lets through stops the jobs that have not begun.
         """
 
 
@@ -78,26 +87,30 @@ class ThreadExecutor:
     def __init__(self, n_workers: int) -> None:
         self.n_threads = n_threads(n_workers)
 
-    def map(
-        self, stage: str, function: Callable[..., T], calls: Sequence[Call], done: Callable[[T], None]
-    ) -> list[T]:
-        """Return `function(*call)` for each call, in the order of `calls`; the first error stops the rest."""
-        with ThreadPoolExecutor(self.n_threads, thread_name_prefix=stage) as pool:
-            futures = [pool.submit(function, *call) for call in calls]
+    def map(self, jobs: Sequence[Job], done: Callable[[Job, Callable[[], Any]], None]) -> None:
+        """Run all jobs in threads."""
+        with ThreadPoolExecutor(self.n_threads, thread_name_prefix="respun") as pool:
+            futures = {pool.submit(job.function, *job.call): job for job in jobs}
             try:
                 for future in as_completed(futures):
-                    done(future.result())
+                    done(futures[future], future.result)
             except BaseException:
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
-            return [future.result() for future in futures]
+
+
+@dataclass(frozen=True)
+class Stage(Generic[T]):
+    """Calls of one function; `rows` tells how many rows a result stands for."""
+
+    name: str
+    function: Callable[..., T]
+    calls: Sequence[Call]
+    rows: Callable[[T], int]
 
 
 class StageRunner:
-    """Executes stages one after the other, times them and tells the listener.
-
-    `reports` holds what has finished, in order.
-    """
+    """Executes stages, times them and tells the listener. `reports` holds what has finished, in order."""
 
     def __init__(self, execute: Executor, listen: Listener) -> None:
         self._execute = execute
@@ -108,22 +121,43 @@ class StageRunner:
     def map(
         self, stage: str, function: Callable[..., T], calls: Sequence[Call], rows: Callable[[T], int]
     ) -> list[T]:
-        """Run one stage over its calls; `rows` tells how many rows a result stands for."""
-        self.current = stage
-        self._listen.stage_started(stage, len(calls))
-        began = time.perf_counter()
-        results = self._execute.map(
-            stage, function, calls, lambda result: self._listen.call_finished(stage, rows(result))
-        )
-        seconds = time.perf_counter() - began
-        report = StageReport(stage, len(calls), sum(map(rows, results)), seconds, peak_rss_bytes())
-        self.reports.append(report)
-        self._listen.stage_finished(report)
-        return results
+        """Run one stage over its calls; results in the order of the calls."""
+        return cast(list[T], self.together(Stage(stage, function, calls, rows))[0])
 
     def call(self, stage: str, function: Callable[..., T], *args: Any, rows: Callable[[T], int]) -> T:
         """Run a stage of a single call."""
         return self.map(stage, function, [args], rows)[0]
+
+    def together(self, *stages: Stage[Any]) -> list[list[Any]]:
+        """Run stages that don't need each other at the same time; the results of each, in their order.
+
+        Calls of the stage that is named first begin first. The seconds of each are counted from the common
+        beginning to the end of its last call.
+        """
+        began = time.perf_counter()
+        jobs = []
+        for stage in stages:
+            self._listen.stage_started(stage.name, len(stage.calls))
+            jobs += [Job(stage.name, number, stage.function, call) for number, call in enumerate(stage.calls)]
+        results: dict[str, dict[int, Any]] = {stage.name: {} for stage in stages}
+        ended = {stage.name: began for stage in stages}
+        rows = {stage.name: stage.rows for stage in stages}
+
+        def done(job: Job, outcome: Callable[[], Any]) -> None:
+            self.current = job.stage
+            results[job.stage][job.number] = result = outcome()
+            ended[job.stage] = time.perf_counter()
+            self._listen.call_finished(job.stage, rows[job.stage](result))
+
+        self.current = stages[0].name
+        self._execute.map(jobs, done)
+        for stage in stages:
+            n_rows = sum(map(stage.rows, results[stage.name].values()))
+            seconds = ended[stage.name] - began
+            report = StageReport(stage.name, len(stage.calls), n_rows, seconds, peak_rss_bytes())
+            self.reports.append(report)
+            self._listen.stage_finished(report)
+        return [[results[stage.name][i] for i in range(len(stage.calls))] for stage in stages]
 
 
 def n_threads(n_workers: int) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import tempfile
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,7 +36,7 @@ from pipeline import (
 from pipeline.array_files import ArrayFiles
 from pipeline.config import Config
 from pipeline.errors import RespunError, RunError
-from pipeline.executor import Call, Executor, Listener, StageReport, StageRunner
+from pipeline.executor import Call, Executor, Listener, Stage, StageReport, StageRunner
 from pipeline.explained import Explanation
 from pipeline.rule import load_rule
 from pipeline.scratch import LOG, scratch_folder
@@ -237,27 +237,30 @@ def _run_stages(
         rows=ref_rows,
     )
     shards = staged.accepted.shards
-    membership = run.call("clusters", clusters.cluster, judged, shards, config, work, rows=ref_rows)
-    repeated = run.map(
-        "sections",
-        sections.find_in_shards,
-        [
-            (group, kept, staged.statistics, config, work)
-            for group, kept in zip(staged.groups, staged.tokens, strict=True)
-        ],
-        rows=ref_rows,
+    texts, repeated, grouped = run.together(
+        Stage("keep-texts", assemble.write_texts, [(shards, work / TABLES)] * config.keep_texts, lot_rows),
+        Stage(
+            "sections",
+            sections.find_in_shards,
+            [
+                (group, kept, staged.statistics, config, work)
+                for group, kept in zip(staged.groups, staged.tokens, strict=True)
+            ],
+            ref_rows,
+        ),
+        Stage("clusters", clusters.cluster, [(judged, shards, config, work)], ref_rows),
     )
     found = assemble.Found(
-        shards, staged.accepted.rejected, staged.signed, tuple(worded), tuple(judged), membership,
+        shards, staged.accepted.rejected, staged.signed, tuple(worded), tuple(judged), grouped[0],
         tuple(repeated),
     )  # fmt: skip
     written = run.map(
         "tables",
         assemble.write_tables,
         [(found, names, config, work / TABLES) for names in assemble.lots(config)],
-        rows=lambda refs: sum(ref.rows for ref in refs.values()),
+        rows=lot_rows,
     )
-    tables = {name: ref for lot in written for name, ref in lot.items()}
+    tables = {name: ref for lot in (*texts, *written) for name, ref in lot.items()}
     checked = run.map(
         "check",
         table_checks.check,
@@ -295,6 +298,11 @@ def slices(n_rows: int, n_slices: int = MAX_GROUPS) -> list[tuple[int, int]]:
 def ref_rows(ref: Ref) -> int:
     """Rows of the file that a call wrote."""
     return ref.rows
+
+
+def lot_rows(lot: Mapping[str, Ref]) -> int:
+    """Rows of the tables that a call wrote."""
+    return sum(ref.rows for ref in lot.values())
 
 
 def _failure(error: Exception, stage: str, work: Path) -> RunError:

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.executor import Silence, StageReport, StageRunner, ThreadExecutor, n_threads, peak_rss_bytes
+from pipeline.executor import (
+    Job,
+    Silence,
+    Stage,
+    StageReport,
+    StageRunner,
+    ThreadExecutor,
+    n_threads,
+    peak_rss_bytes,
+)
 
 
 class Notes:
@@ -27,12 +36,18 @@ class Notes:
         self.heard.append(("finished", report.stage, report.n_rows))
 
 
+def jobs_of(function, numbers) -> list[Job]:
+    return [Job("stage", i, function, (n,)) for i, n in enumerate(numbers)]
+
+
 @given(numbers=st.lists(st.integers(), max_size=30), n_workers=st.integers(1, 5))
-def test_results_come_in_the_order_of_the_calls(numbers, n_workers):
-    seen = []
-    results = ThreadExecutor(n_workers).map("square", lambda n: n * n, [(n,) for n in numbers], seen.append)
-    assert results == [n * n for n in numbers]
-    assert sorted(seen) == sorted(results)
+def test_each_result_is_told_once(numbers, n_workers):
+    seen = {}
+    ThreadExecutor(n_workers).map(
+        jobs_of(lambda n: n * n, numbers),
+        lambda job, outcome: seen.setdefault(job.number, []).append(outcome()),
+    )
+    assert seen == {i: [n * n] for i, n in enumerate(numbers)}
 
 
 def test_results_are_in_order_when_the_last_call_ends_first():
@@ -45,7 +60,7 @@ def test_results_are_in_order_when_the_last_call_ends_first():
             assert last_is_done.wait(30)
         return number
 
-    assert ThreadExecutor(2).map("stage", call, [(0,), (1,)], lambda _: None) == [0, 1]
+    assert StageRunner(ThreadExecutor(2), Silence()).map("stage", call, [(0,), (1,)], rows=int) == [0, 1]
 
 
 def test_an_error_comes_out_unchanged_and_stops_what_has_not_begun():
@@ -56,16 +71,41 @@ def test_an_error_comes_out_unchanged_and_stops_what_has_not_begun():
         raise KeyError(number)
 
     with pytest.raises(KeyError):
-        ThreadExecutor(1).map("stage", call, [(n,) for n in range(100)], lambda _: None)
+        ThreadExecutor(1).map(jobs_of(call, range(100)), lambda _, outcome: outcome())
     assert len(begun) < 100
 
 
 def test_done_is_called_from_the_calling_thread():
     threads = []
     ThreadExecutor(3).map(
-        "stage", lambda n: n, [(n,) for n in range(10)], lambda _: threads.append(threading.current_thread())
+        jobs_of(lambda n: n, range(10)), lambda _job, _outcome: threads.append(threading.current_thread())
     )
     assert set(threads) == {threading.current_thread()}
+
+
+def test_stages_that_run_together_wait_for_each_other_only_at_the_end():
+    second_began = threading.Event()
+
+    def first() -> int:
+        assert second_began.wait(30)  # would time out if the second stage began after this one
+        return 1
+
+    def second(number: int) -> int:
+        second_began.set()
+        return number
+
+    notes = Notes()
+    run = StageRunner(ThreadExecutor(2), notes)
+    results = run.together(
+        Stage("first", first, [()], int),
+        Stage("none", int, [], int),
+        Stage("second", second, [(5,), (6,)], int),
+    )
+    assert results == [[1], [], [5, 6]]
+    assert [(r.stage, r.n_calls, r.n_rows) for r in run.reports] == [
+        ("first", 1, 1), ("none", 0, 0), ("second", 2, 11)
+    ]  # fmt: skip
+    assert [note[:2] for note in notes.heard[:3]] == [("started", s) for s in ("first", "none", "second")]
 
 
 def test_the_runner_reports_stages_in_order():
@@ -94,7 +134,7 @@ def test_the_runner_knows_the_stage_that_failed():
     run = StageRunner(ThreadExecutor(2), Silence())
     run.call("first", int, rows=int)
     with pytest.raises(ZeroDivisionError):
-        run.call("second", lambda: 1 // 0, rows=int)
+        run.together(Stage("beside", int, [(1,)], int), Stage("second", lambda: 1 // 0, [()], int))
     assert run.current == "second"
     assert [report.stage for report in run.reports] == ["first"]
 
