@@ -8,6 +8,7 @@ left out of signatures and vectors.
 """
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -90,7 +91,12 @@ def merge(parts: Sequence[Ref], config: Config, work: Path) -> Ref:
     """The keys of the lines that are furniture, ascending."""
     batches = [batch for part in parts for batch in read_batches(part.path)]
     n_articles = _articles_by_source(_rows_of(batches, [_column(b, "key") == 0 for b in batches])["source"])
-    lines = _rows_of(batches, often([_column(b, "key") for b in batches], config.furniture.min_articles))
+    fewest = min(n_articles.values())
+    least_even, least_odd = (
+        max(factor * config.furniture.min_articles, math.ceil(config.furniture.min_share * n))
+        for factor, n in ((COLLECTION_FACTOR, n_articles[0]), (1, fewest))
+    )
+    lines = _rows_of(batches, often([_column(b, "key") for b in batches], least_even, least_odd))
     order = np.lexsort((lines["longest"], lines["key"]))
     keys, longest, source = (lines[name][order] for name in _LINES.names)
     fresh = np.ones(len(keys), np.int64)
@@ -124,17 +130,19 @@ def _rows_of(
     }
 
 
-def often(keys: Sequence[npt.NDArray[np.uint64]], min_articles: int) -> list[npt.NDArray[np.bool_]]:
+def often(
+    keys: Sequence[npt.NDArray[np.uint64]], least_even: int, least_odd: int
+) -> list[npt.NDArray[np.bool_]]:
     """Which lines may have enough rows to be furniture, bool (n_keys,) for each array of keys.
 
-    All that have, and a few others: keys uint64, which are hashes, are counted in as many buckets as there
-    are rows. Most lines stand in one article only; so they need not be sorted. Key 0 is no line.
+    All that have `least_even` or `least_odd` rows, as the key is, and a few others: keys uint64, which are
+    hashes, are counted in as many buckets as there are rows. Most lines stand in a few articles only; so
+    they need not be sorted. Key 0 is no line.
     """
     counts = np.zeros(1 << sum(map(len, keys)).bit_length(), np.uint8)
     for part in keys:
         _tally(part, counts)
-    least = (COLLECTION_FACTOR * min_articles, min_articles)
-    return [_reaches(part, counts, *(min(n, _MOST) for n in least)) for part in keys]
+    return [_reaches(part, counts, min(least_even, _MOST), min(least_odd, _MOST)) for part in keys]
 
 
 @nb.njit(nb.void(READ_U64, U8), cache=True, nogil=True)

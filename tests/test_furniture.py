@@ -83,7 +83,7 @@ def test_the_rule_is_the_naive_twin(collection, min_articles, min_share, max_tok
 )
 def test_no_key_of_enough_rows_is_missed(parts, min_articles):
     keys = [np.array(part, np.uint64) for part in parts]
-    found = furniture.often(keys, min_articles)
+    found = furniture.often(keys, 4 * min_articles, min_articles)
     rows = [key for part in parts for key in part]
     kept = [key for part, mask in zip(parts, found, strict=True)
             for key, is_kept in zip(part, mask.tolist(), strict=True) if is_kept]  # fmt: skip
@@ -96,10 +96,10 @@ def test_no_key_of_enough_rows_is_missed(parts, min_articles):
 def test_few_rare_keys_are_kept_and_counts_stop_at_a_byte():
     rare = np.random.default_rng(1).integers(1, 2**64, 20_000, np.uint64, endpoint=False)
     frequent = np.repeat(np.array([5, 6], np.uint64), 300)
-    [of_rare, of_frequent] = furniture.often([rare, frequent], 200)
+    [of_rare, of_frequent] = furniture.often([rare, frequent], 800, 200)
     assert of_rare.sum() < 10  # those that share a bucket with a frequent one
     assert of_frequent.tolist() == [True] * 600
-    [of_rare] = furniture.often([rare], 5)
+    [of_rare] = furniture.often([rare], 20, 5)
     assert of_rare.mean() < 0.01
 
 
