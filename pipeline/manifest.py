@@ -73,6 +73,7 @@ def make_manifest(
     judged: Sequence[Ref],
     tables: Mapping[str, CheckedTable],
     reports: Sequence[StageReport],
+    index: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The manifest as a JSON object. Times in seconds, sizes in bytes."""
     rule = load_rule(config.calibration)
@@ -89,6 +90,7 @@ def make_manifest(
         "peak_rss_bytes": max([peak_rss_bytes(), *(report.peak_rss_bytes for report in reports)]),
         "threshold": config.threshold or rule.confirm.threshold,
         "calibration": rule.version,
+        "index": dict(index) if index is not None else None,
     }  # fmt: skip
 
 
@@ -129,6 +131,8 @@ def _article_counts(accepted: ArticlesResult) -> dict[str, Any]:
         "n_unreadable_files": accepted.n_unreadable_files,
         "n_input": accepted.n_input_rows,
         "n_accepted": accepted.n_accepted,
+        "n_recognised": accepted.n_recognised,
+        "n_new_versions": accepted.n_new_versions,
         "n_rejected": accepted.n_rejected,
         "n_rejected_by_reason": accepted.n_rejected_by_reason,
         "n_unreadable_dates": accepted.n_bad_dates,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pipeline.config import Config
 from pipeline.errors import OutputError
@@ -57,6 +58,7 @@ def publish(
     judged: Sequence[Ref],
     tables: Mapping[str, CheckedTable],
     reports: Sequence[StageReport],
+    index: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write the manifest beside the checked `tables` and make both current. Returns the run's folder.
 
@@ -67,7 +69,7 @@ def publish(
     if not final.exists():
         check_counts({name: table.ref for name, table in tables.items()}, staged.accepted)
         folder = Path(next(iter(tables.values())).ref.path).parent
-        manifest = make_manifest(run_id, config, units, staged, judged, tables, reports)
+        manifest = make_manifest(run_id, config, units, staged, judged, tables, reports, index)
         write_manifest(folder, manifest)
         _move(folder, final)
     _make_current(output, run_id)
