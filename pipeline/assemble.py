@@ -110,7 +110,13 @@ def _articles(found: Found, clustering: Clustering) -> Iterator[pa.RecordBatch]:
         load_articles(found.signed, column) for column in ("text_hash", "n_tokens", "n_furniture_tokens")
     )
     row = 0
-    past = earlier(found.past.index, found.past.positions, found.past.versions, sum(s.rows for s in found.shards)) if found.past else None
+    past = (
+        earlier(
+            found.past.index, found.past.positions, found.past.versions, sum(s.rows for s in found.shards)
+        )
+        if found.past
+        else None
+    )
     for shard in found.all_shards:
         for batch in read_batches(shard.path):
             here = slice(row, row + batch.num_rows)
@@ -119,7 +125,9 @@ def _articles(found: Found, clustering: Clustering) -> Iterator[pa.RecordBatch]:
             cluster_id = hexadecimal(clustering.number[here])
             nothing = pa.nulls(batch.num_rows, pa.string())
             known = past.slice(row, batch.num_rows).columns if past else [nothing, nothing]
-            rows = table_batch("articles", [*read, hexadecimal(text_hash[here]), *counted, cluster_id, *known])
+            rows = table_batch(
+                "articles", [*read, hexadecimal(text_hash[here]), *counted, cluster_id, *known]
+            )
             yield rows.filter(pa.array(clustering.is_shown[here])) if past else rows
             row += batch.num_rows
 

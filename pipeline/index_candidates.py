@@ -19,7 +19,18 @@ import pyarrow as pa
 from pipeline.array_files import map_rows
 from pipeline.arrays import U8, U64
 from pipeline.arrow_columns import Rows
-from pipeline.candidates import NEIGHBOURS, BandPairs, least_matches, load_articles, load_places, matches, pack, DAY, NO_TIME, times_of
+from pipeline.candidates import (
+    DAY,
+    NEIGHBOURS,
+    NO_TIME,
+    BandPairs,
+    least_matches,
+    load_articles,
+    load_places,
+    matches,
+    pack,
+    times_of,
+)
 from pipeline.config import Config
 from pipeline.index_segments import N_PARTS, NEW_AND_OLD, IndexReader, OpenIndex
 from pipeline.signatures import REPRINT, RESPUN, Signed, bands
@@ -100,9 +111,7 @@ def _meet(new, old, new_places, old_places, begin, end, least, max_bucket, out):
     return n, compared
 
 
-@nb.njit(
-    nb.void(U64, nb.uint8[:, ::1], _BYTES_2D, nb.int64, nb.int64, nb.int32[::1]), cache=True, nogil=True
-)
+@nb.njit(nb.void(U64, nb.uint8[:, ::1], _BYTES_2D, nb.int64, nb.int64, nb.int32[::1]), cache=True, nogil=True)
 def _count(pairs, new_places, old_places, begin, end, out):  # type: ignore[no-untyped-def]
     """Equal places of each pair (row << 32 | position)."""
     for p in range(len(pairs)):
@@ -139,7 +148,12 @@ class _Sides:
     """The places of both sides and what each view asks."""
 
     def __init__(
-        self, signed: Sequence[Signed], shards: Sequence[Ref], reader: IndexReader, places: Ref, config: Config
+        self,
+        signed: Sequence[Signed],
+        shards: Sequence[Ref],
+        reader: IndexReader,
+        places: Ref,
+        config: Config,
     ) -> None:
         self.new = load_places(signed)
         self.old = map_rows(places, self.new.shape[1])
@@ -167,11 +181,16 @@ def _within_window(reader: IndexReader, shards: Sequence[Ref], config: Config) -
         return np.ones(reader.n_articles, np.uint8)
     old = reader.published
     near = (old >= dated.min() - span) & (old <= dated.max() + span)
-    return (near | (old == NO_TIME)).astype(np.uint8)
+    return np.asarray(near | (old == NO_TIME)).astype(np.uint8)
 
 
 def find_in_index(
-    index: OpenIndex, signed: Sequence[Signed], shards: Sequence[Ref], places: Ref, part: int, config: Config,
+    index: OpenIndex,
+    signed: Sequence[Signed],
+    shards: Sequence[Ref],
+    places: Ref,
+    part: int,
+    config: Config,
     work: Path,
 ) -> BandPairs:
     """Pairs of every N_PARTS-th band, starting with `part`: IPC (NEW_AND_OLD), `right` is a position.
@@ -239,9 +258,7 @@ def _pairs_of_band(
     room = 4 * len(new) + 1024
     while True:
         out = np.empty(room, np.uint64)
-        n, compared = _meet(
-            new, old, sides.new, sides.old, view.begin, view.end, view.least, max_bucket, out
-        )
+        n, compared = _meet(new, old, sides.new, sides.old, view.begin, view.end, view.least, max_bucket, out)
         if n <= room:
             return distinct(out[:n]), compared
         room = n

@@ -99,7 +99,9 @@ class Catalog:
             known["version"], known["n_articles"], Ref(**known["terms"]), Ref(**known["furniture"])
         )
         segments = tuple(
-            Segment(**s | {"run_ids": tuple(s["run_ids"]), "files": {n: Ref(**r) for n, r in s["files"].items()}})
+            Segment(
+                **s | {"run_ids": tuple(s["run_ids"]), "files": {n: Ref(**r) for n, r in s["files"].items()}}
+            )
             for s in values["segments"]
         )
         return cls(**values | {"statistics": statistics, "segments": segments})
@@ -107,9 +109,7 @@ class Catalog:
 
 def settings_of(config: Config) -> dict[str, Any]:
     """The keys, dotted, that say how articles are compared; `calibration` is its content's version and digest."""
-    kept = {
-        key: value for key, value in flat(config.compared()).items() if not key.startswith(_OF_THE_INPUT)
-    }
+    kept = {key: value for key, value in flat(config.compared()).items() if not key.startswith(_OF_THE_INPUT)}
     return kept | {"calibration": f"{load_rule(config.calibration).version} {kept['calibration'][:12]}"}
 
 
@@ -160,7 +160,9 @@ def commit(store: Store, old: Catalog | None, new: Catalog) -> Catalog:
     """Make `new` live in place of `old`. Raises RunError when another run has changed the index meanwhile."""
     found = read_catalog(store)
     if (found.generation if found else -1) != (old.generation if old else -1):
-        raise RunError(f"index {store.location}: must not change while a run uses it, another run has changed it")
+        raise RunError(
+            f"index {store.location}: must not change while a run uses it, another run has changed it"
+        )
     live = replace(new, generation=(old.generation if old else 0) + 1)
     store.replace(CATALOG, live.to_json())
     return live

@@ -140,7 +140,10 @@ def _old_clusters(before: Before, old_label: Rows) -> tuple[dict[int, int], dict
         parts[cluster][label] += 1
         if is_representative:
             home[cluster] = label
-    for cluster, shares in parts.items():  # one whose representative was forgotten goes on in its largest part
+    for (
+        cluster,
+        shares,
+    ) in parts.items():  # one whose representative was forgotten goes on in its largest part
         home.setdefault(cluster, min(shares, key=lambda part: (-shares[part], part)))
     return size, oldest, home
 
@@ -241,7 +244,10 @@ def cutoff(published: Rows, config: Config) -> int | None:
 
 def events_batch(run_id: str, events: Sequence[Event]) -> pa.RecordBatch:
     """The rows of cluster_events."""
-    others = [hexadecimal(np.array([e.other], np.uint64))[0].as_py() if e.other is not None else None for e in events]
+    others = [
+        hexadecimal(np.array([e.other], np.uint64))[0].as_py() if e.other is not None else None
+        for e in events
+    ]
     return pa.record_batch([
         pa.array([run_id] * len(events), pa.string()), pa.array([e.event for e in events], pa.string()),
         hexadecimal(np.array([e.cluster for e in events], np.uint64)), pa.array(others, pa.string()),

@@ -130,23 +130,24 @@ def recall(
     reader = index.read()
     positions = read_ipc(planned.positions.path)["position"].to_numpy()[begin:end]
     known = reader.take("articles", positions, [*ARTICLE_SHARD.names[:-1], *SIGNED_ARTICLES.names])
-    shard = write_ipc(work / f"recalled-{number:03d}.arrow", ARTICLE_SHARD, _as_shard(known))
+    shard = write_ipc(work / f"recalled-{number:03d}.arrow", ARTICLE_SHARD, shard_batches(known))
     group = ShardGroup(number, planned.n_new + begin, (shard,))
-    tokens = write_ipc(work / f"tokens-{number:03d}.arrow", KEPT, _kept(reader, positions))
+    tokens = write_ipc(work / f"tokens-{number:03d}.arrow", KEPT, kept_batches(reader, positions))
     counts = TermStatistics.load(statistics)
     counted = terms.count(group, tokens, furniture, terms.bits_of(statistics), config, work)
     facts = known.select(SIGNED_ARTICLES.names).cast(SIGNED_ARTICLES)
     return Recalled(group, tokens, _signed(group, counted.bags, facts, counts, work))
 
 
-def _as_shard(known: pa.Table) -> Iterator[pa.RecordBatch]:
+def shard_batches(known: pa.Table) -> Iterator[pa.RecordBatch]:
+    """Old articles (`index_segments.ARTICLES`) as in a shard, with the text "", in batches."""
     texts = pa.array(np.full(len(known), "", object), pa.string())
     table = known.select(ARTICLE_SHARD.names[:-1]).append_column("text", texts)
     return iter(table.cast(ARTICLE_SHARD).to_batches(_BATCH))
 
 
-def _kept(reader: IndexReader, positions: Rows) -> Iterator[pa.RecordBatch]:
-    """Tokens in batches of the same articles as those of `_as_shard`, without units."""
+def kept_batches(reader: IndexReader, positions: Rows) -> Iterator[pa.RecordBatch]:
+    """Tokens in batches of the same articles as those of `shard_batches`, without units."""
     pending: list[pa.Table] = []
     n = 0
     for piece in itertools.chain(reader.pieces("tokens", positions, TOKENS.names), [None]):
@@ -192,3 +193,9 @@ def _signed(
 def shards_of(recalled: Sequence[Recalled]) -> tuple[Ref, ...]:
     """The shards of all groups, in their order."""
     return tuple(shard for one in recalled for shard in one.group.shards)
+
+
+def everything(n_articles: int, work: Path) -> Ref:
+    """All positions, as `Plan.positions`."""
+    batch = pa.record_batch([pa.array(np.arange(n_articles))], schema=_POSITIONS)
+    return write_ipc(work / "recalled.arrow", _POSITIONS, [batch])

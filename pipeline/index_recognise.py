@@ -17,8 +17,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.articles import ArticlesResult
 from pipeline.arrow_columns import Rows, plain, read_column
+from pipeline.articles import ArticlesResult
 from pipeline.index_segments import IndexReader, OpenIndex
 from pipeline.schema import ARTICLE_SHARD
 from pipeline.shards import take_articles
@@ -118,7 +118,9 @@ def _free_ids(given: list[str], night: pa.StringArray, reader: IndexReader) -> l
     taken = set(pc.filter(night, pc.match_substring(night, "@")).to_pylist())
     for _, table in reader.batches("articles", ["article_id", "version_of"]):
         own = pc.is_in(table["version_of"], value_set=wanted)
-        taken |= set(table["article_id"].filter(pc.or_(own, pc.match_substring(table["article_id"], "@"))).to_pylist())
+        taken |= set(
+            table["article_id"].filter(pc.or_(own, pc.match_substring(table["article_id"], "@"))).to_pylist()
+        )
     found = []
     for name in given:
         new = next(f"{name}@{n}" for n in itertools.count(2) if f"{name}@{n}" not in taken)
@@ -152,7 +154,9 @@ def _changed_batches(
         ids = batch.column("article_id").to_pylist()
         ids = [renamed.get(row + i, name) for i, name in enumerate(ids)]
         columns = [pa.array(ids, pa.string()), *batch.columns[1:]]
-        kept = pa.record_batch(columns, schema=ARTICLE_SHARD).filter(pa.array(keep[row : row + batch.num_rows]))
+        kept = pa.record_batch(columns, schema=ARTICLE_SHARD).filter(
+            pa.array(keep[row : row + batch.num_rows])
+        )
         if kept.num_rows:
             yield kept
         row += batch.num_rows

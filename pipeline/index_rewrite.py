@@ -23,7 +23,9 @@ _BY_POSITION = ("articles", "keys", "places", "tokens")
 _BY_NUMBER = {"pairs": ("left", "right"), "membership": ("number",)}
 
 
-def without(reader: IndexReader, keep: npt.NDArray[np.bool_], name: str, config: Config, work: Path) -> Catalog:
+def without(
+    reader: IndexReader, keep: npt.NDArray[np.bool_], name: str, config: Config, work: Path
+) -> Catalog:
     """The catalog without the articles that `keep`, bool (n,), leaves out; only their segments are written anew.
 
     Pairs and memberships of forgotten articles go too, where their segment is written anew; what other
@@ -66,7 +68,12 @@ def compacted(reader: IndexReader, name: str, config: Config, work: Path) -> Cat
 
 
 def _write(
-    reader: IndexReader, lot: Sequence[int], keep: npt.NDArray[np.bool_], name: str, config: Config, work: Path
+    reader: IndexReader,
+    lot: Sequence[int],
+    keep: npt.NDArray[np.bool_],
+    name: str,
+    config: Config,
+    work: Path,
 ) -> Segment:
     """The articles to keep of some neighbouring segments, as one segment of that name."""
     segments = tuple(reader.segments[at] for at in lot)

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import Config
-from pipeline.index_catalog import Catalog, check_fit, commit, read_catalog, settings_of
+from pipeline.index_catalog import Catalog, check_fit, commit, read_catalog, require_catalog, settings_of
 from pipeline.index_clusters import cutoff, expired
 from pipeline.index_rewrite import without
 from pipeline.index_segments import IndexReader, OpenIndex
 from pipeline.index_store import Store
-from pipeline.index_write import SEGMENTS, STATISTICS, Night, open_index, write_segment
+from pipeline.index_write import SEGMENTS, STATISTICS, Night, open_index, save_catalog, write_segment
 from pipeline.lease import Lease, hold
-from pipeline.tables import Ref, file_ref
+from pipeline.tables import Ref
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,11 @@ def check_index(location: str, config: Config) -> None:
     catalog = read_catalog(Store(location))
     if catalog is not None:
         check_fit(catalog, config, location)
+
+
+def require_index(location: str) -> Catalog:
+    """What is live in an index. Raises OutputError when there is none."""
+    return require_catalog(Store(location))
 
 
 @contextmanager
@@ -68,6 +73,12 @@ def sweep(store: Store, catalog: Catalog) -> None:
                 store.delete_folder(f"{folder}/{name}")
 
 
+def sweep_all(location: str) -> None:
+    """Remove what the live catalog no longer names. Only who holds the index may call it."""
+    store = Store(location)
+    sweep(store, require_catalog(store))
+
+
 def prepare(index: OpenIndex, night: Night, run_id: str, config: Config, work: Path) -> Ref:
     """Stage "index-segment": write what the night adds, and leave what it has outlived; the next catalog."""
     catalog = write_segment(index, night, run_id, config, work)
@@ -77,9 +88,7 @@ def prepare(index: OpenIndex, night: Night, run_id: str, config: Config, work: P
         gone = expired(reader.published, before)
         if gone.any():
             catalog = without(reader, ~gone, f"{run_id}-kept", config, work)
-    path = work / "next-index.json"
-    path.write_bytes(catalog.to_json())
-    return file_ref(path, catalog.n_articles)
+    return save_catalog(catalog, work)
 
 
 def make_live(held: IndexRun, prepared: Ref) -> Catalog:

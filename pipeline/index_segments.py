@@ -135,7 +135,9 @@ class IndexReader:
 
     def column(self, table: str, name: str) -> pa.ChunkedArray:
         """A column over all segments."""
-        type_ = {"articles": ARTICLES, "membership": MEMBERSHIP, "pairs": JUDGED_PAIRS}[table].field(name).type
+        type_ = (
+            {"articles": ARTICLES, "membership": MEMBERSHIP, "pairs": JUDGED_PAIRS}[table].field(name).type
+        )
         chunks = [c for _, t in self.batches(table, [name]) for c in t[name].chunks]
         return pa.chunked_array(chunks, type_)
 

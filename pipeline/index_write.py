@@ -38,7 +38,7 @@ from pipeline.index_segments import (
 from pipeline.index_store import Store
 from pipeline.schema import REPEATED_SECTIONS
 from pipeline.signatures import SIGNED_ARTICLES, Signed
-from pipeline.tables import Ref, read_batches, read_ipc, write_ipc
+from pipeline.tables import Ref, file_ref, read_batches, read_ipc, write_ipc
 from pipeline.terms import TermStatistics
 
 SEGMENTS, STATISTICS, LEASES = "segments", "statistics", "leases"
@@ -127,11 +127,11 @@ def write_segment(index: OpenIndex, night: Night, run_id: str, config: Config, w
     numbers = np.concatenate((np.arange(catalog.next_number, catalog.next_number + n_new), old_numbers))
     tables = {
         "articles": (ARTICLES, _articles(night, numbers, run_id)),
-        "keys": (keys_schema(config), _keys(night.signed, config)),
-        "places": (places_schema(config), _places(night.signed, config)),
+        "keys": (keys_schema(config), keys_rows(night.signed, config)),
+        "places": (places_schema(config), places_rows(night.signed, config)),
         "tokens": (TOKENS, (b.select(TOKENS.names) for ref in night.tokens for b in read_batches(ref.path))),
-        "pairs": (JUDGED_PAIRS, [_pairs(night, numbers, n_new)]),
-        "membership": (MEMBERSHIP, [_membership(night, numbers)]),
+        "pairs": (JUDGED_PAIRS, [pairs_rows(night.judged, numbers, n_new)]),
+        "membership": (MEMBERSHIP, [membership_rows(night.named, night.membership, numbers)]),
         "sections": (REPEATED_SECTIONS, (b for ref in night.sections for b in read_batches(ref.path))),
     }
     files = {
@@ -143,9 +143,14 @@ def write_segment(index: OpenIndex, night: Night, run_id: str, config: Config, w
     if catalog.statistics is None:
         statistics = freeze(store, run_id, night.furniture, night.statistics, work)
         catalog = replace(catalog, statistics=statistics)
-    return replace(
-        catalog, segments=(*catalog.segments, segment), next_number=catalog.next_number + n_new
-    )
+    return replace(catalog, segments=(*catalog.segments, segment), next_number=catalog.next_number + n_new)
+
+
+def save_catalog(catalog: Catalog, work: Path) -> Ref:
+    """The catalog that is to be live next, in a file under `work`; rows of the Ref: articles."""
+    path = work / "next-index.json"
+    path.write_bytes(catalog.to_json())
+    return file_ref(path, catalog.n_articles)
 
 
 def time_span(times: Rows) -> tuple[int | None, int | None]:
@@ -156,7 +161,9 @@ def time_span(times: Rows) -> tuple[int | None, int | None]:
 
 def _articles(night: Night, numbers: Rows, run_id: str) -> Iterator[pa.RecordBatch]:
     versions = read_ipc(night.versions.path)
-    facts = pa.concat_tables([SIGNED_ARTICLES.empty_table(), *(read_ipc(s.articles.path) for s in night.signed)])
+    facts = pa.concat_tables(
+        [SIGNED_ARTICLES.empty_table(), *(read_ipc(s.articles.path) for s in night.signed)]
+    )
     row = 0
     for shard in night.shards:
         for batch in read_batches(shard.path):
@@ -177,17 +184,21 @@ def version_column(versions: pa.Table, row: int, n: int) -> pa.Array:
     return plain(versions["version_of"]).take(at)
 
 
-def _keys(signed: Sequence[Signed], config: Config) -> Iterator[pa.RecordBatch]:
+def keys_rows(signed: Sequence[Signed], config: Config) -> Iterator[pa.RecordBatch]:
+    """Band keys of signed groups, as `index_segments.keys_schema` has them."""
     schema = keys_schema(config)
     for one in signed:
         keys = np.load(one.keys.path, mmap_mode="r")
         for at in range(0, keys.shape[1], _ROWS):
             block = keys[:, at : at + _ROWS]
-            columns = [_fixed(np.ascontiguousarray(block[part::N_PARTS].T).view(np.uint8)) for part in range(N_PARTS)]
+            columns = [
+                _fixed(np.ascontiguousarray(block[part::N_PARTS].T).view(np.uint8)) for part in range(N_PARTS)
+            ]
             yield pa.record_batch(columns, schema=schema)
 
 
-def _places(signed: Sequence[Signed], config: Config) -> Iterator[pa.RecordBatch]:
+def places_rows(signed: Sequence[Signed], config: Config) -> Iterator[pa.RecordBatch]:
+    """Low bytes of the signatures of signed groups."""
     schema = places_schema(config)
     for one in signed:
         places = np.load(one.places.path, mmap_mode="r")
@@ -202,9 +213,9 @@ def _fixed(rows: npt.NDArray[np.uint8]) -> pa.Array:
     )
 
 
-def _pairs(night: Night, numbers: Rows, n_new: int) -> pa.RecordBatch:
-    """The night's pairs that passed the screen, by numbers, the smaller on the left."""
-    table = read_judged(night.judged)
+def pairs_rows(judged: Sequence[Ref], numbers: Rows, n_new: int) -> pa.RecordBatch:
+    """Judged pairs with a new article, row below `n_new`, that passed the screen: by numbers, the smaller left."""
+    table = read_judged(judged)
     new = pc.and_(pc.greater(table["probability"], 0), pc.less(table["left"], n_new))
     table = table.filter(new)
     left, right = (numbers[table[side].to_numpy()] for side in ("left", "right"))
@@ -217,12 +228,12 @@ def _pairs(night: Night, numbers: Rows, n_new: int) -> pa.RecordBatch:
     return pa.record_batch([columns[name] for name in JUDGED_PAIRS.names], schema=JUDGED_PAIRS)
 
 
-def _membership(night: Night, numbers: Rows) -> pa.RecordBatch:
-    """The clusters that changed. Their articles are new ones and old ones."""
-    named = read_ipc(night.named.clusters.path)
-    representative = read_ipc(night.membership.path)["representative"].to_numpy()
-    changed = np.flatnonzero(named["is_changed"].to_numpy())
-    columns = [numbers[changed], named["cluster"].to_numpy()[changed], numbers[representative[changed]]]
+def membership_rows(named: Named, membership: Ref, numbers: Rows, everything: bool = False) -> pa.RecordBatch:
+    """The clusters that changed, or all. Their articles are new ones and old ones."""
+    table = read_ipc(named.clusters.path)
+    representative = read_ipc(membership.path)["representative"].to_numpy()
+    changed = np.flatnonzero(table["is_changed"].to_numpy() | everything)
+    columns = [numbers[changed], table["cluster"].to_numpy()[changed], numbers[representative[changed]]]
     return pa.record_batch([pa.array(c) for c in columns], schema=MEMBERSHIP)
 
 

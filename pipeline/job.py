@@ -6,7 +6,6 @@ most MAX_GROUPS groups of shards, so that a run has under a hundred calls.
 
 from __future__ import annotations
 
-import itertools
 import tempfile
 import traceback
 from collections.abc import Sequence
@@ -14,7 +13,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from pipeline import (
     articles,
@@ -24,12 +22,11 @@ from pipeline import (
     confirm,
     explain,
     furniture,
-    index_candidates,
     index_clusters,
+    index_rebuild,
     index_recall,
     index_recognise,
     index_run,
-    index_write,
     manifest,
     publish,
     published,
@@ -43,18 +40,18 @@ from pipeline import (
 )
 from pipeline.array_files import ArrayFiles
 from pipeline.config import Config
-from pipeline.errors import RespunError, RunError
+from pipeline.errors import InputError, RespunError, RunError
 from pipeline.executor import Call, Executor, Listener, StageReport, StageRunner
 from pipeline.explained import Explanation
-from pipeline.index_run import IndexRun, check_index, held_index
-from pipeline.index_segments import N_PARTS, OpenIndex
+from pipeline.index_run import IndexRun, check_index, held_index, require_index
+from pipeline.index_segments import OpenIndex
+from pipeline.index_stages import OLD_GROUPS, name_stage, recall_stages, recalled_wording, segment_stages
 from pipeline.rule import load_rule
 from pipeline.scratch import LOG, scratch_folder
-from pipeline.shards import MAX_GROUPS, ShardGroup, group_shards
-from pipeline.tables import Ref, read_batches, write_ipc
+from pipeline.shards import MAX_GROUPS, ShardGroup, group_shards, slices
+from pipeline.staged import Counted, Staged, Weighed
+from pipeline.tables import Ref, read_batches, ref_rows, write_ipc
 
-# Groups of recalled articles; the new ones have the rest of MAX_GROUPS.
-OLD_GROUPS = 2
 TABLES = "tables"  # folder of the tables before they are published
 
 
@@ -107,50 +104,67 @@ def check_run(
     return units
 
 
-@dataclass(frozen=True)
-class Weighed:
-    """Where the run stands when every article is signed and its terms are weighed.
+def rebuild_index(
+    location: str, config: Config, execute: Executor, listen: Listener
+) -> index_rebuild.Rebuilt:
+    """Count furniture and terms of an index anew, and all pairs by them. Clusters keep their ids where they can.
 
-    `recognised` with an index only.
+    Raises OutputError or ConfigError when it can't begin, RunError when it can't be finished; the index is then
+    what it was.
     """
-
-    accepted: articles.ArticlesResult
-    groups: tuple[ShardGroup, ...]
-    tokens: tuple[Ref, ...]
-    furniture: Ref
-    bags: tuple[ArrayFiles, ...]
-    statistics: Ref
-    signed: tuple[signatures.Signed, ...]
-    recognised: index_recognise.Recognised | None
-
-
-@dataclass(frozen=True)
-class Staged(Weighed):
-    """Where the run stands when the candidate pairs are known.
-
-    With an index, `planned` and `recalled` are the old articles that have one; without, None and none.
-    """
-
-    bands: tuple[candidates.BandPairs, ...]
-    pairs: Ref
-    planned: index_recall.Plan | None
-    recalled: tuple[index_recall.Recalled, ...]
-
-    @property
-    def all_signed(self) -> tuple[signatures.Signed, ...]:
-        """New articles, then the recalled ones."""
-        return self.signed + tuple(one.signed for one in self.recalled)
+    run = StageRunner(execute, listen)
+    version = f"rebuild-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    require_index(location)
+    with tempfile.TemporaryDirectory(prefix="respun-") as folder:
+        work = Path(folder)
+        with held_index(location, version, config, work) as held:
+            if not held.catalog.n_articles:
+                raise InputError(f"index {location}: must hold articles to be rebuilt, holds none")
+            prepared, rebuilt = _rebuild_stages(
+                held.index, held.catalog.n_articles, version, config, run, work
+            )
+            run.call("index-commit", index_run.make_live, held, prepared, rows=lambda c: c.n_articles)
+            index_run.sweep_all(location)
+    return rebuilt
 
 
-@dataclass(frozen=True)
-class Counted:
-    """Where the run stands when the terms are counted; a bag, and tokens, for each group."""
-
-    groups: tuple[ShardGroup, ...]
-    tokens: tuple[Ref, ...]
-    furniture: Ref
-    bags: tuple[terms.Counted, ...]
-    statistics: Ref
+def _rebuild_stages(
+    index: OpenIndex, n_rows: int, version: str, config: Config, run: StageRunner, work: Path
+) -> tuple[Ref, index_rebuild.Rebuilt]:
+    """The stages of a rebuild in their order: those of a run, from the kept tokens on."""
+    unpacked = run.map(
+        "unpack",
+        index_rebuild.unpack,
+        [(index, *span, number, work) for number, span in enumerate(slices(n_rows))],
+        rows=lambda u: u.group.n_articles,
+    )
+    groups, tokens = [u.group for u in unpacked], [u.tokens for u in unpacked]
+    counted = count_stages(groups, tokens, sum(u.text_bytes for u in unpacked), config, run, work)
+    signed = sign_stage(counted, config, run, work)
+    shards = tuple(shard for group in groups for shard in group.shards)
+    bands = band_stage(signed, config, run, work)
+    window = config.candidates.match_window_days
+    pairs = run.call("candidates-merge", candidates.merge, bands, work, shards, window, rows=ref_rows)
+    screened = screen_stage(pairs, signed, config, run, work)
+    calls = wording_calls(counted, screened, config, work)
+    worded = run.map("wording", wording.write_group, calls, rows=n_articles)
+    judged = confirm_stage(screened, signed, worded, config, run, work)
+    membership = run.call("clusters", clusters.cluster, judged, shards, config, work, rows=ref_rows)
+    positions = index_recall.everything(n_rows, work)
+    named = run.call(
+        "name",
+        index_clusters.name,
+        index, positions, positions, membership, tuple(judged), shards, version, config, work,
+        rows=lambda n: n.clusters.rows,
+    )  # fmt: skip
+    prepared = run.call(
+        "index-segment",
+        index_rebuild.replace_all,
+        index, signed, tuple(judged), membership, named, counted.furniture, counted.statistics, version, config,
+        work,
+        rows=ref_rows,
+    )  # fmt: skip
+    return prepared, index_rebuild.Rebuilt(version, n_rows, named.events)
 
 
 def weighing_stages(
@@ -165,24 +179,32 @@ def weighing_stages(
     recognised = None
     if index is not None:
         recognised = run.call(
-            "recognise", index_recognise.recognise, accepted.shards, index, work, rows=lambda r: r.n_recognised
+            "recognise",
+            index_recognise.recognise,
+            accepted.shards,
+            index,
+            work,
+            rows=lambda r: r.n_recognised,
         )
         accepted = recognised.of(accepted)
     counted = term_stages(accepted.shards, accepted.text_bytes, config, run, work, index)
-    signed = run.map(
-        "signatures",
-        signatures.sign,
-        [
-            (group, kept, bags.bags, counted.furniture, counted.statistics, config, work)
-            for group, kept, bags in zip(counted.groups, counted.tokens, counted.bags, strict=True)
-        ],
-        rows=lambda s: s.articles.rows,
-    )
+    signed = sign_stage(counted, config, run, work)
     bags = tuple(one.bags for one in counted.bags)
     return Weighed(
-        accepted, counted.groups, counted.tokens, counted.furniture, bags, counted.statistics, tuple(signed),
+        accepted, counted.groups, counted.tokens, counted.furniture, bags, counted.statistics, signed,
         recognised,
     )  # fmt: skip
+
+
+def sign_stage(
+    counted: Counted, config: Config, run: StageRunner, work: Path
+) -> tuple[signatures.Signed, ...]:
+    """The signatures and weights of counted groups."""
+    calls = [
+        (group, kept, bags.bags, counted.furniture, counted.statistics, config, work)
+        for group, kept, bags in zip(counted.groups, counted.tokens, counted.bags, strict=True)
+    ]
+    return tuple(run.map("signatures", signatures.sign, calls, rows=lambda s: s.articles.rows))
 
 
 def candidate_stages(
@@ -191,13 +213,7 @@ def candidate_stages(
 ) -> Staged:  # fmt: skip
     """The stages from the input files to the candidate pairs."""
     weighed = weighing_stages(units, config, run, work, index)
-    parts = range(MAX_GROUPS) if weighed.signed else ()
-    bands = run.map(
-        "candidates",
-        candidates.find_in_bands,
-        [(weighed.signed, part, MAX_GROUPS, config, work) for part in parts],
-        rows=lambda b: b.pairs.rows,
-    )
+    bands = band_stage(weighed.signed, config, run, work)
     planned, recalled = recall_stages(weighed, config, run, work, index) if index else (None, ())
     if planned is not None:
         bands.append(planned.pairs)
@@ -208,35 +224,12 @@ def candidate_stages(
     return Staged(**before, bands=tuple(bands), pairs=pairs, planned=planned, recalled=recalled)
 
 
-def recall_stages(
-    weighed: Weighed, config: Config, run: StageRunner, work: Path, index: OpenIndex
-) -> tuple[index_recall.Plan, tuple[index_recall.Recalled, ...]]:
-    """The stages that find old articles to compare with, and make them groups like the new ones."""
-    assert weighed.recognised is not None
-    shards = weighed.accepted.shards
-    found: list[candidates.BandPairs] = []
-    if weighed.signed and index.statistics is not None:
-        places = run.call("index-places", index_candidates.fetch_places, index, work, rows=ref_rows)
-        found = run.map(
-            "index-candidates",
-            index_candidates.find_in_index,
-            [(index, weighed.signed, shards, places, part, config, work) for part in range(N_PARTS)],
-            rows=lambda b: b.pairs.rows,
-        )
-    known, n_new = weighed.recognised.known, weighed.accepted.n_accepted
-    planned = run.call(
-        "recall-plan", index_recall.plan, index, found, known, n_new, work, rows=lambda p: p.positions.rows
-    )
-    recalled = run.map(
-        "recall",
-        index_recall.recall,
-        [
-            (index, planned, begin, end, len(weighed.groups) + k, weighed.furniture, weighed.statistics, config, work)
-            for k, (begin, end) in enumerate(slices(planned.positions.rows, OLD_GROUPS))
-        ],
-        rows=lambda r: r.group.n_articles,
-    )
-    return planned, tuple(recalled)
+def band_stage(
+    signed: tuple[signatures.Signed, ...], config: Config, run: StageRunner, work: Path
+) -> list[candidates.BandPairs]:
+    """The candidate pairs of all bands."""
+    calls = [(signed, part, MAX_GROUPS, config, work) for part in range(MAX_GROUPS) if signed]
+    return run.map("candidates", candidates.find_in_bands, calls, rows=lambda b: b.pairs.rows)
 
 
 def term_stages(
@@ -246,6 +239,14 @@ def term_stages(
     """The stages from the accepted articles to the counts of their terms: the index's, where it has them."""
     groups = group_shards(shards, MAX_GROUPS - OLD_GROUPS if index else MAX_GROUPS)
     kept = run.map("text", text.tokenise_group, [(g, work) for g in groups], rows=ref_rows)
+    return count_stages(groups, kept, text_bytes, config, run, work, index)
+
+
+def count_stages(
+    groups: Sequence[ShardGroup], kept: Sequence[Ref], text_bytes: int, config: Config, run: StageRunner,
+    work: Path, index: OpenIndex | None = None,
+) -> Counted:  # fmt: skip
+    """The stages from the kept tokens of groups to the counts of their terms."""
     both = list(zip(groups, kept, strict=True))
     frozen = index.statistics if index else None
     if index is not None and index.furniture is not None:
@@ -308,20 +309,10 @@ def _run_stages(
     index = held.index if held else None
     staged = candidate_stages(units, config, run, work, index)
     signed = staged.all_signed
-    screened = run.map(
-        "screen",
-        screen.screen_slice,
-        [(staged.pairs, begin, end, signed, config, work) for begin, end in slices(staged.pairs.rows)],
-        rows=ref_rows,
-    )
+    screened = screen_stage(staged.pairs, signed, config, run, work)
     calls = wording_calls(staged, screened, config, work) + recalled_wording(staged, screened, config, work)
     worded = run.map("wording", wording.write_group, calls, rows=n_articles)
-    judged = run.map(
-        "confirm",
-        confirm.confirm_part,
-        [(part, signed, tuple(worded), config, work) for part in screened],
-        rows=ref_rows,
-    )
+    judged = confirm_stage(screened, signed, worded, config, run, work)
     if staged.planned is not None:  # after the new ones: rows of two old articles are the highest
         judged.append(staged.planned.judged)
     shards = staged.accepted.shards
@@ -336,7 +327,7 @@ def _run_stages(
         ],
         rows=ref_rows,
     )
-    past = _past(staged, membership, judged, index, run_id, config, run, work) if index else None
+    past = name_stage(staged, membership, judged, index, run_id, config, run, work) if index else None
     found = assemble.Found(
         shards, staged.accepted.rejected, signed, tuple(worded), tuple(judged), membership, tuple(repeated),
         past,
@@ -355,7 +346,7 @@ def _run_stages(
         rows=lambda found: sum(table.ref.rows for table in found.values()),
     )
     whole = {name: table for lot in checked for name, table in lot.items()}
-    following, described = _index_stages(held, staged, found, run_id, config, run, work)
+    following, described = segment_stages(held, staged, found, run_id, config, run, work)
     run_dir = run.call(
         "publish",
         publish.publish,
@@ -368,44 +359,26 @@ def _run_stages(
     return run_dir
 
 
-def _past(
-    staged: Staged, membership: Ref, judged: Sequence[Ref], index: OpenIndex, run_id: str, config: Config,
+def screen_stage(
+    pairs: Ref, signed: tuple[signatures.Signed, ...], config: Config, run: StageRunner, work: Path
+) -> list[Ref]:
+    """The candidate pairs that the screen leaves."""
+    calls = [(pairs, begin, end, signed, config, work) for begin, end in slices(pairs.rows)]
+    return run.map("screen", screen.screen_slice, calls, rows=ref_rows)
+
+
+def confirm_stage(
+    screened: Sequence[Ref], signed: tuple[signatures.Signed, ...], worded: Sequence[ArrayFiles], config: Config,
     run: StageRunner, work: Path,
-) -> assemble.Past:  # fmt: skip
-    """Names the clusters, by those of past nights."""
-    assert staged.planned is not None
-    assert staged.recognised is not None
-    positions, known = staged.planned.positions, staged.recognised.known
-    old = index_recall.shards_of(staged.recalled)
-    named = run.call(
-        "name",
-        index_clusters.name,
-        index, positions, known, membership, tuple(judged), staged.accepted.shards + old, run_id, config, work,
-        rows=lambda n: n.clusters.rows,
-    )  # fmt: skip
-    return assemble.Past(index, old, positions, staged.recognised.versions, named)
+) -> list[Ref]:  # fmt: skip
+    """The pairs, judged."""
+    calls = [(part, signed, tuple(worded), config, work) for part in screened]
+    return run.map("confirm", confirm.confirm_part, calls, rows=ref_rows)
 
 
-def _index_stages(
-    held: IndexRun | None, staged: Staged, found: assemble.Found, run_id: str, config: Config,
-    run: StageRunner, work: Path,
-) -> tuple[Ref | None, dict[str, Any] | None]:  # fmt: skip
-    """Writes the night's segment; the catalog that makes it live, and what the manifest says of the index."""
-    if held is None or found.past is None:
-        return None, None
-    past = found.past
-    night = index_write.Night(
-        found.shards, past.versions, staged.tokens, staged.signed, found.judged, past.positions,
-        found.membership, past.named, found.sections, staged.furniture, staged.statistics,
-    )  # fmt: skip
-    drift = run.call("drift", index_write.drift, held.index, staged.bags, rows=lambda _: len(staged.bags))
-    following = run.call(
-        "index-segment", index_run.prepare, held.index, night, run_id, config, work, rows=ref_rows
-    )
-    return following, index_run.described(held, drift, config)
-
-
-def wording_calls(staged: Weighed, screened: Sequence[Ref], config: Config, work: Path) -> list[Call]:
+def wording_calls(
+    staged: Weighed | Counted, screened: Sequence[Ref], config: Config, work: Path
+) -> list[Call]:
     """The arguments of `wording.write_group` for each group of shards."""
     return [
         (group, tokens, staged.furniture, staged.statistics, tuple(screened), config, work)
@@ -413,31 +386,9 @@ def wording_calls(staged: Weighed, screened: Sequence[Ref], config: Config, work
     ]
 
 
-def recalled_wording(staged: Staged, screened: Sequence[Ref], config: Config, work: Path) -> list[Call]:
-    """The same for the recalled groups: their clusters' pairs, judged on past nights, ask for it too."""
-    if staged.planned is None:
-        return []
-    passed = (*screened, staged.planned.linked)
-    return [
-        (one.group, one.tokens, staged.furniture, staged.statistics, passed, config, work)
-        for one in staged.recalled
-    ]
-
-
 def n_articles(files: ArrayFiles) -> int:
     """Articles whose arrays a call wrote."""
     return files.n_articles
-
-
-def slices(n_rows: int, n_slices: int = MAX_GROUPS) -> list[tuple[int, int]]:
-    """Cut [0, n_rows) into at most `n_slices` half-open ranges of about the same length, none empty."""
-    edges = [n_rows * i // n_slices for i in range(n_slices + 1)]
-    return [(begin, end) for begin, end in itertools.pairwise(edges) if begin < end]
-
-
-def ref_rows(ref: Ref) -> int:
-    """Rows of the file that a call wrote."""
-    return ref.rows
 
 
 def _failure(error: Exception, stage: str, work: Path) -> RunError:

@@ -151,7 +151,8 @@ def write_parquet(
 ) -> Ref:
     """Write a table with zstd, in row groups cut by rows and size of text. Creates the folder.
 
-    `row_group_rows`: rows of a group at most, ROW_GROUP_ROWS by default. Columns must come in the schema's order and types. Raises RunError when they don't.
+    `row_group_rows`: rows of a group at most, ROW_GROUP_ROWS by default. Columns must come in the schema's
+    order and types. Raises RunError when they don't.
     """
     batches = data.to_batches() if isinstance(data, pa.Table) else data
     size_column = "text" if "text" in schema.names else None
@@ -238,6 +239,11 @@ def file_ref(path: str | os.PathLike[str], rows: int) -> Ref:
     """The Ref of a file that is there, of `rows` rows by the caller's count."""
     length, digest = _digest(Path(path))
     return Ref(os.fspath(path), rows, length, digest)
+
+
+def ref_rows(ref: Ref) -> int:
+    """Rows of the file that a call wrote."""
+    return ref.rows
 
 
 def file_sha256(path: str | os.PathLike[str]) -> str:
