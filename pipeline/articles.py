@@ -50,7 +50,10 @@ class UnitResult:
 
 @dataclass(frozen=True)
 class ArticlesResult:
-    """The collection, ready for the other stages. n_input_rows = n_accepted + n_rejected."""
+    """The collection, ready for the other stages. n_input_rows = n_accepted + n_rejected + n_recognised.
+
+    `n_recognised` articles are in the index already, by id and text; `n_new_versions` of the accepted ones by id.
+    """
 
     shards: tuple[Ref, ...]
     rejected: Ref
@@ -61,6 +64,8 @@ class ArticlesResult:
     n_unreadable_files: int
     n_bad_dates: int
     text_bytes: int
+    n_recognised: int = 0
+    n_new_versions: int = 0
 
     @property
     def n_rejected(self) -> int:

@@ -20,14 +20,31 @@ from pipeline.clusters import read_judged
 from pipeline.config import Config
 from pipeline.confirm import Judge, Measurer
 from pipeline.furniture_table import furniture
+from pipeline.index_clusters import Named
+from pipeline.index_segments import OpenIndex
+from pipeline.index_write import earlier
 from pipeline.pair_tables import candidate_pairs, confirmed_pairs
 from pipeline.signatures import Signed
 from pipeline.tables import Ref, read_batches, read_ipc, write_parquet
 
 
 @dataclass(frozen=True)
+class Past:
+    """What a run with an index knows besides: its recalled articles, whose rows come last, and the names.
+
+    `positions` and `versions` as of `index_recall.Plan` and `index_recognise.Recognised`.
+    """
+
+    index: OpenIndex
+    shards: tuple[Ref, ...]
+    positions: Ref
+    versions: Ref
+    named: Named
+
+
+@dataclass(frozen=True)
 class Found:
-    """What the stages before left for the tables."""
+    """What the stages before left for the tables. `shards` hold the new articles."""
 
     shards: tuple[Ref, ...]
     rejected: Ref
@@ -36,14 +53,21 @@ class Found:
     judged: tuple[Ref, ...]
     membership: Ref
     sections: tuple[Ref, ...]
+    past: Past | None = None
+
+    @property
+    def all_shards(self) -> tuple[Ref, ...]:
+        """Shards of all rows."""
+        return self.shards + (self.past.shards if self.past else ())
 
 
-def lots(config: Config) -> list[tuple[str, ...]]:
+def lots(config: Config, with_index: bool = False) -> list[tuple[str, ...]]:
     """The names of the tables of a run but `texts`, in lots to be written at once, the longest first.
 
     Only one of them needs the clusters, whose ids take a SHA-256 each.
     """
-    clustered = ("articles", "clusters", "cluster_members", "confirmed_pairs")
+    clustered: tuple[str, ...] = ("articles", "clusters", "cluster_members", "confirmed_pairs")
+    clustered += ("cluster_events",) * with_index
     return [
         (*clustered, "candidate_pairs") if config.keep_candidates else clustered,
         ("repeated_sections", "rejected", "furniture"),
@@ -62,16 +86,19 @@ def write_tables(found: Found, names: tuple[str, ...], config: Config, folder: P
 
     @cache  # not every lot needs it
     def clustering() -> Clustering:
-        return clustering_of(read_column(found.shards, "article_id"), read_ipc(found.membership.path))
+        membership = read_ipc(found.membership.path)
+        named = read_ipc(found.past.named.clusters.path) if found.past else None
+        return clustering_of(read_column(found.all_shards, "article_id"), membership, named)
 
     tables: dict[str, Callable[[], Iterable[pa.RecordBatch]]] = {
         "articles": lambda: _articles(found, clustering()),
-        "clusters": lambda: [clusters(clustering(), found.shards, judged)],
+        "clusters": lambda: [clusters(clustering(), found.all_shards, judged)],
         "cluster_members": lambda: members(
             clustering(), judged, Judge(Measurer(found.signed, found.worded, config))
         ),
         "confirmed_pairs": lambda: confirmed_pairs(clustering(), judged),
         "candidate_pairs": lambda: candidate_pairs(clustering(), judged),
+        "cluster_events": lambda: read_batches(found.past.named.events.path) if found.past else (),
         "repeated_sections": lambda: _sections(found),
         "rejected": lambda: read_batches(found.rejected.path),
         "furniture": lambda: [furniture(found.signed, found.shards)],
@@ -86,13 +113,25 @@ def _articles(found: Found, clustering: Clustering) -> Iterator[pa.RecordBatch]:
         load_articles(found.signed, column) for column in ("text_hash", "n_tokens", "n_furniture_tokens")
     )
     row = 0
-    for shard in found.shards:
+    past = (
+        earlier(
+            found.past.index, found.past.positions, found.past.versions, sum(s.rows for s in found.shards)
+        )
+        if found.past
+        else None
+    )
+    for shard in found.all_shards:
         for batch in read_batches(shard.path):
             here = slice(row, row + batch.num_rows)
             read = [batch[column] for column in ("article_id", "source", "url", "title", "published_at")]
             counted = [pa.array(n_tokens[here]), pa.array(n_furniture[here])]
             cluster_id = hexadecimal(clustering.number[here])
-            yield table_batch("articles", [*read, hexadecimal(text_hash[here]), *counted, cluster_id])
+            nothing = pa.nulls(batch.num_rows, pa.string())
+            known = past.slice(row, batch.num_rows).columns if past else [nothing, nothing]
+            rows = table_batch(
+                "articles", [*read, hexadecimal(text_hash[here]), *counted, cluster_id, *known]
+            )
+            yield rows.filter(pa.array(clustering.is_shown[here])) if past else rows
             row += batch.num_rows
 
 

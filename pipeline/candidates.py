@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.arrays import F32, U64
+from pipeline.arrow_columns import read_column
 from pipeline.config import Config
 from pipeline.signatures import REPRINT, RESPUN, Signed, bands
 from pipeline.tables import Ref, read_ipc, write_ipc
@@ -26,6 +27,8 @@ NEIGHBOURS = 8
 
 PAIRS = pa.schema([("left", pa.int32()), ("right", pa.int32()), ("found_by", pa.uint8()),
                    ("estimate_reprint", pa.float32()), ("estimate_respun", pa.float32())])  # fmt: skip
+DAY = 86_400_000_000  # microseconds
+NO_TIME = np.iinfo(np.int64).min
 _ROW_MASK = np.uint64(0xFFFFFFFF)
 
 
@@ -39,13 +42,10 @@ class BandPairs:
     largest_bucket: int
 
 
-@nb.njit(
-    nb.int64(nb.uint8[:, ::1], nb.int64, nb.int64, nb.int64, nb.int64),
-    cache=True, nogil=True, inline="always",
-)  # fmt: skip
-def _matches(places, i, j, begin, end):  # type: ignore[no-untyped-def]
-    """Equal bytes of rows i and j in columns [begin, end)."""
-    row_i, row_j = places[i, begin:end], places[j, begin:end]
+@nb.njit(cache=True, nogil=True, inline="always")
+def matches(places_i, i, places_j, j, begin, end):  # type: ignore[no-untyped-def]
+    """Equal bytes, int64, of row i of one array of places and row j of another, in columns [begin, end)."""
+    row_i, row_j = places_i[i, begin:end], places_j[j, begin:end]
     n = 0
     whole = len(row_i) // 128 * 128
     for block in range(0, whole, 128):
@@ -85,7 +85,7 @@ def _expand(words, places, begin, end, least, max_bucket, neighbours, out):  # t
             for j in range(i + 1, min(stop, i + 1 + reach)):
                 row_j = np.int64(words[j] & np.uint64(0xFFFFFFFF))
                 compared += 1
-                if _matches(places, row_i, row_j, begin, end) >= least:
+                if matches(places, row_i, places, row_j, begin, end) >= least:
                     if n < len(out):
                         left, right = min(row_i, row_j), max(row_i, row_j)
                         out[n] = (np.uint64(left) << np.uint64(32)) | np.uint64(right)
@@ -100,7 +100,7 @@ def _estimate(words, places, begin, end, out):  # type: ignore[no-untyped-def]
     for p in range(len(words)):
         i = np.int64(words[p] >> np.uint64(32))
         j = np.int64(words[p] & np.uint64(0xFFFFFFFF))
-        share = _matches(places, i, j, begin, end) / (end - begin)
+        share = matches(places, i, places, j, begin, end) / (end - begin)
         out[p] = max(0.0, (share - 1 / 256) / (1 - 1 / 256))
 
 
@@ -128,7 +128,7 @@ def find_in_bands(signed: Sequence[Signed], part: int, n_parts: int, config: Con
         begin, end = (0, n_reprint) if reprint else (n_reprint, places.shape[1])
         least = config.candidates.min_jaccard_reprint if reprint else config.candidates.min_jaccard_respun
         rows = np.flatnonzero(is_signed & (REPRINT if reprint else RESPUN))
-        words = _pack(np.concatenate([k[band] for k in keys])[rows], rows)
+        words = pack(np.concatenate([k[band] for k in keys])[rows], rows)
         words, oversized, longest = _order_oversized(
             words, places[:, begin:end], config.candidates.max_bucket
         )
@@ -136,7 +136,7 @@ def find_in_bands(signed: Sequence[Signed], part: int, n_parts: int, config: Con
         while True:
             out = np.empty(room, np.uint64)
             n, compared = _expand(
-                words, places, begin, end, _least_matches(least, end - begin), config.candidates.max_bucket,
+                words, places, begin, end, least_matches(least, end - begin), config.candidates.max_bucket,
                 NEIGHBOURS, out,
             )  # fmt: skip
             if n <= room:
@@ -152,12 +152,12 @@ def find_in_bands(signed: Sequence[Signed], part: int, n_parts: int, config: Con
     return BandPairs(ref, n_collisions, n_oversized, largest)
 
 
-def _least_matches(jaccard: float, n_places: int) -> int:
+def least_matches(jaccard: float, n_places: int) -> int:
     """Equal bytes from which the estimate reaches `jaccard`."""
     return int(np.ceil((jaccard * (1 - 1 / 256) + 1 / 256) * n_places - 1e-9))
 
 
-def _pack(keys: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def pack(keys: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Sorted words (key << 32 | row); rows ascending."""
     words = (keys.astype(np.uint64) << np.uint64(32)) | rows.astype(np.uint64)
     return np.asarray(sort_words(words, 32))
@@ -196,11 +196,28 @@ def describe(pairs: np.ndarray, places: np.ndarray, config: Config) -> pa.Record
     return pa.record_batch([pa.array(c) for c in columns], schema=PAIRS)
 
 
-def merge(parts: Sequence[BandPairs], work: Path) -> Ref:
-    """All pairs once, ascending by left and right."""
-    table = pa.concat_tables([read_ipc(part.pairs.path) for part in parts]).combine_chunks()
+def merge(parts: Sequence[BandPairs], work: Path, shards: Sequence[Ref] = (), window_days: int = 0) -> Ref:
+    """All pairs once, ascending by left and right.
+
+    `window_days` above 0 drops pairs of articles of `shards` that were published further apart.
+    """
+    table = pa.concat_tables([PAIRS.empty_table(), *(read_ipc(p.pairs.path) for p in parts)]).combine_chunks()
+    if window_days:
+        table = table.filter(pa.array(_within(table, times_of(shards), window_days * DAY)))
     left, right = (table[side].to_numpy().astype(np.uint64) for side in ("left", "right"))
     words = (left << np.uint64(32)) | right
     order = np.argsort(words, kind="stable")
     first = order[run_starts(words[order])]
     return write_ipc(work / "pairs.arrow", PAIRS, table.take(pa.array(first)).combine_chunks().to_batches())
+
+
+def times_of(shards: Sequence[Ref]) -> np.ndarray:
+    """When each article was published, int64 (n,): microseconds since 1970, NO_TIME without."""
+    times = read_column(shards, "published_at").cast(pa.int64())
+    return np.asarray(times.fill_null(NO_TIME).to_numpy())
+
+
+def _within(pairs: pa.Table, times: np.ndarray, span: int) -> np.ndarray:
+    left, right = (times[pairs[side].to_numpy()] for side in ("left", "right"))
+    undated = (left == NO_TIME) | (right == NO_TIME)
+    return np.asarray(undated | (np.abs(np.where(undated, 0, left - right)) <= span))

@@ -26,7 +26,8 @@ class Clustering:
     """The cluster of each article; arrays (n,) by row.
 
     `ids` and `id_rank` int64, their order. `number` uint64: of the cluster, its id in hex digits. `size`
-    int32: articles of the cluster. `representative` int64: its row.
+    int32: articles of the cluster. `representative` int64: its row. `is_shown` bool: whether the cluster is in
+    the tables, as it always is in a run without an index.
     """
 
     ids: pa.ChunkedArray
@@ -34,29 +35,32 @@ class Clustering:
     number: npt.NDArray[np.uint64]
     size: npt.NDArray[np.int32]
     representative: Rows
+    is_shown: npt.NDArray[np.bool_]
 
 
-def clustering_of(ids: pa.ChunkedArray, membership: pa.Table) -> Clustering:
+def clustering_of(ids: pa.ChunkedArray, membership: pa.Table, named: pa.Table | None = None) -> Clustering:
     """Gives each cluster of `membership` (clusters.MEMBERSHIP) its number.
 
-    The number is the first 64 bits of the SHA-256 of the cluster's smallest article_id, so that a cluster
+    It is that of `named` (index_clusters.NAMED), which says what is shown too. Without it, the number is the first 64 bits of the SHA-256 of the cluster's smallest article_id, so that a cluster
     keeps its id for as long as it keeps that article.
     """
     id_rank = ranks(ids)
+    size, representative = membership["size"].to_numpy(), membership["representative"].to_numpy()
+    if named is not None:
+        number, is_shown = named["cluster"].to_numpy(), named["is_shown"].to_numpy()
+        return Clustering(ids, id_rank, number, size, representative, is_shown)
     label = membership["label"].to_numpy()
     order = np.lexsort((id_rank, label))
     smallest = order[run_starts(label[order])]
     digests = [hashlib.sha256(i.encode()).digest()[:8] for i in ids.take(pa.array(smallest)).to_pylist()]
     of_label = np.zeros(len(label), np.uint64)
     of_label[label[smallest]] = np.frombuffer(b"".join(digests), ">u8")
-    return Clustering(
-        ids, id_rank, of_label[label], membership["size"].to_numpy(), membership["representative"].to_numpy()
-    )
+    return Clustering(ids, id_rank, of_label[label], size, representative, np.ones(len(label), np.bool_))
 
 
 def clusters(clustering: Clustering, shards: Sequence[Ref], judged: pa.Table) -> pa.RecordBatch:
     """The clusters of two or more, by id. `judged` are all judged pairs (confirm.JUDGED)."""
-    rows = np.flatnonzero(clustering.size > 1)
+    rows = np.flatnonzero((clustering.size > 1) & clustering.is_shown)
     rows = rows[np.argsort(clustering.number[rows], kind="stable")]
     starts = run_starts(clustering.number[rows])
     medoids = clustering.representative[rows[starts]]
@@ -105,7 +109,8 @@ def _inside(clustering: Clustering, judged: pa.Table) -> tuple[pa.Array, pa.Arra
     """
     left, right = (judged[side].to_numpy() for side in ("left", "right"))
     links = judged["is_confirmed"].to_numpy() & (judged["relation"].to_numpy() != EXCERPT)
-    chosen = np.flatnonzero(links & (clustering.number[left] == clustering.number[right]))
+    inside = (clustering.number[left] == clustering.number[right]) & clustering.is_shown[left]
+    chosen = np.flatnonzero(links & inside)
     chosen = chosen[np.argsort(clustering.number[left[chosen]], kind="stable")]
     starts = run_starts(clustering.number[left[chosen]])
     inner = judged.take(pa.array(chosen))
@@ -127,10 +132,11 @@ def _relations(bits: int) -> Iterator[str]:
 def members(clustering: Clustering, judged: pa.Table, judge: Judge) -> Iterator[pa.RecordBatch]:
     """Every article by cluster and id, with what is measured between it and its cluster's representative."""
     medoid = clustering.representative
-    others = np.flatnonzero(medoid != np.arange(len(medoid)))
+    others = np.flatnonzero((medoid != np.arange(len(medoid))) & clustering.is_shown)
     ends = np.sort(np.stack((others, medoid[others])), axis=0)
     pairs = _judged_pairs(ends[0], ends[1], judged, judge)
-    for part in parts_of(np.lexsort((clustering.id_rank, clustering.number))):
+    order = np.lexsort((clustering.id_rank, clustering.number))
+    for part in parts_of(order[clustering.is_shown[order]]):
         is_other, is_alone = medoid[part] != part, clustering.size[part] == 1
         at = np.searchsorted(others, part[is_other])
         # A representative is to itself what an exact copy is; a singleton has no representative.

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipeline.config_load import load_into, shipped_file
 
 # Keys that change how a run is executed or what it keeps, not what it finds.
-NOT_IN_FINGERPRINT = ("n_workers", "keep_texts", "keep_candidates", "keep_scratch_days")
+NOT_IN_FINGERPRINT = ("n_workers", "keep_texts", "keep_candidates", "keep_scratch_days", "index")
 
 
 class _Section(BaseModel):
@@ -162,6 +162,15 @@ class RespunConfig(_Section):
 class CandidatesConfig(_Section):
     """Which pairs are compared in full."""
 
+    match_window_days: int = Field(
+        default=0,
+        ge=0,
+        le=100_000,
+        description=(
+            "Articles published further apart are not compared (days); an article without a time always is. "
+            "0 compares all."
+        ),
+    )
     max_bucket: int = Field(
         default=200,
         ge=2,
@@ -237,6 +246,44 @@ class SectionsConfig(_Section):
     )
 
 
+class IndexConfig(_Section):
+    """The index of past nights, for runs with `--index`. No key here changes how articles are compared."""
+
+    max_drift: float = Field(
+        default=0.1,
+        gt=0.0,
+        le=1.0,
+        description=(
+            "Share of a night's terms, each once an article, that nobody had when the statistics were frozen; "
+            "above it a rebuild is due, and the run says so (0..1)."
+        ),
+    )
+    retention_days: int = Field(
+        default=0,
+        ge=0,
+        le=100_000,
+        description=(
+            "Articles published longer before the newest one are forgotten after a run (days); those without "
+            "a time stay. 0 keeps all."
+        ),
+    )
+    lease_seconds: int = Field(
+        default=120,
+        ge=2,
+        le=86_400,
+        description=(
+            "A run that has not renewed its hold on the index for so long counts as dead (seconds); it renews "
+            "four times as often."
+        ),
+    )
+    wait_seconds: int = Field(
+        default=0,
+        ge=0,
+        le=86_400,
+        description=("How long a run waits for another one on the same index (seconds). 0 refuses at once."),
+    )
+
+
 class Config(_Section):
     """All of respun's configuration; frozen, unknown keys are errors."""
 
@@ -305,14 +352,19 @@ class Config(_Section):
     candidates: CandidatesConfig = CandidatesConfig()
     clusters: ClustersConfig = ClustersConfig()
     sections: SectionsConfig = SectionsConfig()
+    index: IndexConfig = IndexConfig()
 
-    def fingerprint(self) -> str:
-        """SHA-256, in hex, of the keys that affect what a run finds; a calibration counts by its content."""
+    def compared(self) -> dict[str, Any]:
+        """The keys that affect what a run finds; in place of the calibration the SHA-256 of its content."""
         kept = self.model_dump(exclude=set(NOT_IN_FINGERPRINT))
         file = shipped_file(self.calibration, ".json")
         if file is not None:
             kept["calibration"] = hashlib.sha256(file.read_bytes()).hexdigest()
-        return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+        return kept
+
+    def fingerprint(self) -> str:
+        """SHA-256, in hex, of the keys that affect what a run finds; a calibration counts by its content."""
+        return hashlib.sha256(json.dumps(self.compared(), sort_keys=True).encode()).hexdigest()
 
 
 def load_config(path: str | Path | None = None, overrides: tuple[str, ...] | list[str] = ()) -> Config:

@@ -35,7 +35,7 @@ DISTINCT_SHARE = 0.5
 _MOST = 255
 
 _LINES = pa.schema([("key", pa.uint64()), ("longest", pa.uint64()), ("source", pa.uint64())])
-_FOUND = pa.schema([("key", pa.uint64())])
+FOUND = pa.schema([("key", pa.uint64())])
 
 
 def line_keys(
@@ -109,8 +109,8 @@ def merge(parts: Sequence[Ref], config: Config, work: Path) -> Ref:
     pages = np.array([n_articles[s] for s in source.tolist()], np.int64)
     least = np.maximum(least, np.ceil(config.furniture.min_share * pages))
     kept = (n_distinct >= least) & (n_distinct >= DISTINCT_SHARE * n_lines)
-    batch = pa.record_batch([pa.array(keys[kept])], schema=_FOUND)
-    return write_ipc(work / "furniture.arrow", _FOUND, [batch])
+    batch = pa.record_batch([pa.array(keys[kept])], schema=FOUND)
+    return write_ipc(work / "furniture.arrow", FOUND, [batch])
 
 
 def _column(batch: pa.RecordBatch, name: str) -> npt.NDArray[np.uint64]:

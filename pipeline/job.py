@@ -6,10 +6,10 @@ most MAX_GROUPS groups of shards, so that a run has under a hundred calls.
 
 from __future__ import annotations
 
-import itertools
 import tempfile
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,11 @@ from pipeline import (
     confirm,
     explain,
     furniture,
+    index_clusters,
+    index_rebuild,
+    index_recall,
+    index_recognise,
+    index_run,
     journal,
     manifest,
     publish,
@@ -36,14 +41,18 @@ from pipeline import (
 )
 from pipeline.array_files import ArrayFiles
 from pipeline.config import Config
-from pipeline.errors import RespunError, RunError
+from pipeline.errors import InputError, RespunError, RunError
 from pipeline.executor import Call, Executor, Listener, Stage, StageReport, StageRunner
 from pipeline.explained import Explanation
+from pipeline.index_run import IndexRun, check_index, held_index, require_index
+from pipeline.index_segments import OpenIndex
+from pipeline.index_stages import OLD_GROUPS, name_stage, recall_stages, recalled_wording, segment_stages
 from pipeline.inputs import InputFile
 from pipeline.rule import load_rule
 from pipeline.scratch import LOG, Job, Keeping, scratch_folder
-from pipeline.shards import MAX_GROUPS, ShardGroup, group_shards
-from pipeline.tables import Ref, read_batches, write_ipc
+from pipeline.shards import MAX_GROUPS, ShardGroup, group_shards, slices
+from pipeline.staged import Counted, Staged, Weighed
+from pipeline.tables import Ref, read_batches, ref_rows, write_ipc
 
 # The stages of a run, in their order.
 STAGES = (*journal.READS, "publish")
@@ -65,6 +74,7 @@ def run_job(
     config: Config,
     execute: Executor,
     listen: Listener,
+    index: str | None = None,
     *,
     resume: bool = False,
     keep_work: bool = False,
@@ -72,6 +82,7 @@ def run_job(
 ) -> Outcome:
     """Cluster the articles of `inputs` and publish the tables under `output`.
 
+    `index`: a folder or address of past nights, which the articles are matched against and then join.
     `resume` goes on from what an earlier run over the same input left, where it left something; `keep_work`
     leaves the scratch files for that after a success too. `night` is kept in the manifest: the date, ISO
     8601, of a nightly run.
@@ -79,7 +90,7 @@ def run_job(
     Raises ConfigError, InputError or OutputError when the run can't begin, RunError when it can't be
     finished; what was published before stays valid in any case.
     """
-    units = check_run(inputs, output, config)
+    units = check_run(inputs, output, config, index)
     contents = journal.input_contents(manifest.files_of(units))
     keeping = Keeping(resume, keep_work, config.keep_scratch_days)
     run_id = manifest.run_id(datetime.now(UTC), config, units)
@@ -87,9 +98,10 @@ def run_job(
         run_id = work.name
         stages = StageRunner(execute, listen, journal.Journal(work, contents))
         try:
-            run_dir = publish.finish_publishing(output, run_id) or _run_stages(
-                units, output, run_id, config, stages, work, night
-            )
+            with held_index(index, run_id, config, work) if index else nullcontext() as held:
+                run_dir = publish.finish_publishing(output, run_id) or _run_stages(
+                    units, output, run_id, config, stages, work, held, night
+                )
         except RespunError as error:
             if error.exit_code != RunError.exit_code:
                 raise
@@ -106,7 +118,9 @@ def _job(contents: Mapping[InputFile, str], config: Config, night: str | None) -
     return Job(journal.digest(files), journal.digest(kept))
 
 
-def check_run(inputs: Sequence[str], output: Path, config: Config) -> list[articles.InputUnit]:
+def check_run(
+    inputs: Sequence[str], output: Path, config: Config, index: str | None = None
+) -> list[articles.InputUnit]:
     """Find out whether a run can begin, without reading a text. Returns what there is to read.
 
     Raises ConfigError, InputError or OutputError.
@@ -114,96 +128,169 @@ def check_run(inputs: Sequence[str], output: Path, config: Config) -> list[artic
     load_rule(config.calibration)
     units = articles.plan_inputs(inputs, config)
     publish.check_output(output)
+    if index is not None:
+        check_index(index, config)
     return units
 
 
-@dataclass(frozen=True)
-class Weighed:
-    """Where the run stands when every article is signed and its terms are weighed."""
+def rebuild_index(
+    location: str, config: Config, execute: Executor, listen: Listener
+) -> index_rebuild.Rebuilt:
+    """Count furniture and terms of an index anew, and all pairs by them. Clusters keep their ids where they can.
 
-    accepted: articles.ArticlesResult
-    groups: tuple[ShardGroup, ...]
-    tokens: tuple[Ref, ...]
-    furniture: Ref
-    statistics: Ref
-    signed: tuple[signatures.Signed, ...]
+    Raises OutputError or ConfigError when it can't begin, RunError when it can't be finished; the index is then
+    what it was.
+    """
+    run = StageRunner(execute, listen)
+    version = f"rebuild-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    require_index(location)
+    with tempfile.TemporaryDirectory(prefix="respun-") as folder:
+        work = Path(folder)
+        with held_index(location, version, config, work) as held:
+            if not held.catalog.n_articles:
+                raise InputError(f"index {location}: must hold articles to be rebuilt, holds none")
+            prepared, rebuilt = _rebuild_stages(
+                held.index, held.catalog.n_articles, version, config, run, work
+            )
+            run.call("index-commit", index_run.make_live, held, prepared, rows=lambda c: c.n_articles)
+            index_run.sweep_all(location)
+    return rebuilt
 
 
-@dataclass(frozen=True)
-class Staged(Weighed):
-    """Where the run stands when the candidate pairs are known."""
-
-    bands: tuple[candidates.BandPairs, ...]
-    pairs: Ref
-
-
-@dataclass(frozen=True)
-class Counted:
-    """Where the run stands when the terms are counted; a bag, and tokens, for each group."""
-
-    groups: tuple[ShardGroup, ...]
-    tokens: tuple[Ref, ...]
-    furniture: Ref
-    bags: tuple[terms.Counted, ...]
-    statistics: Ref
+def _rebuild_stages(
+    index: OpenIndex, n_rows: int, version: str, config: Config, run: StageRunner, work: Path
+) -> tuple[Ref, index_rebuild.Rebuilt]:
+    """The stages of a rebuild in their order: those of a run, from the kept tokens on."""
+    unpacked = run.map(
+        "unpack",
+        index_rebuild.unpack,
+        [(index, *span, number, work) for number, span in enumerate(slices(n_rows))],
+        rows=lambda u: u.group.n_articles,
+    )
+    groups, tokens = [u.group for u in unpacked], [u.tokens for u in unpacked]
+    counted = count_stages(groups, tokens, sum(u.text_bytes for u in unpacked), config, run, work)
+    signed = sign_stage(counted, config, run, work)
+    shards = tuple(shard for group in groups for shard in group.shards)
+    bands = band_stage(signed, config, run, work)
+    window = config.candidates.match_window_days
+    pairs = run.call("candidates-merge", candidates.merge, bands, work, shards, window, rows=ref_rows)
+    screened = screen_stage(pairs, signed, config, run, work)
+    calls = wording_calls(counted, screened, config, work)
+    worded = run.map("wording", wording.write_group, calls, rows=n_articles)
+    judged = confirm_stage(screened, signed, worded, config, run, work)
+    membership = run.call("clusters", clusters.cluster, judged, shards, config, work, rows=ref_rows)
+    positions = index_recall.everything(n_rows, work)
+    named = run.call(
+        "name",
+        index_clusters.name,
+        index, positions, positions, membership, tuple(judged), shards, version, config, work,
+        rows=lambda n: n.clusters.rows,
+    )  # fmt: skip
+    prepared = run.call(
+        "index-segment",
+        index_rebuild.replace_all,
+        index, signed, tuple(judged), membership, named, counted.furniture, counted.statistics, version, config,
+        work,
+        rows=ref_rows,
+    )  # fmt: skip
+    return prepared, index_rebuild.Rebuilt(version, n_rows, named.events)
 
 
 def weighing_stages(
-    units: Sequence[articles.InputUnit], config: Config, run: StageRunner, work: Path
-) -> Weighed:
+    units: Sequence[articles.InputUnit], config: Config, run: StageRunner, work: Path,
+    index: OpenIndex | None = None,
+) -> Weighed:  # fmt: skip
     """The stages from the input files to the weights of the terms."""
     read = run.map(
         "read", articles.read_unit, [(unit, config, work) for unit in units], rows=lambda r: r.n_input_rows
     )
     accepted = run.call("number", articles.number, read, config, work, rows=lambda r: r.n_accepted)
-    counted = term_stages(accepted.shards, accepted.text_bytes, config, run, work)
-    signed = run.map(
-        "signatures",
-        signatures.sign,
-        [
-            (group, kept, bags.bags, counted.furniture, counted.statistics, config, work)
-            for group, kept, bags in zip(counted.groups, counted.tokens, counted.bags, strict=True)
-        ],
-        rows=lambda s: s.articles.rows,
-    )
+    recognised = None
+    if index is not None:
+        recognised = run.call(
+            "recognise",
+            index_recognise.recognise,
+            accepted.shards,
+            index,
+            work,
+            rows=lambda r: r.n_recognised,
+        )
+        accepted = recognised.of(accepted)
+    counted = term_stages(accepted.shards, accepted.text_bytes, config, run, work, index)
+    signed = sign_stage(counted, config, run, work)
+    bags = tuple(one.bags for one in counted.bags)
     return Weighed(
-        accepted, counted.groups, counted.tokens, counted.furniture, counted.statistics, tuple(signed)
-    )
+        accepted, counted.groups, counted.tokens, counted.furniture, bags, counted.statistics, signed,
+        recognised,
+    )  # fmt: skip
+
+
+def sign_stage(
+    counted: Counted, config: Config, run: StageRunner, work: Path
+) -> tuple[signatures.Signed, ...]:
+    """The signatures and weights of counted groups."""
+    calls = [
+        (group, kept, bags.bags, counted.furniture, counted.statistics, config, work)
+        for group, kept, bags in zip(counted.groups, counted.tokens, counted.bags, strict=True)
+    ]
+    return tuple(run.map("signatures", signatures.sign, calls, rows=lambda s: s.articles.rows))
 
 
 def candidate_stages(
-    units: Sequence[articles.InputUnit], config: Config, run: StageRunner, work: Path
-) -> Staged:
+    units: Sequence[articles.InputUnit], config: Config, run: StageRunner, work: Path,
+    index: OpenIndex | None = None,
+) -> Staged:  # fmt: skip
     """The stages from the input files to the candidate pairs."""
-    weighed = weighing_stages(units, config, run, work)
-    bands = run.map(
-        "candidates",
-        candidates.find_in_bands,
-        [(weighed.signed, part, MAX_GROUPS, config, work) for part in range(MAX_GROUPS)],
-        rows=lambda b: b.pairs.rows,
-    )
-    pairs = run.call("candidates-merge", candidates.merge, bands, work, rows=ref_rows)
+    weighed = weighing_stages(units, config, run, work, index)
+    bands = band_stage(weighed.signed, config, run, work)
+    planned, recalled = recall_stages(weighed, config, run, work, index) if index else (None, ())
+    if planned is not None:
+        bands.append(planned.pairs)
+    shards = weighed.accepted.shards + index_recall.shards_of(recalled)
+    window = config.candidates.match_window_days
+    pairs = run.call("candidates-merge", candidates.merge, bands, work, shards, window, rows=ref_rows)
     before = {field.name: getattr(weighed, field.name) for field in fields(Weighed)}
-    return Staged(**before, bands=tuple(bands), pairs=pairs)
+    return Staged(**before, bands=tuple(bands), pairs=pairs, planned=planned, recalled=recalled)
+
+
+def band_stage(
+    signed: tuple[signatures.Signed, ...], config: Config, run: StageRunner, work: Path
+) -> list[candidates.BandPairs]:
+    """The candidate pairs of all bands."""
+    calls = [(signed, part, MAX_GROUPS, config, work) for part in range(MAX_GROUPS) if signed]
+    return run.map("candidates", candidates.find_in_bands, calls, rows=lambda b: b.pairs.rows)
 
 
 def term_stages(
-    shards: Sequence[Ref], text_bytes: int, config: Config, run: StageRunner, work: Path
-) -> Counted:
-    """The stages from the accepted articles to the counts of their terms."""
-    groups = group_shards(shards, MAX_GROUPS)
+    shards: Sequence[Ref], text_bytes: int, config: Config, run: StageRunner, work: Path,
+    index: OpenIndex | None = None,
+) -> Counted:  # fmt: skip
+    """The stages from the accepted articles to the counts of their terms: the index's, where it has them."""
+    groups = group_shards(shards, MAX_GROUPS - OLD_GROUPS if index else MAX_GROUPS)
     kept = run.map("text", text.tokenise_group, [(g, work) for g in groups], rows=ref_rows)
+    return count_stages(groups, kept, text_bytes, config, run, work, index)
+
+
+def count_stages(
+    groups: Sequence[ShardGroup], kept: Sequence[Ref], text_bytes: int, config: Config, run: StageRunner,
+    work: Path, index: OpenIndex | None = None,
+) -> Counted:  # fmt: skip
+    """The stages from the kept tokens of groups to the counts of their terms."""
     both = list(zip(groups, kept, strict=True))
-    lines = run.map("furniture", furniture.count, [(*b, config, work) for b in both], rows=ref_rows)
-    masked = run.call("furniture-merge", furniture.merge, lines, config, work, rows=ref_rows)
-    bits = terms.bits_for(text_bytes)
+    frozen = index.statistics if index else None
+    if index is not None and index.furniture is not None:
+        masked = index.furniture
+    else:
+        lines = run.map("furniture", furniture.count, [(*b, config, work) for b in both], rows=ref_rows)
+        masked = run.call("furniture-merge", furniture.merge, lines, config, work, rows=ref_rows)
+    bits = terms.bits_of(frozen) if frozen else terms.bits_for(text_bytes)
     counts = run.map(
         "terms",
         terms.count,
         [(*b, masked, bits, config, work) for b in both],
         rows=lambda c: c.statistics.rows,
     )
-    statistics = run.call("terms-merge", terms.merge, counts, work, rows=ref_rows)
+    statistics = frozen or run.call("terms-merge", terms.merge, counts, work, rows=ref_rows)
     return Counted(tuple(groups), tuple(kept), masked, tuple(counts), statistics)
 
 
@@ -245,26 +332,20 @@ def _explain(
 
 def _run_stages(
     units: Sequence[articles.InputUnit], output: Path, run_id: str, config: Config, run: StageRunner,
-    work: Path, night: str | None,
+    work: Path, held: IndexRun | None, night: str | None,
 ) -> Path:  # fmt: skip
     """The stages in their order. Returns the folder of the published run."""
-    staged = candidate_stages(units, config, run, work)
-    screened = run.map(
-        "screen",
-        screen.screen_slice,
-        [(staged.pairs, begin, end, staged.signed, config, work) for begin, end in slices(staged.pairs.rows)],
-        rows=ref_rows,
-    )
-    worded = run.map(
-        "wording", wording.write_group, wording_calls(staged, screened, config, work), rows=n_articles
-    )
-    judged = run.map(
-        "confirm",
-        confirm.confirm_part,
-        [(part, staged.signed, tuple(worded), config, work) for part in screened],
-        rows=ref_rows,
-    )
+    index = held.index if held else None
+    staged = candidate_stages(units, config, run, work, index)
+    signed = staged.all_signed
+    screened = screen_stage(staged.pairs, signed, config, run, work)
+    calls = wording_calls(staged, screened, config, work) + recalled_wording(staged, screened, config, work)
+    worded = run.map("wording", wording.write_group, calls, rows=n_articles)
+    judged = confirm_stage(screened, signed, worded, config, run, work)
+    if staged.planned is not None:  # after the new ones: rows of two old articles are the highest
+        judged.append(staged.planned.judged)
     shards = staged.accepted.shards
+    everyone = shards + index_recall.shards_of(staged.recalled)
     texts, repeated, grouped = run.together(
         Stage("keep-texts", assemble.write_texts, [(shards, work / TABLES)] * config.keep_texts, lot_rows),
         Stage(
@@ -276,16 +357,17 @@ def _run_stages(
             ],
             ref_rows,
         ),
-        Stage("clusters", clusters.cluster, [(judged, shards, config, work)], ref_rows),
+        Stage("clusters", clusters.cluster, [(judged, everyone, config, work)], ref_rows),
     )
+    past = name_stage(staged, grouped[0], judged, index, run_id, config, run, work) if index else None
     found = assemble.Found(
-        shards, staged.accepted.rejected, staged.signed, tuple(worded), tuple(judged), grouped[0],
-        tuple(repeated),
+        shards, staged.accepted.rejected, signed, tuple(worded), tuple(judged), grouped[0], tuple(repeated),
+        past,
     )  # fmt: skip
     written = run.map(
         "tables",
         assemble.write_tables,
-        [(found, names, config, work / TABLES) for names in assemble.lots(config)],
+        [(found, names, config, work / TABLES) for names in assemble.lots(config, past is not None)],
         rows=lot_rows,
     )
     tables = {name: ref for lot in (*texts, *written) for name, ref in lot.items()}
@@ -296,15 +378,39 @@ def _run_stages(
         rows=lambda found: sum(table.ref.rows for table in found.values()),
     )
     whole = {name: table for lot in checked for name, table in lot.items()}
-    return run.call(
+    following, described = segment_stages(held, staged, found, run_id, config, run, work)
+    run_dir = run.call(
         "publish",
         publish.publish,
-        output, run_id, config, units, staged, tuple(judged), whole, tuple(run.reports), night,
+        output, run_id, config, units, staged, tuple(judged), whole, tuple(run.reports), night, described,
         rows=lambda _: staged.accepted.n_accepted,
     )  # fmt: skip
+    # Last: a run that dies in between is published, and the next one finds its articles new once more.
+    if held is not None and following is not None:
+        run.call("index-commit", index_run.make_live, held, following, rows=lambda c: c.n_articles)
+    return run_dir
 
 
-def wording_calls(staged: Weighed, screened: Sequence[Ref], config: Config, work: Path) -> list[Call]:
+def screen_stage(
+    pairs: Ref, signed: tuple[signatures.Signed, ...], config: Config, run: StageRunner, work: Path
+) -> list[Ref]:
+    """The candidate pairs that the screen leaves."""
+    calls = [(pairs, begin, end, signed, config, work) for begin, end in slices(pairs.rows)]
+    return run.map("screen", screen.screen_slice, calls, rows=ref_rows)
+
+
+def confirm_stage(
+    screened: Sequence[Ref], signed: tuple[signatures.Signed, ...], worded: Sequence[ArrayFiles], config: Config,
+    run: StageRunner, work: Path,
+) -> list[Ref]:  # fmt: skip
+    """The pairs, judged."""
+    calls = [(part, signed, tuple(worded), config, work) for part in screened]
+    return run.map("confirm", confirm.confirm_part, calls, rows=ref_rows)
+
+
+def wording_calls(
+    staged: Weighed | Counted, screened: Sequence[Ref], config: Config, work: Path
+) -> list[Call]:
     """The arguments of `wording.write_group` for each group of shards."""
     return [
         (group, tokens, staged.furniture, staged.statistics, tuple(screened), config, work)
@@ -315,17 +421,6 @@ def wording_calls(staged: Weighed, screened: Sequence[Ref], config: Config, work
 def n_articles(files: ArrayFiles) -> int:
     """Articles whose arrays a call wrote."""
     return files.n_articles
-
-
-def slices(n_rows: int, n_slices: int = MAX_GROUPS) -> list[tuple[int, int]]:
-    """Cut [0, n_rows) into at most `n_slices` half-open ranges of about the same length, none empty."""
-    edges = [n_rows * i // n_slices for i in range(n_slices + 1)]
-    return [(begin, end) for begin, end in itertools.pairwise(edges) if begin < end]
-
-
-def ref_rows(ref: Ref) -> int:
-    """Rows of the file that a call wrote."""
-    return ref.rows
 
 
 def lot_rows(lot: Mapping[str, Ref]) -> int:

@@ -74,6 +74,7 @@ def make_manifest(
     tables: Mapping[str, CheckedTable],
     reports: Sequence[StageReport],
     night: str | None,
+    index: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The manifest as a JSON object. Times in seconds, sizes in bytes."""
     rule = load_rule(config.calibration)
@@ -91,6 +92,7 @@ def make_manifest(
         "peak_rss_bytes": max([peak_rss_bytes(), *(report.peak_rss_bytes for report in reports)]),
         "threshold": config.threshold or rule.confirm.threshold,
         "calibration": rule.version,
+        "index": dict(index) if index is not None else None,
     }  # fmt: skip
 
 
@@ -131,6 +133,8 @@ def _article_counts(accepted: ArticlesResult) -> dict[str, Any]:
         "n_unreadable_files": accepted.n_unreadable_files,
         "n_input": accepted.n_input_rows,
         "n_accepted": accepted.n_accepted,
+        "n_recognised": accepted.n_recognised,
+        "n_new_versions": accepted.n_new_versions,
         "n_rejected": accepted.n_rejected,
         "n_rejected_by_reason": accepted.n_rejected_by_reason,
         "n_unreadable_dates": accepted.n_bad_dates,

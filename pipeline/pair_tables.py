@@ -17,7 +17,7 @@ _REASONS = pa.array(["screened", "below_threshold", "confirmed"])
 
 def confirmed_pairs(clustering: Clustering, judged: pa.Table) -> Iterator[pa.RecordBatch]:
     """The confirmed ones among the judged pairs (confirm.JUDGED)."""
-    confirmed = judged.filter(judged["is_confirmed"])
+    confirmed = _shown(clustering, judged.filter(judged["is_confirmed"]))
     low, high, swapped = _sides(clustering, confirmed)
     for part in parts_of(_by_ids(clustering, low, high)):
         pairs = confirmed.take(pa.array(part))
@@ -38,6 +38,7 @@ _NUMBERS = ("cosine", "cosine_bigrams", "cosine_names", "cosine_numbers", "jacca
 
 def candidate_pairs(clustering: Clustering, judged: pa.Table) -> Iterator[pa.RecordBatch]:
     """All judged pairs (confirm.JUDGED), and what became of them."""
+    judged = _shown(clustering, judged)
     low, high, _ = _sides(clustering, judged)
     for part in parts_of(_by_ids(clustering, low, high)):
         pairs = judged.take(pa.array(part))
@@ -51,6 +52,12 @@ def candidate_pairs(clustering: Clustering, judged: pa.Table) -> Iterator[pa.Rec
             pa.array(np.maximum(*estimates).astype(np.float64)), pa.array(probability, mask=~seen),
             _REASONS.take(pa.array(seen.astype(np.int8) + pairs["is_confirmed"].to_numpy())),
         ])  # fmt: skip
+
+
+def _shown(clustering: Clustering, pairs: pa.Table) -> pa.Table:
+    """The pairs of articles that are in the tables."""
+    left, right = (clustering.is_shown[pairs[side].to_numpy()] for side in ("left", "right"))
+    return pairs if left.all() and right.all() else pairs.filter(pa.array(left & right))
 
 
 def _sides(clustering: Clustering, pairs: pa.Table) -> tuple[Rows, Rows, npt.NDArray[np.bool_]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pipeline.config import Config
 from pipeline.errors import OutputError
@@ -58,6 +59,7 @@ def publish(
     tables: Mapping[str, CheckedTable],
     reports: Sequence[StageReport],
     night: str | None = None,
+    index: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write the manifest beside the checked `tables` and make both current. Returns the run's folder.
 
@@ -70,7 +72,7 @@ def publish(
     if not final.exists():
         check_counts({name: table.ref for name, table in tables.items()}, staged.accepted)
         folder = Path(next(iter(tables.values())).ref.path).parent
-        manifest = make_manifest(run_id, config, units, staged, judged, tables, reports, night)
+        manifest = make_manifest(run_id, config, units, staged, judged, tables, reports, night, index)
         write_manifest(folder, manifest)
         _remove_others(folder, {MANIFEST, *(Path(table.ref.path).name for table in tables.values())})
         _move(folder, final)

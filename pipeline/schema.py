@@ -57,6 +57,8 @@ ARTICLES = pa.schema(
         column("n_tokens", pa.int32(), "tokens of title and body, furniture included"),
         column("n_furniture_tokens", pa.int32(), "tokens in lines that the source repeats on many pages"),
         column("cluster_id", pa.string(), "the cluster it is in; every article has one, singletons too"),
+        column("version_of", pa.string(), "article_id whose id it came with, with another text", True),
+        column("earlier_run_id", pa.string(), "run that brought it; null: this one", True),
     ]
 )
 
@@ -171,11 +173,12 @@ CANDIDATE_PAIRS = pa.schema(
 
 CLUSTER_EVENTS = pa.schema(
     [
-        column("cluster_id", pa.string(), "the cluster that the event happened to"),
-        column("event", pa.string(), "created, grown, merged or split"),
-        column("other_cluster_id", pa.string(), "cluster merged into it, or split off from it", True),
-        column("n_articles_before", pa.int32(), "articles before this run; 0 when created"),
-        column("n_articles_after", pa.int32(), "articles after this run"),
+        column("run_id", pa.string(), "the run that told it"),
+        column("event", pa.string(), "created, grew, merged, split or expired"),
+        column("cluster_id", pa.string(), "the cluster that the event happened to, and that goes on"),
+        column("other_id", pa.string(), "cluster that was merged into it, or split off from it", True),
+        column("n_before", pa.int32(), "articles of cluster_id before this run; 0 when created"),
+        column("n_after", pa.int32(), "articles of cluster_id after this run; 0 when expired"),
     ]
 )
 
@@ -201,15 +204,17 @@ TABLES: dict[str, pa.Schema] = {
 }
 
 TABLE_INFO: dict[str, TableInfo] = {
-    "articles": TableInfo("accepted article"),
+    "articles": TableInfo(
+        "accepted article; with an index also per article of past nights in a cluster that the run touched"
+    ),
     "clusters": TableInfo("cluster of two or more articles"),
-    "cluster_members": TableInfo("accepted article, singletons included"),
-    "confirmed_pairs": TableInfo("confirmed pair, `article_id_l < article_id_r`"),
+    "cluster_members": TableInfo("row of `articles`, singletons included"),
+    "confirmed_pairs": TableInfo("confirmed pair of two of `articles`, `article_id_l < article_id_r`"),
     "repeated_sections": TableInfo("occurrence of a repeated section"),
     "rejected": TableInfo("rejected input row"),
     "texts": TableInfo("accepted article", "unless `keep_texts = false`"),
     "candidate_pairs": TableInfo("candidate pair", "with `keep_candidates = true`"),
-    "cluster_events": TableInfo("change of a cluster", "by incremental runs"),
+    "cluster_events": TableInfo("change of a cluster", "by runs with an index"),
     "furniture": TableInfo("line of furniture"),
 }
 
@@ -227,8 +232,10 @@ MANIFEST_KEYS: dict[str, str] = {
     "inputs": "name, path, bytes and SHA-256 of each file; of large files the time of change",
     "counts.n_files": "input files",
     "counts.n_unreadable_files": "files that could not be read, or not to the end",
-    "counts.n_input": "input rows: accepted and rejected",
-    "counts.n_accepted": "articles",
+    "counts.n_input": "input rows: accepted, recognised and rejected",
+    "counts.n_accepted": "articles that are new to the index, or all without one",
+    "counts.n_recognised": "articles that the index has, by id and text",
+    "counts.n_new_versions": "accepted articles whose id the index has with another text",
     "counts.n_rejected": "rows of `rejected`",
     "counts.n_rejected_by_reason": "the same by reason",
     "counts.n_unreadable_dates": "articles whose `published_at` could not be read",
@@ -248,6 +255,10 @@ MANIFEST_KEYS: dict[str, str] = {
     "peak_rss_bytes": "most memory that the process has held",
     "threshold": "probability from which a pair was confirmed",
     "calibration": "version of the fitted rule",
+    "index": (
+        "location, generation, articles before the run, version of the statistics, drift, and whether a "
+        "rebuild is due; null without an index"
+    ),
 }
 
 

@@ -1,5 +1,6 @@
 """Groups of shards, the unit of work of a stage, and walking through their articles."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -72,3 +73,9 @@ def take_articles(shards: Sequence[Ref], rows: npt.NDArray[np.int64], columns: S
             first += shard.rows
     wanted_columns = pa.schema([ARTICLE_SHARD.field(name) for name in columns])
     return pa.Table.from_batches(pieces, schema=wanted_columns).combine_chunks()
+
+
+def slices(n_rows: int, n_slices: int = MAX_GROUPS) -> list[tuple[int, int]]:
+    """Cut [0, n_rows) into at most `n_slices` half-open ranges of about the same length, none empty."""
+    edges = [n_rows * i // n_slices for i in range(n_slices + 1)]
+    return [(begin, end) for begin, end in itertools.pairwise(edges) if begin < end]

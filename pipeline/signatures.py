@@ -34,11 +34,11 @@ REPRINT, RESPUN = 1, 2  # bits of `found_by`
 # Articles whose tokens stay in the processor's cache between the kernels.
 SIGNED_AT_A_TIME = 256
 
-_ARTICLES = pa.schema([
+SIGNED_ARTICLES = pa.schema([
     ("text_hash", pa.uint64()), ("n_tokens", pa.int32()), ("n_furniture_tokens", pa.int32()),
     ("is_signed", pa.uint8()),
 ])  # fmt: skip
-_LINES = pa.schema([("key", pa.uint64()), ("row", pa.int64())])
+SIGNED_LINES = pa.schema([("key", pa.uint64()), ("row", pa.int64())])
 
 
 @dataclass(frozen=True)
@@ -195,10 +195,10 @@ def sign(
         group.first_row,
         bags,
         vectors.write_group(group, all_bags, counts, work),
-        write_ipc(work / f"signed-{name}.arrow", _ARTICLES, described),
+        write_ipc(work / f"signed-{name}.arrow", SIGNED_ARTICLES, described),
         write_npy(work / f"keys-{name}.npy", keys, group.n_articles),
         write_npy(work / f"places-{name}.npy", places, group.n_articles),
-        write_ipc(work / f"furniture-{name}.arrow", _LINES, lines),
+        write_ipc(work / f"furniture-{name}.arrow", SIGNED_LINES, lines),
     )
 
 
@@ -207,7 +207,7 @@ def _describe_batch(tokens: KeptTokens, signed: npt.NDArray[np.int64]) -> pa.Rec
     _describe(tokens.terms, tokens.flags, tokens.n_title, tokens.indptr, text_hash, n_furniture)
     n_tokens = np.diff(tokens.indptr).astype(np.int32)
     columns = [pa.array(c) for c in (text_hash, n_tokens, n_furniture, signed.astype(np.uint8))]
-    return pa.record_batch(columns, schema=_ARTICLES)
+    return pa.record_batch(columns, schema=SIGNED_ARTICLES)
 
 
 def _furniture_lines(
@@ -219,4 +219,4 @@ def _furniture_lines(
     keys, article = keys[order], article[order]
     fresh = np.ones(len(keys), bool)
     fresh[1:] = (keys[1:] != keys[:-1]) | (article[1:] != article[:-1])
-    return pa.record_batch([pa.array(keys[fresh]), pa.array(article[fresh] + first_row)], schema=_LINES)
+    return pa.record_batch([pa.array(keys[fresh]), pa.array(article[fresh] + first_row)], schema=SIGNED_LINES)

@@ -25,6 +25,7 @@ _COMPARED = {
     "cluster_members": ("article_id", "cluster_id", "is_representative", "cluster_size"),
     "confirmed_pairs": ("article_id_l", "article_id_r"),
     "candidate_pairs": ("article_id_l", "article_id_r"),
+    "cluster_events": ("event", "cluster_id", "other_id"),
     "repeated_sections": ("article_id", "begin", "end"),
     "texts": ("article_id", "text"),
 }
@@ -54,8 +55,10 @@ def check(tables: Mapping[str, Ref], names: tuple[str, ...]) -> dict[str, Checke
         ids = read["articles"]["article_id"]
         _check_members(read["cluster_members"], read["articles"])
         _check_clusters(read["clusters"], read["cluster_members"])
+        if "cluster_events" in read:
+            _check_events(read["cluster_events"], read["cluster_members"])
     else:  # the other lot reads all of it
-        ids = pq.read_table(tables["articles"].path, columns=["article_id"])["article_id"]
+        ids = _ids_of_this_run(tables["articles"])
     for name in ("confirmed_pairs", "candidate_pairs"):
         if name in read:
             _check_pairs(read[name], name, ids)
@@ -71,11 +74,12 @@ def check_counts(tables: Mapping[str, Ref], accepted: ArticlesResult) -> None:
     missing = [name for name in REQUIRED if name not in tables]
     if missing:
         raise RunError(f"tables: must hold {', '.join(REQUIRED)}, {', '.join(missing)} missing")
+    n_accepted = len(_ids_of_this_run(tables["articles"]))
     _require(
-        tables["articles"].rows == accepted.n_accepted,
+        n_accepted == accepted.n_accepted,
         "articles",
         f"must have a row for each of {accepted.n_accepted} accepted articles",
-        tables["articles"].rows,
+        n_accepted,
     )
     _require(
         tables["rejected"].rows == accepted.n_rejected,
@@ -83,11 +87,11 @@ def check_counts(tables: Mapping[str, Ref], accepted: ArticlesResult) -> None:
         f"must have a row for each of {accepted.n_rejected} rejected rows",
         tables["rejected"].rows,
     )
-    total = accepted.n_accepted + accepted.n_rejected
+    total = accepted.n_accepted + accepted.n_rejected + accepted.n_recognised
     _require(
         total == accepted.n_input_rows,
         "rejected",
-        f"accepted and rejected must add up to {accepted.n_input_rows} input rows",
+        f"accepted, recognised and rejected must add up to {accepted.n_input_rows} input rows",
         total,
     )
 
@@ -150,6 +154,20 @@ def _check_clusters(clusters: pa.Table, members: pa.Table) -> None:
             f"{column} must agree with cluster_members",
             f"otherwise in {pc.sum(pc.invert(same)).as_py()} rows",
         )
+
+
+def _check_events(events: pa.Table, members: pa.Table) -> None:
+    live = pc.not_equal(events["event"], "expired")
+    _places("cluster_events", events["cluster_id"].filter(live), members["cluster_id"])
+    gone = events["other_id"].filter(pc.equal(events["event"], "merged"))
+    n_alive = pc.sum(pc.is_in(gone, value_set=members["cluster_id"]), min_count=0).as_py()
+    _require(n_alive == 0, "cluster_events", "what was merged must be gone", f"{n_alive} that are not")
+
+
+def _ids_of_this_run(articles: Ref) -> pa.ChunkedArray:
+    """Articles of past nights have neither text nor sections here."""
+    table = pq.read_table(articles.path, columns=["article_id", "earlier_run_id"])
+    return table["article_id"].filter(table["earlier_run_id"].is_null())
 
 
 def _check_pairs(pairs: pa.Table, name: str, ids: pa.ChunkedArray) -> None:

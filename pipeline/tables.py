@@ -144,11 +144,15 @@ def regroup(
 
 
 def write_parquet(
-    path: str | os.PathLike[str], schema: pa.Schema, data: pa.Table | Iterable[pa.RecordBatch]
+    path: str | os.PathLike[str],
+    schema: pa.Schema,
+    data: pa.Table | Iterable[pa.RecordBatch],
+    row_group_rows: int | None = None,
 ) -> Ref:
     """Write a table with zstd, in row groups cut by rows and size of text. Creates the folder.
 
-    Columns must come in the schema's order and types. Raises RunError when they don't.
+    `row_group_rows`: rows of a group at most, ROW_GROUP_ROWS by default. Columns must come in the schema's
+    order and types. Raises RunError when they don't.
     """
     batches = data.to_batches() if isinstance(data, pa.Table) else data
     size_column = "text" if "text" in schema.names else None
@@ -158,15 +162,25 @@ def write_parquet(
         pq.ParquetWriter(
             file,
             schema,
-            compression="zstd",
+            compression={_leaf(f): "none" if _is_noise(f) else "zstd" for f in schema},
             version="2.6",
-            use_dictionary=[n for n in schema.names if n not in _NO_DICTIONARY],
+            use_dictionary=[_leaf(f) for f in schema if f.name not in _NO_DICTIONARY and not _is_noise(f)],
         ) as writer,
     ):
-        for group in regroup(batches, ROW_GROUP_ROWS, ROW_GROUP_BYTES, size_column):
+        for group in regroup(batches, row_group_rows or ROW_GROUP_ROWS, ROW_GROUP_BYTES, size_column):
             writer.write_table(conform(group, schema, path), row_group_size=group.num_rows)
             rows += group.num_rows
     return file_ref(path, rows)
+
+
+def _leaf(field: pa.Field) -> str:
+    """What Parquet calls the column that holds the values of a field."""
+    return f"{field.name}.list.element" if pa.types.is_list(field.type) else str(field.name)
+
+
+def _is_noise(field: pa.Field) -> bool:
+    """Whether a column holds bytes of hashes, which neither compress nor repeat."""
+    return bool(pa.types.is_fixed_size_binary(field.type))
 
 
 def read_back(table: Ref, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -237,6 +251,11 @@ def write_npy(path: str | os.PathLike[str], values: npt.NDArray[Any], rows: int)
         np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(whole))
         file.write(whole.data)
     return file_ref(path, rows)
+
+
+def ref_rows(ref: Ref) -> int:
+    """Rows of the file that a call wrote."""
+    return ref.rows
 
 
 def file_sha256(path: str | os.PathLike[str]) -> str:

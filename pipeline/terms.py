@@ -100,6 +100,11 @@ def bits_for(n_bytes: int) -> int:
     return min(24, max(20, (n_bytes // 64).bit_length()))
 
 
+def bits_of(statistics: Ref) -> int:
+    """Bits of a table that was saved."""
+    return (len(TermStatistics.load(statistics).counts) - 1).bit_length()
+
+
 @nb.njit(nb.void(U32, I32, nb.int32[:, ::1]), cache=True, nogil=True)
 def _count(keys, spelt, counts):  # type: ignore[no-untyped-def]
     """Adds the distinct terms of articles to `counts`."""

@@ -21,7 +21,7 @@ from pipeline.shards import ShardGroup, article_batches
 from pipeline.tables import Ref, read_batches, write_ipc
 from pipeline.tokens import Tokeniser, Tokens, buffers
 
-_KEPT = pa.schema([
+KEPT = pa.schema([
     ("terms", pa.list_(pa.uint32())), ("flags", pa.list_(pa.uint8())), ("n_title", pa.int32()),
     ("line_keys", pa.list_(pa.uint64())), ("line_stops", pa.list_(pa.int32())), ("longest", pa.uint64()),
     ("unit_starts", pa.list_(pa.int32())), ("unit_kinds", pa.list_(pa.uint8())),
@@ -143,7 +143,7 @@ def tokenise_group(group: ShardGroup, work: Path) -> Ref:
     """Tokenises the articles of a group of shards; rows of the Ref: articles."""
     tokeniser = Tokeniser()
     batches = (_tokenise_batch(tokeniser, batch) for batch in article_batches(group))
-    return write_ipc(work / f"tokens-{group.number:03d}.arrow", _KEPT, batches)
+    return write_ipc(work / f"tokens-{group.number:03d}.arrow", KEPT, batches)
 
 
 def _tokenise_batch(tokeniser: Tokeniser, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -185,7 +185,7 @@ def _to_arrow(kept: KeptTokens, units: KeptUnits) -> pa.RecordBatch:
         lists(kept.terms, kept.indptr), lists(kept.flags, kept.indptr), pa.array(kept.n_title),
         lists(kept.line_keys, kept.line_indptr), lists(kept.line_stops, kept.line_indptr),
         pa.array(kept.longest), lists(units.starts, units.indptr), lists(units.kinds, units.indptr),
-    ], schema=_KEPT)  # fmt: skip
+    ], schema=KEPT)  # fmt: skip
 
 
 def _list(column: pa.ListArray) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:

@@ -1,0 +1,111 @@
+"""Looking after an index: what is in it, putting segments together, forgetting, counting anew.
+
+Each of these holds the index as a run does, and makes its result live in one step.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.config import Config
+from pipeline.index_catalog import Catalog, Statistics, check_fit, commit, require_catalog
+from pipeline.index_clusters import expired
+from pipeline.index_rewrite import compacted, without
+from pipeline.index_run import sweep
+from pipeline.index_segments import IndexReader
+from pipeline.index_store import Store
+from pipeline.lease import hold
+
+
+@dataclass(frozen=True)
+class IndexInfo:
+    """What an index holds. Times are None when no article has one."""
+
+    location: str
+    generation: int
+    n_articles: int
+    n_clusters: int
+    n_pairs: int
+    n_bytes: int
+    segments: tuple[tuple[str, int, int], ...]
+    first_published: datetime | None
+    last_published: datetime | None
+    statistics: Statistics | None
+    run_ids: tuple[str, ...]
+
+    @property
+    def bytes_per_article(self) -> float:
+        """Bytes of all segments for each article; 0 without any."""
+        return self.n_bytes / self.n_articles if self.n_articles else 0.0
+
+
+def info(location: str) -> IndexInfo:
+    """What an index holds. Raises OutputError when there is none."""
+    store = Store(location)
+    catalog = require_catalog(store)
+    reader = IndexReader(store, catalog)
+    cluster, _ = reader.membership()
+    _, size = np.unique(cluster, return_counts=True)
+    first = [s.first_published for s in catalog.segments if s.first_published is not None]
+    last = [s.last_published for s in catalog.segments if s.last_published is not None]
+    return IndexInfo(
+        location,
+        catalog.generation,
+        catalog.n_articles,
+        int(np.count_nonzero(size > 1)),
+        sum(s.files["pairs"].rows for s in catalog.segments),
+        sum(s.n_bytes for s in catalog.segments),
+        tuple((s.segment_id, s.n_articles, s.n_bytes) for s in catalog.segments),
+        _time(min(first)) if first else None,
+        _time(max(last)) if last else None,
+        catalog.statistics,
+        tuple(run_id for s in catalog.segments for run_id in s.run_ids),
+    )
+
+
+def compact(location: str, config: Config) -> IndexInfo:
+    """Put neighbouring segments together. Changes nothing of what an index holds."""
+    with _held(location, config, "compact") as (reader, name, work):
+        _make_live(reader, compacted(reader, name, config, work))
+    return info(location)
+
+
+def forget(location: str, before: datetime, config: Config) -> int:
+    """Leave out the articles published before a time; how many. Articles without a time stay.
+
+    Clusters keep their ids for as long as they have an article.
+    """
+    with _held(location, config, "forget") as (reader, name, work):
+        gone = expired(reader.published, int(before.timestamp() * 1_000_000))
+        if gone.any():
+            _make_live(reader, without(reader, ~gone, name, config, work))
+        return int(np.count_nonzero(gone))
+
+
+@contextmanager
+def _held(location: str, config: Config, what: str) -> Iterator[tuple[IndexReader, str, Path]]:
+    """Hold the index and clear it up afterwards: its reader, a name for new segments, and a work folder."""
+    store = Store(location)
+    require_catalog(store)
+    name = f"{what}-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
+    with hold(store, name, config.index), tempfile.TemporaryDirectory(prefix="respun-") as folder:
+        catalog = require_catalog(store)
+        check_fit(catalog, config, location)
+        sweep(store, catalog)
+        yield IndexReader(store, catalog), name, Path(folder)
+        sweep(store, require_catalog(store))
+
+
+def _make_live(reader: IndexReader, catalog: Catalog) -> None:
+    commit(reader.store, reader.catalog, catalog)
+
+
+def _time(microseconds: int) -> datetime:
+    return datetime.fromtimestamp(microseconds / 1_000_000, UTC)

@@ -1,0 +1,323 @@
+"""Stage "index-candidates": new articles and old ones that share a band's key in either view.
+
+The keys of the index are read by column and tested against those of the night: a bit in a table that stays in
+the processor's cache says of nearly every old key that no new article has it. That takes a nanosecond a key,
+and needs no order on the disk. What is left is sorted and met with the new keys, and pairs are kept as in
+stage "candidates". In a bucket of more than `candidates.max_bucket` articles, old and new together, each new
+article is paired with those next to it in the order of signatures.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.array_files import map_rows
+from pipeline.arrays import U8, U64
+from pipeline.arrow_columns import Rows
+from pipeline.candidates import (
+    DAY,
+    NEIGHBOURS,
+    NO_TIME,
+    BandPairs,
+    least_matches,
+    load_articles,
+    load_places,
+    matches,
+    pack,
+    times_of,
+)
+from pipeline.config import Config
+from pipeline.index_segments import N_PARTS, NEW_AND_OLD, IndexReader, OpenIndex
+from pipeline.signatures import REPRINT, RESPUN, Signed, bands
+from pipeline.tables import Ref, atomic_file, file_ref, write_ipc
+from pipeline.words import distinct, run_starts
+
+# Bits of the table for the keys of one band: 8 to 16 for each new article, as far as the cache goes.
+_MIN_BITS, _MAX_BITS = 12, 22
+_LOW = np.uint64(0xFFFFFFFF)
+_BYTES_2D = nb.types.Array(nb.uint8, 2, "C", readonly=True)
+
+
+@nb.njit(nb.void(nb.types.Array(nb.uint32, 1, "A", readonly=True), U8), cache=True, nogil=True)
+def _mark(keys, table):  # type: ignore[no-untyped-def]
+    """Sets the bit of each key's low bits; as many bits as a power of two."""
+    mask = np.uint32(8 * len(table) - 1)
+    for key in keys:
+        bit = np.uint32(key & mask)
+        table[bit >> np.uint32(3)] |= np.uint8(1) << np.uint8(bit & np.uint32(7))
+
+
+@nb.njit(
+    nb.int64(nb.types.Array(nb.uint32, 1, "A", readonly=True), U8, U8, nb.int64, U64), cache=True, nogil=True
+)
+def _hits(keys, may_meet, table, first, out):  # type: ignore[no-untyped-def]
+    """Words (key << 32 | position) of the old articles whose key's bit is set; returns how many."""
+    mask = np.uint32(8 * len(table) - 1)
+    n = 0
+    for i in range(len(keys)):
+        bit = np.uint32(keys[i] & mask)
+        out[n] = (np.uint64(keys[i]) << np.uint64(32)) | np.uint64(first + i)
+        n += ((table[bit >> np.uint32(3)] >> np.uint8(bit & np.uint32(7))) & np.uint8(1)) & may_meet[i]
+    return n
+
+
+@nb.njit(
+    nb.types.Tuple((nb.int64, nb.int64))(  # type: ignore[no-untyped-call]
+        U64, U64, nb.uint8[:, ::1], _BYTES_2D, nb.int64, nb.int64, nb.int64, nb.int64, U64
+    ),
+    cache=True, nogil=True,
+)  # fmt: skip
+def _meet(new, old, new_places, old_places, begin, end, least, max_bucket, out):  # type: ignore[no-untyped-def]
+    """Pairs (row << 32 | position) of equal keys that have `least` equal places; both words ascending.
+
+    Buckets over `max_bucket` are passed over. Returns how many pairs there are, which may be more than `out`
+    holds, and how many were compared.
+    """
+    n = 0
+    compared = 0
+    i = 0
+    j = 0
+    while i < len(new) and j < len(old):
+        key = new[i] >> np.uint64(32)
+        if old[j] >> np.uint64(32) < key:
+            j += 1
+            continue
+        if old[j] >> np.uint64(32) > key:
+            i += 1
+            continue
+        stop_i = i
+        while stop_i < len(new) and new[stop_i] >> np.uint64(32) == key:
+            stop_i += 1
+        stop_j = j
+        while stop_j < len(old) and old[stop_j] >> np.uint64(32) == key:
+            stop_j += 1
+        if stop_i - i + stop_j - j <= max_bucket:
+            for a in range(i, stop_i):
+                row = np.int64(new[a] & np.uint64(0xFFFFFFFF))
+                for b in range(j, stop_j):
+                    position = np.int64(old[b] & np.uint64(0xFFFFFFFF))
+                    compared += 1
+                    if matches(new_places, row, old_places, position, begin, end) >= least:
+                        if n < len(out):
+                            out[n] = (np.uint64(row) << np.uint64(32)) | np.uint64(position)
+                        n += 1
+        i = stop_i
+        j = stop_j
+    return n, compared
+
+
+@nb.njit(nb.void(U64, nb.uint8[:, ::1], _BYTES_2D, nb.int64, nb.int64, nb.int32[::1]), cache=True, nogil=True)
+def _count(pairs, new_places, old_places, begin, end, out):  # type: ignore[no-untyped-def]
+    """Equal places of each pair (row << 32 | position)."""
+    for p in range(len(pairs)):
+        row, position = np.int64(pairs[p] >> np.uint64(32)), np.int64(pairs[p] & np.uint64(0xFFFFFFFF))
+        out[p] = matches(new_places, row, old_places, position, begin, end)
+
+
+def fetch_places(index: OpenIndex, work: Path) -> Ref:
+    """The places of all old articles in one file that can be mapped: uint8 (n, n_perm of both views)."""
+    path = work / "old-places.bin"
+    rows = 0
+    with atomic_file(path) as file:
+        for _, table in index.read().batches("places"):
+            for chunk in table["places"].chunks:
+                width = chunk.type.byte_width
+                begin = chunk.offset * width
+                file.write(chunk.buffers()[1][begin : begin + len(chunk) * width])
+                rows += len(chunk)
+    return file_ref(path, rows)
+
+
+@dataclass(frozen=True)
+class _View:
+    """One view of the night and of the index: rows signed in it, columns of its places, equal ones needed."""
+
+    rows: Rows
+    may_meet: npt.NDArray[np.uint8]
+    begin: int
+    end: int
+    least: int
+
+
+class _Sides:
+    """The places of both sides and what each view asks."""
+
+    def __init__(
+        self,
+        signed: Sequence[Signed],
+        shards: Sequence[Ref],
+        reader: IndexReader,
+        places: Ref,
+        config: Config,
+    ) -> None:
+        self.new = load_places(signed)
+        self.old = map_rows(places, self.new.shape[1])
+        is_signed = load_articles(signed, "is_signed")
+        old_signed = np.asarray(reader.column("articles", "is_signed").to_numpy(), np.uint8)
+        in_time = _within_window(reader, shards, config)
+        n = config.reprint.n_perm
+        limits = config.candidates
+        spans = ((REPRINT, 0, n, limits.min_jaccard_reprint),
+                 (RESPUN, n, self.new.shape[1], limits.min_jaccard_respun))  # fmt: skip
+        self.views = [
+            _View(
+                np.flatnonzero(is_signed & bit), ((old_signed & bit) != 0).astype(np.uint8) & in_time,
+                begin, end, least_matches(least, end - begin),
+            )
+            for bit, begin, end, least in spans
+        ]  # fmt: skip
+
+
+def _within_window(reader: IndexReader, shards: Sequence[Ref], config: Config) -> npt.NDArray[np.uint8]:
+    """Which old articles can lie within `match_window_days` of any new one, uint8 (n,)."""
+    span = config.candidates.match_window_days * DAY
+    dated = times_of(shards) if span else np.zeros(0, np.int64)
+    if not len(dated) or (dated == NO_TIME).any():
+        return np.ones(reader.n_articles, np.uint8)
+    old = reader.published
+    near = (old >= dated.min() - span) & (old <= dated.max() + span)
+    return np.asarray(near | (old == NO_TIME)).astype(np.uint8)
+
+
+def find_in_index(
+    index: OpenIndex,
+    signed: Sequence[Signed],
+    shards: Sequence[Ref],
+    places: Ref,
+    part: int,
+    config: Config,
+    work: Path,
+) -> BandPairs:
+    """Pairs of every N_PARTS-th band, starting with `part`: IPC (NEW_AND_OLD), `right` is a position.
+
+    `places` from `fetch_places`.
+    """
+    reader = index.read()
+    sides = _Sides(signed, shards, reader, places, config)
+    keys = [np.load(s.keys.path, mmap_mode="r") for s in signed]
+    plan = bands(config)
+    own = range(part, plan.n, N_PARTS)
+    views = [sides.views[0 if band < plan.n_reprint else 1] for band in own]
+    new = [np.concatenate([k[band] for k in keys])[view.rows] for band, view in zip(own, views, strict=True)]
+    found = [np.zeros(0, np.uint64)]
+    n_collisions = n_oversized = largest = 0
+    for new_keys, view, hits in zip(new, views, _hits_by_band(reader, part, new, views), strict=True):
+        new_words, old_words = pack(new_keys, view.rows), np.sort(hits)
+        pairs, compared = _pairs_of_band(new_words, old_words, sides, view, config.candidates.max_bucket)
+        cut, oversized, longest = _neighbours(new_words, old_words, sides, view, config.candidates.max_bucket)
+        found += [pairs, cut]
+        n_collisions += compared + len(cut)
+        n_oversized += oversized
+        largest = max(largest, longest)
+    pairs = distinct(np.concatenate(found))
+    ref = write_ipc(work / f"old-bands-{part:03d}.arrow", NEW_AND_OLD, [_describe(pairs, sides, config)])
+    return BandPairs(ref, n_collisions, n_oversized, largest)
+
+
+def _hits_by_band(
+    reader: IndexReader, part: int, new: Sequence[npt.NDArray[np.uint32]], views: Sequence[_View]
+) -> list[npt.NDArray[np.uint64]]:
+    """For each band of the part, the old articles whose key may be a new one's: words, not in order."""
+    tables = [_table_of(keys) for keys in new]
+    hits: list[list[npt.NDArray[np.uint64]]] = [[] for _ in new]
+    for first, read in reader.batches("keys", [f"part_{part}"]):
+        for at, keys in _blocks(read[f"part_{part}"], len(new)):
+            out = np.empty(len(keys), np.uint64)
+            for band, (table, view) in enumerate(zip(tables, views, strict=True)):
+                begin = first + at
+                n = _hits(keys[:, band], view.may_meet[begin : begin + len(keys)], table, begin, out)
+                hits[band].append(out[:n].copy())
+    return [np.concatenate([np.zeros(0, np.uint64), *parts]) for parts in hits]
+
+
+def _table_of(keys: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint8]:
+    bits = min(max((8 * len(keys)).bit_length(), _MIN_BITS), _MAX_BITS)
+    table = np.zeros(1 << (bits - 3), np.uint8)
+    _mark(keys, table)
+    return table
+
+
+def _blocks(column: pa.ChunkedArray, n_bands: int) -> Iterator[tuple[int, npt.NDArray[np.uint32]]]:
+    """The keys uint32 (rows, n_bands) of each chunk, and its first row."""
+    row = 0
+    for chunk in column.chunks:
+        begin = chunk.offset * n_bands
+        keys = np.frombuffer(chunk.buffers()[1], "<u4")[begin : begin + len(chunk) * n_bands]
+        yield row, keys.reshape(-1, n_bands)
+        row += len(chunk)
+
+
+def _pairs_of_band(
+    new: npt.NDArray[np.uint64], old: npt.NDArray[np.uint64], sides: _Sides, view: _View, max_bucket: int
+) -> tuple[npt.NDArray[np.uint64], int]:
+    room = 4 * len(new) + 1024
+    while True:
+        out = np.empty(room, np.uint64)
+        n, compared = _meet(new, old, sides.new, sides.old, view.begin, view.end, view.least, max_bucket, out)
+        if n <= room:
+            return distinct(out[:n]), compared
+        room = n
+
+
+def _neighbours(
+    new: npt.NDArray[np.uint64], old: npt.NDArray[np.uint64], sides: _Sides, view: _View, max_bucket: int
+) -> tuple[npt.NDArray[np.uint64], int, int]:
+    """Pairs of the oversized buckets, how many such there are, and the size of the largest bucket of both."""
+    heads = new >> np.uint64(32)
+    starts = run_starts(heads)
+    keys = heads[starts]
+    n_new = np.diff(np.append(starts, len(new)))
+    begin = np.searchsorted(old, keys << np.uint64(32))
+    end = np.searchsorted(old, (keys << np.uint64(32)) | _LOW, side="right")
+    sizes = np.where(end > begin, n_new + end - begin, 0)
+    large = np.flatnonzero(sizes > max_bucket)
+    found = [np.zeros(0, np.uint64)]
+    for bucket in large.tolist():
+        rows = (new[starts[bucket] : starts[bucket] + n_new[bucket]] & _LOW).astype(np.int64)
+        positions = (old[begin[bucket] : end[bucket]] & _LOW).astype(np.int64)
+        found.append(_next_to(rows, positions, sides, view))
+    return np.concatenate(found), len(large), int(sizes.max(initial=0))
+
+
+def _next_to(rows: Rows, positions: Rows, sides: _Sides, view: _View) -> npt.NDArray[np.uint64]:
+    """Pairs of a new article and an old one that are NEIGHBOURS or less apart in the order of signatures."""
+    width = min(8, view.end - view.begin)
+    lead = np.zeros((len(positions) + len(rows), 8), np.uint8)
+    lead[: len(positions), :width] = sides.old[positions, view.begin : view.begin + width]
+    lead[len(positions) :, :width] = sides.new[rows, view.begin : view.begin + width]
+    is_new = np.arange(len(lead)) >= len(positions)
+    article = np.concatenate((positions, rows))
+    order = np.lexsort((article, is_new, lead.view(np.uint64).ravel()))
+    is_new, article = is_new[order], article[order].astype(np.uint64)
+    pairs = [np.zeros(0, np.uint64)]
+    for apart in range(1, NEIGHBOURS + 1):
+        before, after = slice(0, -apart), slice(apart, None)
+        mixed = is_new[before] != is_new[after]
+        row = np.where(is_new[before], article[before], article[after])[mixed]
+        position = np.where(is_new[before], article[after], article[before])[mixed]
+        pairs.append((row << np.uint64(32)) | position)
+    words = distinct(np.concatenate(pairs))
+    equal = np.empty(len(words), np.int32)
+    _count(words, sides.new, sides.old, view.begin, view.end, equal)
+    return words[equal >= view.least]
+
+
+def _describe(pairs: npt.NDArray[np.uint64], sides: _Sides, config: Config) -> pa.RecordBatch:
+    """Pairs with estimates, and the views whose minimum they reach (NEW_AND_OLD)."""
+    estimates = []
+    for view in sides.views:
+        equal = np.empty(len(pairs), np.int32)
+        _count(pairs, sides.new, sides.old, view.begin, view.end, equal)
+        share = equal / (view.end - view.begin)
+        estimates.append(np.maximum(0, (share - 1 / 256) / (1 - 1 / 256)).astype(np.float32))
+    limits = config.candidates
+    found_by = (REPRINT * (estimates[0] >= limits.min_jaccard_reprint - 1e-6)
+                + RESPUN * (estimates[1] >= limits.min_jaccard_respun - 1e-6))  # fmt: skip
+    columns = ((pairs >> np.uint64(32)).astype(np.int32), (pairs & _LOW).astype(np.int64),
+               found_by.astype(np.uint8), *estimates)  # fmt: skip
+    return pa.record_batch([pa.array(c) for c in columns], schema=NEW_AND_OLD)

@@ -1,0 +1,172 @@
+"""`index.json`: what of an index is live. It is the only file that changes, and it changes in one step.
+
+A segment, or a version of the statistics, is live because the catalog names it. Files that it doesn't name
+are what a dead run left, or what a reader may still be reading.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from pipeline.config import Config
+from pipeline.config_load import flat
+from pipeline.errors import ConfigError, OutputError, RunError
+from pipeline.index_store import Store
+from pipeline.rule import load_rule
+from pipeline.shards import MAX_GROUPS
+from pipeline.tables import Ref
+
+CATALOG = "index.json"
+FORMAT = 1
+# Raise it when the same text gives other tokens: signatures and counts can't be compared then.
+TOKENISER = 1
+PERMUTATIONS = "affine32"
+# What says how the input is read, not how articles are compared: another crawl may name its columns otherwise.
+_OF_THE_INPUT = ("columns.", "max_text_bytes")
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """A frozen version: what later nights count with.
+
+    Paths of the Refs are names in the index. `terms`: df and spelling of each bucket, `n_articles` of them.
+    """
+
+    version: str
+    n_articles: int
+    terms: Ref
+    furniture: Ref
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Articles of one or more nights, numbered ascending, and what was found among them and older ones.
+
+    `files` by table, their paths are names in the index. Times in microseconds since 1970, None without any.
+    """
+
+    segment_id: str
+    run_ids: tuple[str, ...]
+    n_articles: int
+    first_published: int | None
+    last_published: int | None
+    files: dict[str, Ref]
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of all files."""
+        return sum(ref.bytes for ref in self.files.values())
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """What is live. `next_number`: of the next article; a number is never given twice.
+
+    `settings`: the configuration's keys that say how articles are compared, dotted, with the calibration's
+    content. `generation` counts the changes. `statistics` is None before the first night.
+    """
+
+    settings: dict[str, Any]
+    generation: int = 0
+    next_number: int = 0
+    statistics: Statistics | None = None
+    segments: tuple[Segment, ...] = ()
+    format: int = FORMAT
+    tokeniser: int = TOKENISER
+    permutations: str = PERMUTATIONS
+    n_parts: int = field(default=MAX_GROUPS)
+
+    @property
+    def n_articles(self) -> int:
+        """Articles of all segments."""
+        return sum(segment.n_articles for segment in self.segments)
+
+    def to_json(self) -> bytes:
+        """The catalog's text."""
+        return (json.dumps(asdict(self), indent=1) + "\n").encode()
+
+    @classmethod
+    def of(cls, text: bytes) -> Catalog:
+        """From its text. Raises ValueError, KeyError or TypeError when it is none."""
+        values = json.loads(text)
+        if values["format"] != FORMAT:
+            return cls(settings={}, format=values["format"])
+        known = values["statistics"]
+        statistics = known and Statistics(
+            known["version"], known["n_articles"], Ref(**known["terms"]), Ref(**known["furniture"])
+        )
+        segments = tuple(
+            Segment(
+                **s | {"run_ids": tuple(s["run_ids"]), "files": {n: Ref(**r) for n, r in s["files"].items()}}
+            )
+            for s in values["segments"]
+        )
+        return cls(**values | {"statistics": statistics, "segments": segments})
+
+
+def settings_of(config: Config) -> dict[str, Any]:
+    """The keys, dotted, that say how articles are compared; `calibration` is its content's version and digest."""
+    kept = {key: value for key, value in flat(config.compared()).items() if not key.startswith(_OF_THE_INPUT)}
+    return kept | {"calibration": f"{load_rule(config.calibration).version} {kept['calibration'][:12]}"}
+
+
+def read_catalog(store: Store) -> Catalog | None:
+    """What is live; None when there is no index yet. Raises OutputError when it can't be read."""
+    try:
+        text = store.read(CATALOG)
+        catalog = Catalog.of(text) if text is not None else None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise OutputError(f"index {store.location}: {CATALOG} must be readable: {error}") from None
+    if catalog is not None and catalog.format != FORMAT:
+        raise ConfigError(
+            f"index {store.location}: must have format {FORMAT}, has {catalog.format}: it was written by "
+            "another version of respun"
+        )
+    return catalog
+
+
+def require_catalog(store: Store) -> Catalog:
+    """What is live. Raises OutputError when there is no index."""
+    catalog = read_catalog(store)
+    if catalog is None:
+        raise OutputError(f"index {store.location}: must hold an index, has no {CATALOG}")
+    return catalog
+
+
+def check_fit(catalog: Catalog, config: Config, location: str) -> None:
+    """Compare a run's configuration with the index. Raises ConfigError with each difference, old and new."""
+    ours = Catalog(settings_of(config))
+    differences = [
+        f"{name} {getattr(catalog, name)} (now {getattr(ours, name)})"
+        for name in ("tokeniser", "permutations", "n_parts")
+        if getattr(catalog, name) != getattr(ours, name)
+    ]
+    differences += [
+        f"{key} {_shown(catalog.settings, key)} (now {_shown(ours.settings, key)})"
+        for key in sorted(catalog.settings.keys() | ours.settings.keys())
+        if _shown(catalog.settings, key) != _shown(ours.settings, key)
+    ]
+    if differences:
+        raise ConfigError(
+            f"index {location}: must be of the run's configuration, was made with {'; '.join(differences)}. "
+            "Use the old values, or another index"
+        )
+
+
+def commit(store: Store, old: Catalog | None, new: Catalog) -> Catalog:
+    """Make `new` live in place of `old`. Raises RunError when another run has changed the index meanwhile."""
+    found = read_catalog(store)
+    if (found.generation if found else -1) != (old.generation if old else -1):
+        raise RunError(
+            f"index {store.location}: must not change while a run uses it, another run has changed it"
+        )
+    live = replace(new, generation=(old.generation if old else 0) + 1)
+    store.replace(CATALOG, live.to_json())
+    return live
+
+
+def _shown(settings: Mapping[str, Any], key: str) -> str:
+    return json.dumps(settings[key]) if key in settings else "absent"

@@ -1,0 +1,255 @@
+"""Stage "name": clusters keep their ids from night to night, and what became of each is told.
+
+A new cluster takes the id of an old one when it holds the old one's representative; of several the largest,
+then the oldest. So a cluster that grows keeps its id, a merger has the id of the larger one, and of a cluster
+that falls apart the part with the representative goes on. A cluster that takes no id gets one by its smallest
+article_id, as in a run without an index.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.arrow_columns import Rows, hexadecimal, ranks, read_column
+from pipeline.candidates import DAY, NO_TIME, times_of
+from pipeline.clusters import read_judged
+from pipeline.config import Config
+from pipeline.index_segments import IndexReader, OpenIndex
+from pipeline.schema import CLUSTER_EVENTS
+from pipeline.tables import Ref, read_ipc, write_ipc
+
+Ids = npt.NDArray[np.uint64]
+
+NAMED = pa.schema([("cluster", pa.uint64()), ("is_shown", pa.bool_()), ("is_changed", pa.bool_())])
+
+
+@dataclass(frozen=True)
+class Named:
+    """`clusters` IPC (NAMED), a row for each article; `events` IPC (schema.CLUSTER_EVENTS)."""
+
+    clusters: Ref
+    events: Ref
+
+
+@dataclass(frozen=True)
+class Before:
+    """What was known of the recalled articles: arrays (n_old,), row n_new + k of the night is entry k.
+
+    `cluster` uint64. `is_representative` bool. `number` int64, which tells the older of two.
+    """
+
+    cluster: Ids
+    is_representative: npt.NDArray[np.bool_]
+    number: Rows
+
+
+@dataclass(frozen=True)
+class Event:
+    """What happened to a cluster; `other` is the one merged into it or split off from it."""
+
+    event: str
+    cluster: int
+    other: int | None
+    n_before: int
+    n_after: int
+
+
+def name(
+    index: OpenIndex, positions: Ref, known: Ref, membership: Ref, judged: Sequence[Ref], shards: Sequence[Ref],
+    run_id: str, config: Config, work: Path,
+) -> Named:  # fmt: skip
+    """Name the clusters of `membership` (clusters.MEMBERSHIP) over new articles and recalled ones.
+
+    `positions`: of the recalled articles. `known`: of those that came again, which are shown.
+    """
+    reader = index.read()
+    at = read_ipc(positions.path)["position"].to_numpy()
+    cluster, representative = reader.membership()
+    before = Before(cluster[at], representative[at] == at, reader.numbers[at] if len(at) else at)
+    label = read_ipc(membership.path)["label"].to_numpy()
+    id_rank = ranks(read_column(shards, "article_id"))
+    ids = read_column(shards, "article_id")
+    order = np.lexsort((id_rank, label))
+    smallest = order[np.flatnonzero(np.diff(label[order], prepend=-1))]
+    fresh = dict(zip(label[smallest].tolist(), ids.take(pa.array(smallest)).to_pylist(), strict=True))
+    wanted = np.array([_id_of(article_id) for article_id in fresh.values()], np.uint64)
+    named, events = name_clusters(label, before, fresh, frozenset(np.intersect1d(wanted, cluster).tolist()))
+    n_new = len(label) - len(at)
+    events += _expired(reader, at, cluster, named, times_of(shards)[:n_new], config)
+    changed = _changed(label, named, before, n_new)
+    shown = _shown(label, changed, n_new, at, read_ipc(known.path)["position"].to_numpy(), judged, config)
+    columns = [pa.array(named), pa.array(shown), pa.array(changed)]
+    return Named(
+        write_ipc(work / "named.arrow", NAMED, [pa.record_batch(columns, schema=NAMED)]),
+        write_ipc(work / "events.arrow", CLUSTER_EVENTS, [events_batch(run_id, events)]),
+    )
+
+
+def name_clusters(
+    label: Rows, before: Before, smallest: dict[int, str], taken: frozenset[int]
+) -> tuple[Ids, list[Event]]:
+    """The id of each article's cluster, uint64 (n,), and the events, by cluster.
+
+    `label` int64 (n,): new articles, then those of `before`; all of an old cluster's articles are there.
+    `smallest`: article_id by label. `taken`: ids, of those by the smallest article_id, that clusters of the index have.
+    """
+    n_new = len(label) - len(before.cluster)
+    old_label = label[n_new:]
+    old_size, oldest, home = _old_clusters(before, old_label)
+    size = dict(zip(*(a.tolist() for a in np.unique(label, return_counts=True)), strict=True))
+    claims: dict[int, list[int]] = {}
+    for old, part in home.items():
+        claims.setdefault(part, []).append(old)
+    found: dict[int, int] = {}
+    for part, olds in claims.items():
+        found[part] = min(olds, key=lambda old: (-old_size[old], oldest[old], old))
+    used = set(taken) | set(old_size)
+    for part in sorted(set(size) - set(found), key=smallest.__getitem__):
+        found[part] = _free_id(smallest[part], used)
+        used.add(found[part])
+    events = list(_events(found, claims, home, old_size, size, old_label, before))
+    events.sort(key=lambda e: (e.cluster, _ORDER.index(e.event), e.other or 0))
+    heads, place = np.unique(label, return_inverse=True)
+    return np.array([found[part] for part in heads.tolist()], np.uint64)[place], events
+
+
+_ORDER = ("created", "grew", "merged", "split", "expired")
+
+
+def _old_clusters(before: Before, old_label: Rows) -> tuple[dict[int, int], dict[int, int], dict[int, int]]:
+    """Size, least number, and the label of the part that goes on, of each old cluster."""
+    size: dict[int, int] = {}
+    oldest: dict[int, int] = {}
+    home: dict[int, int] = {}
+    parts: dict[int, dict[int, int]] = {}
+    rows = zip(
+        before.cluster.tolist(), before.is_representative.tolist(), before.number.tolist(), old_label.tolist(),
+        strict=True,
+    )  # fmt: skip
+    for cluster, is_representative, number, label in rows:
+        size[cluster] = size.get(cluster, 0) + 1
+        oldest[cluster] = min(oldest.get(cluster, number), number)
+        parts.setdefault(cluster, {}).setdefault(label, 0)
+        parts[cluster][label] += 1
+        if is_representative:
+            home[cluster] = label
+    for (
+        cluster,
+        shares,
+    ) in parts.items():  # one whose representative was forgotten goes on in its largest part
+        home.setdefault(cluster, min(shares, key=lambda part: (-shares[part], part)))
+    return size, oldest, home
+
+
+def _events(
+    found: dict[int, int], claims: dict[int, list[int]], home: dict[int, int], old_size: dict[int, int],
+    size: dict[int, int], old_label: Rows, before: Before,
+) -> Iterator[Event]:  # fmt: skip
+    for part, cluster in found.items():
+        olds = claims.get(part, [])
+        n_before = old_size[cluster] if olds else 0
+        merged = [old for old in olds if old != cluster]
+        for old in merged:
+            yield Event("merged", cluster, old, n_before, size[part])
+        if olds and not merged and size[part] > n_before:
+            yield Event("grew", cluster, None, n_before, size[part])
+    apart = {(old, part) for old, part in zip(before.cluster.tolist(), old_label.tolist(), strict=True)}
+    from_old = {part for _, part in apart}
+    for old, part in apart:
+        if part != home[old]:
+            here = found[home[old]]
+            yield Event("split", here, found[part], old_size[old], size[home[old]])
+    for part, cluster in found.items():
+        if part not in from_old and size[part] > 1:
+            yield Event("created", cluster, None, 0, size[part])
+
+
+def _free_id(article_id: str, used: set[int]) -> int:
+    """The first 64 bits of the SHA-256 of the id, or of the id with a number behind where that is taken."""
+    again = 0
+    while (found := _id_of(f"{article_id}\n{again}" if again else article_id)) in used:
+        again += 1
+    return found
+
+
+def _id_of(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+def _changed(label: Rows, named: Ids, before: Before, n_new: int) -> npt.NDArray[np.bool_]:
+    """Articles of clusters that have a new article, or other articles than before."""
+    heads, place, size = np.unique(label, return_inverse=True, return_counts=True)
+    same = np.zeros(len(heads), np.int64)
+    np.add.at(same, place[n_new:], before.cluster == named[n_new:])
+    _, was, counts = np.unique(before.cluster, return_inverse=True, return_counts=True)
+    old_size = np.zeros(len(heads), np.int64)
+    np.maximum.at(old_size, place[n_new:], counts[was])
+    return np.asarray(((same != size) | (old_size != size))[place])
+
+
+def _shown(
+    label: Rows, changed: npt.NDArray[np.bool_], n_new: int, at: Rows, known: Rows, judged: Sequence[Ref],
+    config: Config,
+) -> npt.NDArray[np.bool_]:  # fmt: skip
+    """Articles of clusters that changed, that hold an article which came again, or have a pair with a new one."""
+    shown = changed.copy()
+    shown[:n_new] = True
+    shown[n_new + np.searchsorted(at, known)] = True
+    pairs = read_judged(judged)
+    left, right = (pairs[side].to_numpy() for side in ("left", "right"))
+    told = (left < n_new) & (pairs["is_confirmed"].to_numpy() | config.keep_candidates)
+    shown[right[told]] = True
+    # A cluster is shown as a whole.
+    _, place = np.unique(label, return_inverse=True)
+    whole = np.zeros(place.max(initial=-1) + 1, np.bool_)
+    whole[place[shown]] = True
+    return np.asarray(whole[place])
+
+
+def _expired(
+    reader: IndexReader, at: Rows, cluster: Ids, named: Ids, new_times: Rows, config: Config
+) -> list[Event]:
+    """Clusters of which `index.retention_days` leaves no article after this run."""
+    times = np.concatenate((reader.published, new_times)) if config.index.retention_days else new_times[:0]
+    before = cutoff(times, config)
+    if before is None:
+        return []
+    everywhere = np.concatenate((cluster, named[: len(new_times)]))
+    everywhere[at] = named[len(new_times) :]
+    ids, place, size = np.unique(everywhere, return_inverse=True, return_counts=True)
+    gone = np.bincount(place, expired(times, before), len(ids)).astype(np.int64)
+    all_gone = np.flatnonzero(gone == size)
+    return [Event("expired", int(ids[k]), None, int(size[k]), 0) for k in all_gone.tolist()]
+
+
+def expired(published: Rows, before: int) -> npt.NDArray[np.bool_]:
+    """Which articles were published before a time, microseconds; those without a time never."""
+    return np.asarray((published < before) & (published != NO_TIME))
+
+
+def cutoff(published: Rows, config: Config) -> int | None:
+    """Time, microseconds, before which articles are forgotten; None when none are."""
+    dated = published[published != NO_TIME]
+    if not config.index.retention_days or not len(dated):
+        return None
+    return int(dated.max()) - config.index.retention_days * DAY
+
+
+def events_batch(run_id: str, events: Sequence[Event]) -> pa.RecordBatch:
+    """The rows of cluster_events."""
+    others = [
+        hexadecimal(np.array([e.other], np.uint64))[0].as_py() if e.other is not None else None
+        for e in events
+    ]
+    return pa.record_batch([
+        pa.array([run_id] * len(events), pa.string()), pa.array([e.event for e in events], pa.string()),
+        hexadecimal(np.array([e.cluster for e in events], np.uint64)), pa.array(others, pa.string()),
+        pa.array([e.n_before for e in events], pa.int32()), pa.array([e.n_after for e in events], pa.int32()),
+    ], schema=CLUSTER_EVENTS)  # fmt: skip

@@ -1,0 +1,113 @@
+"""An index counted anew: furniture and term statistics of all its articles, and all pairs by these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipeline.arrow_columns import plain
+from pipeline.config import Config
+from pipeline.index_catalog import Segment
+from pipeline.index_clusters import Named
+from pipeline.index_recall import kept_batches, shard_batches
+from pipeline.index_segments import (
+    ARTICLES,
+    JUDGED_PAIRS,
+    MEMBERSHIP,
+    IndexReader,
+    OpenIndex,
+    keys_schema,
+    places_schema,
+    row_group_rows,
+    schema_of,
+)
+from pipeline.index_write import (
+    SEGMENTS,
+    freeze,
+    keys_rows,
+    membership_rows,
+    pairs_rows,
+    places_rows,
+    save_catalog,
+    time_span,
+)
+from pipeline.schema import ARTICLE_SHARD
+from pipeline.shards import ShardGroup
+from pipeline.signatures import SIGNED_ARTICLES, Signed
+from pipeline.tables import Ref, read_ipc, write_ipc
+from pipeline.text import KEPT
+
+# Bytes of text that a token stands for: what the size of the table of counts goes by.
+_BYTES_A_TOKEN = 6
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """A group of the index's articles, their kept tokens, and about how many bytes of text they had."""
+
+    group: ShardGroup
+    tokens: Ref
+    text_bytes: int
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """A new version of the statistics, over how many articles, and what became of clusters by it."""
+
+    version: str
+    n_articles: int
+    events: Ref
+
+
+def unpack(index: OpenIndex, begin: int, end: int, number: int, work: Path) -> Unpacked:
+    """The articles at the positions [begin, end) as a group of that number."""
+    reader = index.read()
+    positions = pa.array(range(begin, end), pa.int64()).to_numpy()
+    known = reader.take("articles", positions, [*ARTICLE_SHARD.names[:-1], "n_tokens"])
+    shard = write_ipc(work / f"unpacked-{number:03d}.arrow", ARTICLE_SHARD, shard_batches(known))
+    tokens = write_ipc(work / f"tokens-{number:03d}.arrow", KEPT, kept_batches(reader, positions))
+    n_bytes = _BYTES_A_TOKEN * int(known["n_tokens"].to_numpy().sum())
+    return Unpacked(ShardGroup(number, begin, (shard,)), tokens, n_bytes)
+
+
+def replace_all(
+    index: OpenIndex, signed: Sequence[Signed], judged: Sequence[Ref], membership: Ref, named: Named,
+    furniture: Ref, statistics: Ref, version: str, config: Config, work: Path,
+) -> Ref:  # fmt: skip
+    """Write all articles as one segment with new signatures and pairs, and the statistics they were made with."""
+    reader = index.read()
+    tables = {
+        "articles": (ARTICLES, _articles(reader, signed)),
+        "keys": (keys_schema(config), keys_rows(signed, config)),
+        "places": (places_schema(config), places_rows(signed, config)),
+        "tokens": (schema_of("tokens", config), _copied(reader, "tokens")),
+        "pairs": (JUDGED_PAIRS, [pairs_rows(judged, reader.numbers, reader.n_articles)]),
+        "membership": (MEMBERSHIP, [membership_rows(named, membership, reader.numbers, everything=True)]),
+        "sections": (schema_of("sections", config), _copied(reader, "sections")),
+    }
+    files = {
+        name: reader.store.write(
+            f"{SEGMENTS}/{version}/{name}.parquet", schema, rows, work, row_group_rows(name)
+        )
+        for name, (schema, rows) in tables.items()
+    }
+    run_ids = tuple(run_id for segment in reader.segments for run_id in segment.run_ids)
+    segment = Segment(version, run_ids, reader.n_articles, *time_span(reader.published), files)
+    frozen = freeze(reader.store, version, furniture, statistics, work)
+    return save_catalog(replace(reader.catalog, segments=(segment,), statistics=frozen), work)
+
+
+def _articles(reader: IndexReader, signed: Sequence[Signed]) -> Iterator[pa.RecordBatch]:
+    """The articles with what the new signatures say of them."""
+    facts = pa.concat_tables([read_ipc(one.articles.path) for one in signed])
+    for row, table in reader.batches("articles"):
+        mine = facts.slice(row, len(table))
+        columns = [plain(mine[n] if n in SIGNED_ARTICLES.names else table[n]) for n in ARTICLES.names]
+        yield pa.record_batch(columns, schema=ARTICLES)
+
+
+def _copied(reader: IndexReader, table: str) -> Iterator[pa.RecordBatch]:
+    return (batch for _, rows in reader.row_groups(table) for batch in rows.combine_chunks().to_batches())

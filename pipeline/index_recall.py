@@ -1,0 +1,201 @@
+"""Stages "recall-plan" and "recall": the few old articles that a night needs, as a group like the new ones.
+
+Needed are old articles in candidate pairs or that came again, and whatever confirmed pairs link them with: a
+cluster changes as a whole, so all its articles have to be there. From here on they are rows behind the new
+ones, and the stages that follow don't tell them apart. What was judged of two old articles is not judged
+again.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline import terms, vectors
+from pipeline.array_files import ArrayFiles
+from pipeline.arrow_columns import Rows
+from pipeline.bags import Bags
+from pipeline.candidates import PAIRS, BandPairs
+from pipeline.clusters import components
+from pipeline.config import Config
+from pipeline.confirm import JUDGED
+from pipeline.index_segments import JUDGED_PAIRS, TOKENS, IndexReader, OpenIndex
+from pipeline.schema import ARTICLE_SHARD
+from pipeline.screen import SCREENED
+from pipeline.shards import ShardGroup
+from pipeline.signatures import SIGNED_ARTICLES, SIGNED_LINES, Signed
+from pipeline.tables import Ref, atomic_file, file_ref, read_ipc, write_ipc
+from pipeline.terms import TermStatistics
+from pipeline.text import KEPT
+
+# Old articles in one batch.
+_BATCH = 1_024
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which old articles are needed. `positions` IPC: ascending; article k of them is row n_new + k.
+
+    `pairs`: new and old articles, by rows (PAIRS). `judged` IPC (JUDGED): what is known of two old ones,
+    ascending. `linked` IPC (SCREENED): the same pairs, as if they had just passed the screen.
+    """
+
+    n_new: int
+    positions: Ref
+    pairs: BandPairs
+    judged: Ref
+    linked: Ref
+
+
+@dataclass(frozen=True)
+class Recalled:
+    """A group of old articles, as the stages before "screen" leave new ones. Its texts are not known: ""."""
+
+    group: ShardGroup
+    tokens: Ref
+    signed: Signed
+
+
+_POSITIONS = pa.schema([("position", pa.int64())])
+
+
+def plan(index: OpenIndex, found: Sequence[BandPairs], known: Ref, n_new: int, work: Path) -> Plan:
+    """Find the old articles that the candidate pairs `found` (NEW_AND_OLD) and the recognised ones ask for."""
+    reader = index.read()
+    tables = [read_ipc(part.pairs.path) for part in found]
+    asked = [read_ipc(known.path)["position"].to_numpy(), *(t["right"].to_numpy() for t in tables)]
+    left, right, confirmed = reader.links()
+    positions = _with_linked(np.unique(np.concatenate(asked)), left, right, confirmed, reader.n_articles)
+    judged = _judged_among(reader, positions, left, right, n_new)
+    pairs = [_with_rows(table, positions, n_new) for table in tables]
+    passing = judged.select(PAIRS.names).append_column(
+        SCREENED.field("passes"), pa.array(np.ones(len(judged), np.bool_))
+    )
+    return Plan(
+        n_new,
+        write_ipc(work / "recalled.arrow", _POSITIONS, [pa.record_batch([positions], schema=_POSITIONS)]),
+        BandPairs(
+            write_ipc(work / "old-pairs.arrow", PAIRS, pairs),
+            sum(part.n_collisions for part in found),
+            sum(part.n_oversized for part in found),
+            max((part.largest_bucket for part in found), default=0),
+        ),
+        write_ipc(work / "judged-old.arrow", JUDGED, judged.to_batches()),
+        write_ipc(work / "linked-old.arrow", SCREENED, passing.to_batches()),
+    )
+
+
+def _with_linked(asked: Rows, left: Rows, right: Rows, confirmed: npt.NDArray[np.bool_], n: int) -> Rows:
+    """The positions, and all that confirmed pairs link them with, ascending."""
+    links = confirmed & (left >= 0) & (right >= 0)
+    labels = components(n, left[links], right[links])
+    is_asked = np.zeros(n, np.bool_)
+    is_asked[labels[asked]] = True
+    return np.flatnonzero(is_asked[labels])
+
+
+def _judged_among(reader: IndexReader, positions: Rows, left: Rows, right: Rows, n_new: int) -> pa.Table:
+    """The judged pairs of two of the articles at `positions`, by rows, ascending (JUDGED)."""
+    inside = np.isin(left, positions) & np.isin(right, positions)
+    pieces = [JUDGED_PAIRS.empty_table()]
+    for row, table in reader.row_groups("pairs"):
+        own = inside[row : row + len(table)]
+        if own.any():
+            pieces.append(table.filter(pa.array(own)))
+    table = pa.concat_tables(pieces)
+    rows = [n_new + np.searchsorted(positions, side[inside]) for side in (left, right)]
+    for place, side in enumerate(("left", "right")):
+        table = table.set_column(place, JUDGED.field(side), pa.array(rows[place].astype(np.int32)))
+    order = np.argsort((rows[0] << 32) | rows[1], kind="stable")
+    return table.take(pa.array(order)).combine_chunks()
+
+
+def _with_rows(table: pa.Table, positions: Rows, n_new: int) -> pa.RecordBatch:
+    right = n_new + np.searchsorted(positions, table["right"].to_numpy())
+    columns = [table["left"], pa.chunked_array([right.astype(np.int32)]), *table.columns[2:]]
+    return pa.record_batch([c.combine_chunks() for c in columns], schema=PAIRS)
+
+
+def recall(
+    index: OpenIndex, planned: Plan, begin: int, end: int, number: int, furniture: Ref, statistics: Ref,
+    config: Config, work: Path,
+) -> Recalled:  # fmt: skip
+    """Make the planned articles [begin, end) a group of that number. Terms are weighed with `statistics`."""
+    reader = index.read()
+    positions = read_ipc(planned.positions.path)["position"].to_numpy()[begin:end]
+    known = reader.take("articles", positions, [*ARTICLE_SHARD.names[:-1], *SIGNED_ARTICLES.names])
+    shard = write_ipc(work / f"recalled-{number:03d}.arrow", ARTICLE_SHARD, shard_batches(known))
+    group = ShardGroup(number, planned.n_new + begin, (shard,))
+    tokens = write_ipc(work / f"tokens-{number:03d}.arrow", KEPT, kept_batches(reader, positions))
+    counts = TermStatistics.load(statistics)
+    counted = terms.count(group, tokens, furniture, terms.bits_of(statistics), config, work)
+    facts = known.select(SIGNED_ARTICLES.names).cast(SIGNED_ARTICLES)
+    return Recalled(group, tokens, _signed(group, counted.bags, facts, counts, work))
+
+
+def shard_batches(known: pa.Table) -> Iterator[pa.RecordBatch]:
+    """Old articles (`index_segments.ARTICLES`) as in a shard, with the text "", in batches."""
+    texts = pa.array(np.full(len(known), "", object), pa.string())
+    table = known.select(ARTICLE_SHARD.names[:-1]).append_column("text", texts)
+    return iter(table.cast(ARTICLE_SHARD).to_batches(_BATCH))
+
+
+def kept_batches(reader: IndexReader, positions: Rows) -> Iterator[pa.RecordBatch]:
+    """Tokens in batches of the same articles as those of `shard_batches`, without units."""
+    pending: list[pa.Table] = []
+    n = 0
+    for piece in itertools.chain(reader.pieces("tokens", positions, TOKENS.names), [None]):
+        pending += [piece] if piece is not None else []
+        n += len(piece) if piece is not None else 0
+        while n >= _BATCH or (piece is None and n):
+            table = pa.concat_tables(pending).combine_chunks()
+            yield _without_units(table.slice(0, _BATCH))
+            pending, n = [table.slice(_BATCH)], max(n - _BATCH, 0)
+
+
+def _without_units(table: pa.Table) -> pa.RecordBatch:
+    # Copied: a slice shares its values, and the stages read those from the first on.
+    batch = table.take(pa.array(np.arange(len(table)))).combine_chunks().to_batches()[0]
+    nothing = np.zeros(batch.num_rows + 1, np.int32)
+    for name in ("unit_starts", "unit_kinds"):
+        type_ = KEPT.field(name).type
+        empty = pa.ListArray.from_arrays(pa.array(nothing), pa.array([], type_.value_type))
+        batch = batch.append_column(name, empty)
+    return pa.record_batch([batch.column(f.name).cast(f.type) for f in KEPT], schema=KEPT)
+
+
+def _signed(
+    group: ShardGroup, bags: ArrayFiles, facts: pa.Table, counts: TermStatistics, work: Path
+) -> Signed:
+    """As stage "signatures" leaves it, but for keys and places, which nobody asks for any more."""
+    name = f"{group.number:03d}"
+    nothing = work / f"unsigned-{name}.bin"
+    with atomic_file(nothing):
+        pass
+    empty = file_ref(nothing, 0)
+    return Signed(
+        group.first_row,
+        bags,
+        vectors.write_group(group, Bags.of(bags.load()), counts, work),
+        write_ipc(work / f"signed-{name}.arrow", SIGNED_ARTICLES, facts.to_batches()),
+        empty,
+        empty,
+        write_ipc(work / f"furniture-{name}.arrow", SIGNED_LINES, []),
+    )
+
+
+def shards_of(recalled: Sequence[Recalled]) -> tuple[Ref, ...]:
+    """The shards of all groups, in their order."""
+    return tuple(shard for one in recalled for shard in one.group.shards)
+
+
+def everything(n_articles: int, work: Path) -> Ref:
+    """All positions, as `Plan.positions`."""
+    batch = pa.record_batch([pa.array(np.arange(n_articles))], schema=_POSITIONS)
+    return write_ipc(work / "recalled.arrow", _POSITIONS, [batch])

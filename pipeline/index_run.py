@@ -1,0 +1,111 @@
+"""A run on an index: taking hold of it, and making the night part of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import Config
+from pipeline.index_catalog import Catalog, check_fit, commit, read_catalog, require_catalog, settings_of
+from pipeline.index_clusters import cutoff, expired
+from pipeline.index_rewrite import without
+from pipeline.index_segments import IndexReader, OpenIndex
+from pipeline.index_store import Store
+from pipeline.index_write import SEGMENTS, STATISTICS, Night, open_index, save_catalog, write_segment
+from pipeline.lease import Lease, hold
+from pipeline.tables import Ref
+
+
+@dataclass(frozen=True)
+class IndexRun:
+    """An index that a run holds. `before` is what was live when it began, None for a new index."""
+
+    index: OpenIndex
+    lease: Lease
+    before: Catalog | None
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog that the stages see."""
+        return Catalog.of(Path(self.index.catalog).read_bytes())
+
+
+def check_index(location: str, config: Config) -> None:
+    """Find out whether a run fits the index. Raises ConfigError or OutputError."""
+    catalog = read_catalog(Store(location))
+    if catalog is not None:
+        check_fit(catalog, config, location)
+
+
+def require_index(location: str) -> Catalog:
+    """What is live in an index. Raises OutputError when there is none."""
+    return require_catalog(Store(location))
+
+
+@contextmanager
+def held_index(location: str, run_id: str, config: Config, work: Path) -> Iterator[IndexRun]:
+    """Hold the index for the length of the block, and open it as it is now.
+
+    Raises OutputError when another run holds it, ConfigError when the configuration doesn't fit.
+    """
+    store = Store(location)
+    with hold(store, run_id, config.index) as lease:
+        before = read_catalog(store)
+        if before is not None:
+            check_fit(before, config, location)
+        catalog = before or Catalog(settings_of(config))
+        sweep(store, catalog)
+        yield IndexRun(open_index(location, catalog, work / "index"), lease, before)
+
+
+def sweep(store: Store, catalog: Catalog) -> None:
+    """Remove what dead runs left: segments and statistics that the catalog doesn't name."""
+    named = {f"{SEGMENTS}/{s.segment_id}" for s in catalog.segments}
+    named |= {ref.path.rpartition("/")[0] for s in catalog.segments for ref in s.files.values()}
+    if catalog.statistics is not None:
+        named.add(f"{STATISTICS}/{catalog.statistics.version}")
+    for folder in (SEGMENTS, STATISTICS):
+        for name in store.folders(folder):
+            if f"{folder}/{name}" not in named:
+                store.delete_folder(f"{folder}/{name}")
+
+
+def sweep_all(location: str) -> None:
+    """Remove what the live catalog no longer names. Only who holds the index may call it."""
+    store = Store(location)
+    sweep(store, require_catalog(store))
+
+
+def prepare(index: OpenIndex, night: Night, run_id: str, config: Config, work: Path) -> Ref:
+    """Stage "index-segment": write what the night adds, and leave what it has outlived; the next catalog."""
+    catalog = write_segment(index, night, run_id, config, work)
+    reader = IndexReader(Store(index.location), catalog)
+    before = cutoff(reader.published, config)
+    if before is not None:
+        gone = expired(reader.published, before)
+        if gone.any():
+            catalog = without(reader, ~gone, f"{run_id}-kept", config, work)
+    return save_catalog(catalog, work)
+
+
+def make_live(held: IndexRun, prepared: Ref) -> Catalog:
+    """Stage "index-commit": the prepared catalog becomes `index.json`. Raises RunError when the lease is lost."""
+    held.lease.check()
+    store = Store(held.index.location)
+    return commit(store, held.before, Catalog.of(Path(prepared.path).read_bytes()))
+
+
+def described(held: IndexRun, drift: float, config: Config) -> dict[str, Any]:
+    """What the manifest says of the index."""
+    catalog = held.catalog
+    return {
+        "location": held.index.location,
+        "generation": catalog.generation,
+        "n_articles_before": catalog.n_articles,
+        "statistics": catalog.statistics.version if catalog.statistics else None,
+        "drift": round(drift, 6),
+        "is_rebuild_due": drift > config.index.max_drift,
+    }

@@ -1,0 +1,201 @@
+"""The segments of an index: their tables, and reading of them what a night needs.
+
+A *position* is an article's place over all live segments, in their order; it holds for one state of the index.
+A *number* is the article's for good. Numbers ascend with the positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.arrow_columns import Rows
+from pipeline.candidates import NO_TIME, PAIRS
+from pipeline.config import Config
+from pipeline.confirm import JUDGED
+from pipeline.index_catalog import Catalog, Segment
+from pipeline.index_store import Store
+from pipeline.schema import REPEATED_SECTIONS, UTC_TIME
+from pipeline.shards import MAX_GROUPS
+from pipeline.signatures import bands
+from pipeline.tables import Ref
+from pipeline.text import KEPT
+
+# Rows of a Parquet row group. Of tokens a night needs a few articles here and there, of places all.
+TOKEN_ROWS, PLACE_ROWS = 1_024, 65_536
+# Bands of one column of keys: every MAX_GROUPS-th, as the calls of stage "candidates" take them.
+N_PARTS = MAX_GROUPS
+
+ARTICLES = pa.schema([
+    ("number", pa.int64()), ("article_id", pa.string()), ("version_of", pa.string()), ("run_id", pa.string()),
+    ("source", pa.string()), ("url", pa.string()), ("title", pa.string()), ("published_at", UTC_TIME),
+    ("text_hash", pa.uint64()), ("n_tokens", pa.int32()), ("n_furniture_tokens", pa.int32()),
+    ("is_signed", pa.uint8()),
+])  # fmt: skip
+# Tokens as stage "text" kept them, furniture not yet flagged; the units of "sections" are not needed again.
+TOKENS = pa.schema([field for field in KEPT if not field.name.startswith("unit_")])
+# Judged pairs that passed the screen; left and right are numbers, left < right.
+JUDGED_PAIRS = pa.schema([
+    pa.field(f.name, pa.int64()) if f.name in ("left", "right") else f for f in JUDGED
+])  # fmt: skip
+# The cluster of an article from this segment's nights on; the last one holds. `representative` is a number.
+MEMBERSHIP = pa.schema([("number", pa.int64()), ("cluster", pa.uint64()), ("representative", pa.int64())])
+NEW_AND_OLD = pa.schema([PAIRS.field("left"), pa.field("right", pa.int64()), *list(PAIRS)[2:]])
+
+TABLES = ("articles", "keys", "places", "tokens", "pairs", "membership", "sections")
+
+
+def keys_schema(config: Config) -> pa.Schema:
+    """Band keys, uint32 little-endian: column `part_K` holds those of the bands K, K + N_PARTS ..."""
+    n = bands(config).n
+    return pa.schema([(f"part_{k}", pa.binary(4 * len(range(k, n, N_PARTS)))) for k in range(N_PARTS)])
+
+
+def places_schema(config: Config) -> pa.Schema:
+    """The low byte of each place of both signatures."""
+    return pa.schema([("places", pa.binary(config.reprint.n_perm + config.respun.n_perm))])
+
+
+def schema_of(table: str, config: Config) -> pa.Schema:
+    """The columns of one of TABLES."""
+    fixed = {"articles": ARTICLES, "tokens": TOKENS, "pairs": JUDGED_PAIRS, "membership": MEMBERSHIP,
+             "sections": REPEATED_SECTIONS}  # fmt: skip
+    if table in fixed:
+        return fixed[table]
+    return keys_schema(config) if table == "keys" else places_schema(config)
+
+
+def row_group_rows(table: str) -> int:
+    """Rows of a row group of one of TABLES."""
+    return {"tokens": TOKEN_ROWS, "articles": 8 * TOKEN_ROWS}.get(table, PLACE_ROWS)
+
+
+@dataclass(frozen=True)
+class OpenIndex:
+    """An index as it was when the run began: where it is, and a copy of its catalog under the run's folder.
+
+    `furniture` and `statistics` are the frozen ones in the form of the stages, None before the first night.
+    """
+
+    location: str
+    catalog: str
+    furniture: Ref | None
+    statistics: Ref | None
+
+    def read(self) -> IndexReader:
+        """A reader of it."""
+        return IndexReader(Store(self.location), Catalog.of(Path(self.catalog).read_bytes()))
+
+
+class IndexReader:
+    """Reads columns of the live segments."""
+
+    def __init__(self, store: Store, catalog: Catalog) -> None:
+        self.store = store
+        self.catalog = catalog
+        self.segments = catalog.segments
+        ends = np.cumsum([0, *(s.n_articles for s in self.segments)])
+        self.firsts: Rows = ends[:-1].astype(np.int64)
+        self.n_articles = int(ends[-1])
+
+    def file(self, segment: Segment, table: str) -> pq.ParquetFile:
+        """A table of a segment, opened."""
+        return self.store.open_parquet(segment.files[table].path)
+
+    def batches(self, table: str, columns: Sequence[str] | None = None) -> Iterator[tuple[int, pa.Table]]:
+        """A table's row groups over all segments: the position of the first row, and the columns.
+
+        Positions count rows: they are those of articles in tables with a row for each of them.
+        """
+        for segment, first in zip(self.segments, self.firsts.tolist(), strict=True):
+            with self.file(segment, table) as file:
+                row = first
+                for group in range(file.num_row_groups):
+                    read = file.read_row_group(group, columns=columns and list(columns), use_threads=False)
+                    yield row, read
+                    row += read.num_rows
+
+    def row_groups(self, table: str) -> Iterator[tuple[int, pa.Table]]:
+        """All row groups of a table of any length: the rows before, and its rows."""
+        row = 0
+        for segment in self.segments:
+            with self.file(segment, table) as file:
+                for group in range(file.num_row_groups):
+                    read = file.read_row_group(group, use_threads=False)
+                    yield row, read
+                    row += read.num_rows
+
+    def column(self, table: str, name: str) -> pa.ChunkedArray:
+        """A column over all segments."""
+        type_ = (
+            {"articles": ARTICLES, "membership": MEMBERSHIP, "pairs": JUDGED_PAIRS}[table].field(name).type
+        )
+        chunks = [c for _, t in self.batches(table, [name]) for c in t[name].chunks]
+        return pa.chunked_array(chunks, type_)
+
+    @cached_property
+    def numbers(self) -> Rows:
+        """The number of each position, ascending, int64 (n,)."""
+        return np.asarray(self.column("articles", "number").to_numpy(), np.int64)
+
+    @cached_property
+    def published(self) -> Rows:
+        """Time of publication of each position, microseconds, NO_TIME without, int64 (n,)."""
+        times = self.column("articles", "published_at").cast(pa.int64())
+        return np.asarray(pc.fill_null(times, NO_TIME).to_numpy(), np.int64)
+
+    def positions(self, numbers: Rows) -> Rows:
+        """The position of each number, int64; -1 of those that were forgotten."""
+        if not self.n_articles:
+            return np.full(len(numbers), -1, np.int64)
+        at = np.minimum(np.searchsorted(self.numbers, numbers), self.n_articles - 1)
+        return np.where(self.numbers[at] == numbers, at, -1)
+
+    def membership(self) -> tuple[npt.NDArray[np.uint64], Rows]:
+        """Cluster uint64 (n,) and the representative's position int64 (n,), -1 when forgotten."""
+        at = self.positions(self.column("membership", "number").to_numpy())
+        cluster, representative = np.zeros(self.n_articles, np.uint64), np.zeros(self.n_articles, np.int64)
+        known = at >= 0
+        # numpy writes in order: of several rows of an article the last one holds.
+        cluster[at[known]] = self.column("membership", "cluster").to_numpy()[known]
+        representative[at[known]] = self.column("membership", "representative").to_numpy()[known]
+        return cluster, self.positions(representative)
+
+    def links(self) -> tuple[Rows, Rows, npt.NDArray[np.bool_]]:
+        """Positions of the judged pairs, int64, and which of them are confirmed, in the order of the files."""
+        sides = [self.positions(self.column("pairs", side).to_numpy()) for side in ("left", "right")]
+        confirmed = self.column("pairs", "is_confirmed").to_numpy()
+        return sides[0], sides[1], np.asarray(confirmed, np.bool_)
+
+    def take(self, table: str, positions: Rows, columns: Sequence[str]) -> pa.Table:
+        """Columns at some positions, ascending, in a table with a row for each article."""
+        schema = {"articles": ARTICLES, "tokens": TOKENS}[table]
+        pieces = list(self.pieces(table, positions, columns))
+        return pa.Table.from_batches(
+            [b for piece in pieces for b in piece.to_batches()], pa.schema([schema.field(c) for c in columns])
+        ).combine_chunks()
+
+    def pieces(self, table: str, positions: Rows, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """What `take` gives, a row group at a time; only row groups that hold one of them are read."""
+        for segment, first in zip(self.segments, self.firsts.tolist(), strict=True):
+            begin, end = np.searchsorted(positions, [first, first + segment.n_articles])
+            if begin == end:
+                continue
+            own = positions[begin:end] - first
+            with self.file(segment, table) as file:
+                row = 0
+                for group in range(file.num_row_groups):
+                    n = file.metadata.row_group(group).num_rows
+                    wanted = own[slice(*np.searchsorted(own, [row, row + n]))] - row
+                    if len(wanted):
+                        read = file.read_row_group(group, columns=list(columns), use_threads=False)
+                        yield read.select(list(columns)).take(pa.array(wanted)).combine_chunks()
+                    row += n

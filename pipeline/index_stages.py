@@ -1,0 +1,109 @@
+"""The stages of a run that are there for its index, in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline import assemble, index_candidates, index_clusters, index_recall, index_run, index_write
+from pipeline.candidates import BandPairs
+from pipeline.config import Config
+from pipeline.executor import Call, StageRunner
+from pipeline.index_run import IndexRun
+from pipeline.index_segments import N_PARTS, OpenIndex
+from pipeline.shards import slices
+from pipeline.staged import Staged, Weighed
+from pipeline.tables import Ref, ref_rows
+
+# Groups of recalled articles; the new ones have the rest of MAX_GROUPS.
+OLD_GROUPS = 2
+
+
+def recall_stages(
+    weighed: Weighed, config: Config, run: StageRunner, work: Path, index: OpenIndex
+) -> tuple[index_recall.Plan, tuple[index_recall.Recalled, ...]]:
+    """The stages that find old articles to compare with, and make them groups like the new ones."""
+    assert weighed.recognised is not None
+    shards = weighed.accepted.shards
+    found: list[BandPairs] = []
+    if weighed.signed and index.statistics is not None:
+        places = run.call("index-places", index_candidates.fetch_places, index, work, rows=ref_rows)
+        found = run.map(
+            "index-candidates",
+            index_candidates.find_in_index,
+            [(index, weighed.signed, shards, places, part, config, work) for part in range(N_PARTS)],
+            rows=lambda b: b.pairs.rows,
+        )
+    known, n_new = weighed.recognised.known, weighed.accepted.n_accepted
+    planned = run.call(
+        "recall-plan", index_recall.plan, index, found, known, n_new, work, rows=lambda p: p.positions.rows
+    )
+    recalled = run.map(
+        "recall",
+        index_recall.recall,
+        [
+            (
+                index,
+                planned,
+                begin,
+                end,
+                len(weighed.groups) + k,
+                weighed.furniture,
+                weighed.statistics,
+                config,
+                work,
+            )
+            for k, (begin, end) in enumerate(slices(planned.positions.rows, OLD_GROUPS))
+        ],
+        rows=lambda r: r.group.n_articles,
+    )
+    return planned, tuple(recalled)
+
+
+def recalled_wording(staged: Staged, screened: Sequence[Ref], config: Config, work: Path) -> list[Call]:
+    """The same for the recalled groups: their clusters' pairs, judged on past nights, ask for it too."""
+    if staged.planned is None:
+        return []
+    passed = (*screened, staged.planned.linked)
+    return [
+        (one.group, one.tokens, staged.furniture, staged.statistics, passed, config, work)
+        for one in staged.recalled
+    ]
+
+
+def name_stage(
+    staged: Staged, membership: Ref, judged: Sequence[Ref], index: OpenIndex, run_id: str, config: Config,
+    run: StageRunner, work: Path,
+) -> assemble.Past:  # fmt: skip
+    """Names the clusters, by those of past nights."""
+    assert staged.planned is not None
+    assert staged.recognised is not None
+    positions, known = staged.planned.positions, staged.recognised.known
+    old = index_recall.shards_of(staged.recalled)
+    named = run.call(
+        "name",
+        index_clusters.name,
+        index, positions, known, membership, tuple(judged), staged.accepted.shards + old, run_id, config, work,
+        rows=lambda n: n.clusters.rows,
+    )  # fmt: skip
+    return assemble.Past(index, old, positions, staged.recognised.versions, named)
+
+
+def segment_stages(
+    held: IndexRun | None, staged: Staged, found: assemble.Found, run_id: str, config: Config,
+    run: StageRunner, work: Path,
+) -> tuple[Ref | None, dict[str, Any] | None]:  # fmt: skip
+    """Writes the night's segment; the catalog that makes it live, and what the manifest says of the index."""
+    if held is None or found.past is None:
+        return None, None
+    past = found.past
+    night = index_write.Night(
+        found.shards, past.versions, staged.tokens, staged.signed, found.judged, past.positions,
+        found.membership, past.named, found.sections, staged.furniture, staged.statistics,
+    )  # fmt: skip
+    drift = run.call("drift", index_write.drift, held.index, staged.bags, rows=lambda _: len(staged.bags))
+    following = run.call(
+        "index-segment", index_run.prepare, held.index, night, run_id, config, work, rows=ref_rows
+    )
+    return following, index_run.described(held, drift, config)

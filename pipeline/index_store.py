@@ -1,0 +1,112 @@
+"""Where an index lies: a local folder, or a prefix of an object store, by pyarrow's file systems.
+
+A file is whole or not there: locally it is written under a temporary name and renamed, an object store shows
+an object when it has all of it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from pipeline.errors import OutputError, RunError
+from pipeline.tables import Ref, atomic_file, sync_folder, write_parquet
+
+
+class Store:
+    """Files by their name below one place. `location` is a path, or an address such as s3://bucket/prefix."""
+
+    def __init__(self, location: str) -> None:
+        self.location = location
+        self._fs: Any
+        try:
+            if "://" in location:
+                self._fs, self._root = fs.FileSystem.from_uri(location)
+            else:
+                self._fs, self._root = fs.LocalFileSystem(), str(Path(location).expanduser().absolute())
+        except (pa.ArrowException, OSError) as error:
+            raise OutputError(f"index {location}: must be a folder or an address: {error}") from None
+        self.is_local = isinstance(self._fs, fs.LocalFileSystem)
+
+    def _path(self, name: str) -> str:
+        return f"{self._root.rstrip('/')}/{name}"
+
+    def read(self, name: str) -> bytes | None:
+        """A small file's content; None when it is not there."""
+        try:
+            with self._fs.open_input_stream(self._path(name)) as file:
+                return bytes(file.read())
+        except FileNotFoundError:
+            return None
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Write a small file in one step, flushed to the disk."""
+        if not self.is_local:
+            with self._fs.open_output_stream(self._path(name)) as file:
+                file.write(content)
+            return
+        path = Path(self._path(name))
+        with atomic_file(path, durable=True) as file:
+            file.write(content)
+        sync_folder(path.parent)
+
+    def put(self, source: str, name: str) -> None:
+        """Copy a local file into the store."""
+        with open(source, "rb") as file:
+            if self.is_local:
+                path = Path(self._path(name))
+                with atomic_file(path, durable=True) as copy:
+                    shutil.copyfileobj(file, copy, 1 << 20)
+                sync_folder(path.parent)
+                return
+            with self._fs.open_output_stream(self._path(name)) as copy:
+                shutil.copyfileobj(file, copy, 8 << 20)
+
+    def times(self, folder: str) -> dict[str, int]:
+        """Names of the files right below a folder, and when the store wrote each: nanoseconds, its clock."""
+        selector = fs.FileSelector(self._path(folder), allow_not_found=True)
+        found = self._fs.get_file_info(selector)
+        return {entry.base_name: entry.mtime_ns for entry in found if entry.type == fs.FileType.File}
+
+    def folders(self, folder: str) -> list[str]:
+        """Names of the folders right below a folder."""
+        selector = fs.FileSelector(self._path(folder), allow_not_found=True)
+        found = self._fs.get_file_info(selector)
+        return sorted(entry.base_name for entry in found if entry.type == fs.FileType.Directory)
+
+    def delete(self, name: str) -> None:
+        """Remove a file; it may be gone already."""
+        try:
+            self._fs.delete_file(self._path(name))
+        except FileNotFoundError:
+            return
+
+    def delete_folder(self, name: str) -> None:
+        """Remove a folder and all in it; it may be gone already."""
+        try:
+            self._fs.delete_dir(self._path(name))
+        except FileNotFoundError:
+            return
+
+    def open_parquet(self, name: str) -> pq.ParquetFile:
+        """A Parquet file, opened. Raises RunError when it is gone or no Parquet file."""
+        try:
+            return pq.ParquetFile(self._fs.open_input_file(self._path(name)), pre_buffer=not self.is_local)
+        except (pa.ArrowException, OSError) as error:
+            raise RunError(f"index {self.location}: {name} can't be read: {error}") from None
+
+    def write(
+        self, name: str, schema: pa.Schema, data: pa.Table | Iterable[pa.RecordBatch], work: Path,
+        row_group_rows: int | None = None,
+    ) -> Ref:  # fmt: skip
+        """Write a table by way of a local file under `work`; the Ref's path is `name`."""
+        ref = write_parquet(work / name, schema, data, row_group_rows)
+        self.put(ref.path, name)
+        Path(ref.path).unlink()
+        return Ref(name, ref.rows, ref.bytes, ref.digest)

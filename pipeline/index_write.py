@@ -1,0 +1,248 @@
+"""Stages "index-open" and "index-segment": from an index to what the stages use, and back.
+
+A segment is written beside the live ones; `index_catalog.commit` makes it live after the run is published. A
+run that dies in between leaves files that nobody names: the next run on the index removes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.array_files import ArrayFiles
+from pipeline.arrow_columns import Rows, plain
+from pipeline.bags import Bags
+from pipeline.candidates import NO_TIME, times_of
+from pipeline.clusters import read_judged
+from pipeline.config import Config
+from pipeline.furniture import FOUND
+from pipeline.index_catalog import Catalog, Segment, Statistics
+from pipeline.index_clusters import Named
+from pipeline.index_segments import (
+    ARTICLES,
+    JUDGED_PAIRS,
+    MEMBERSHIP,
+    N_PARTS,
+    TOKENS,
+    OpenIndex,
+    keys_schema,
+    places_schema,
+    row_group_rows,
+)
+from pipeline.index_store import Store
+from pipeline.schema import REPEATED_SECTIONS
+from pipeline.signatures import SIGNED_ARTICLES, Signed
+from pipeline.tables import Ref, file_ref, read_batches, read_ipc, write_ipc
+from pipeline.terms import TermStatistics
+
+SEGMENTS, STATISTICS, LEASES = "segments", "statistics", "leases"
+TERMS = pa.schema([("df", pa.int32()), ("spelling", pa.int32())])
+# Rows turned into bytes at a time.
+_ROWS = 16_384
+
+
+@dataclass(frozen=True)
+class Night:
+    """What a run leaves to the index: rows of the new articles first, then those of the recalled ones."""
+
+    shards: tuple[Ref, ...]
+    versions: Ref
+    tokens: tuple[Ref, ...]
+    signed: tuple[Signed, ...]
+    judged: tuple[Ref, ...]
+    positions: Ref
+    membership: Ref
+    named: Named
+    sections: tuple[Ref, ...]
+    furniture: Ref
+    statistics: Ref
+
+
+def open_index(location: str, catalog: Catalog, work: Path) -> OpenIndex:
+    """Copy the catalog and the frozen statistics to where the stages of a run find them."""
+    store = Store(location)
+    work.mkdir(parents=True, exist_ok=True)
+    copy = work / "index.json"
+    copy.write_bytes(catalog.to_json())
+    frozen = catalog.statistics
+    if frozen is None:
+        return OpenIndex(location, str(copy), None, None)
+    with store.open_parquet(frozen.terms.path) as file:
+        table = file.read()
+    counts = np.column_stack([table[name].to_numpy() for name in TERMS.names]).astype(np.int32)
+    # Whoever asks for a term has it: a term that nobody had when the counts were frozen is one article's.
+    np.maximum(counts[:, 0], 1, out=counts[:, 0])
+    statistics = TermStatistics(frozen.n_articles, counts).save(work / "terms.npy")
+    with store.open_parquet(frozen.furniture.path) as file:
+        lines = file.read().combine_chunks().to_batches()
+    furniture = write_ipc(work / "furniture.arrow", FOUND, lines)
+    return OpenIndex(location, str(copy), furniture, statistics)
+
+
+def freeze(store: Store, version: str, furniture: Ref, statistics: Ref, work: Path) -> Statistics:
+    """Write a version of the statistics, which is live once a catalog names it."""
+    counts = TermStatistics.load(statistics)
+    folder = f"{STATISTICS}/{version}"
+    table = pa.table([np.ascontiguousarray(counts.df), np.ascontiguousarray(counts.spelling)], schema=TERMS)
+    return Statistics(
+        version,
+        counts.n_articles,
+        store.write(f"{folder}/terms.parquet", TERMS, table, work),
+        store.write(f"{folder}/furniture.parquet", FOUND, read_batches(furniture.path), work),
+    )
+
+
+def drift(index: OpenIndex, bags: Sequence[ArrayFiles]) -> float:
+    """Share of the night's terms, each once an article, that nobody had when the statistics were frozen.
+
+    0 for no terms, and without frozen statistics. Terms that share a bucket hide some.
+    """
+    if index.statistics is None:
+        return 0.0
+    catalog = Catalog.of(Path(index.catalog).read_bytes())
+    assert catalog.statistics is not None
+    with Store(index.location).open_parquet(catalog.statistics.terms.path) as file:
+        unknown = file.read(columns=["df"])["df"].to_numpy() == 0
+    n = n_unknown = 0
+    for files in bags:
+        keys = Bags.of(files.load()).term_keys
+        n += len(keys)
+        n_unknown += int(np.count_nonzero(unknown[keys & np.uint32(len(unknown) - 1)]))
+    return n_unknown / max(n, 1)
+
+
+def write_segment(index: OpenIndex, night: Night, run_id: str, config: Config, work: Path) -> Catalog:
+    """Write the night's segment, and the statistics on the first night; the catalog that makes them live."""
+    reader = index.read()
+    store, catalog = reader.store, reader.catalog
+    at = read_ipc(night.positions.path)["position"].to_numpy()
+    n_new = sum(shard.rows for shard in night.shards)
+    old_numbers = reader.numbers[at] if len(at) else np.zeros(0, np.int64)
+    numbers = np.concatenate((np.arange(catalog.next_number, catalog.next_number + n_new), old_numbers))
+    tables = {
+        "articles": (ARTICLES, _articles(night, numbers, run_id)),
+        "keys": (keys_schema(config), keys_rows(night.signed, config)),
+        "places": (places_schema(config), places_rows(night.signed, config)),
+        "tokens": (TOKENS, (b.select(TOKENS.names) for ref in night.tokens for b in read_batches(ref.path))),
+        "pairs": (JUDGED_PAIRS, [pairs_rows(night.judged, numbers, n_new)]),
+        "membership": (MEMBERSHIP, [membership_rows(night.named, night.membership, numbers)]),
+        "sections": (REPEATED_SECTIONS, (b for ref in night.sections for b in read_batches(ref.path))),
+    }
+    files = {
+        name: store.write(f"{SEGMENTS}/{run_id}/{name}.parquet", schema, batches, work, row_group_rows(name))
+        for name, (schema, batches) in tables.items()
+    }
+    times = times_of(night.shards) if n_new else np.zeros(0, np.int64)
+    segment = Segment(run_id, (run_id,), n_new, *time_span(times), files)
+    if catalog.statistics is None:
+        statistics = freeze(store, run_id, night.furniture, night.statistics, work)
+        catalog = replace(catalog, statistics=statistics)
+    return replace(catalog, segments=(*catalog.segments, segment), next_number=catalog.next_number + n_new)
+
+
+def save_catalog(catalog: Catalog, work: Path) -> Ref:
+    """The catalog that is to be live next, in a file under `work`; rows of the Ref: articles."""
+    path = work / "next-index.json"
+    path.write_bytes(catalog.to_json())
+    return file_ref(path, catalog.n_articles)
+
+
+def time_span(times: Rows) -> tuple[int | None, int | None]:
+    """The first and the last time, None without any."""
+    known = times[times != NO_TIME]
+    return (int(known.min()), int(known.max())) if len(known) else (None, None)
+
+
+def _articles(night: Night, numbers: Rows, run_id: str) -> Iterator[pa.RecordBatch]:
+    versions = read_ipc(night.versions.path)
+    facts = pa.concat_tables(
+        [SIGNED_ARTICLES.empty_table(), *(read_ipc(s.articles.path) for s in night.signed)]
+    )
+    row = 0
+    for shard in night.shards:
+        for batch in read_batches(shard.path):
+            n = batch.num_rows
+            version_of = version_column(versions, row, n)
+            mine = facts.slice(row, n)
+            yield pa.record_batch([
+                pa.array(numbers[row : row + n]), batch["article_id"], version_of,
+                pa.array([run_id] * n, pa.string()), *(batch[c] for c in ("source", "url", "title", "published_at")),
+                *(plain(mine[c]) for c in ("text_hash", "n_tokens", "n_furniture_tokens", "is_signed")),
+            ], schema=ARTICLES)  # fmt: skip
+            row += n
+
+
+def version_column(versions: pa.Table, row: int, n: int) -> pa.Array:
+    """`version_of` of the rows [row, row + n): null but for new versions."""
+    at = pc.index_in(pa.array(np.arange(row, row + n)), value_set=versions["row"])
+    return plain(versions["version_of"]).take(at)
+
+
+def keys_rows(signed: Sequence[Signed], config: Config) -> Iterator[pa.RecordBatch]:
+    """Band keys of signed groups, as `index_segments.keys_schema` has them."""
+    schema = keys_schema(config)
+    for one in signed:
+        keys = np.load(one.keys.path, mmap_mode="r")
+        for at in range(0, keys.shape[1], _ROWS):
+            block = keys[:, at : at + _ROWS]
+            columns = [
+                _fixed(np.ascontiguousarray(block[part::N_PARTS].T).view(np.uint8)) for part in range(N_PARTS)
+            ]
+            yield pa.record_batch(columns, schema=schema)
+
+
+def places_rows(signed: Sequence[Signed], config: Config) -> Iterator[pa.RecordBatch]:
+    """Low bytes of the signatures of signed groups."""
+    schema = places_schema(config)
+    for one in signed:
+        places = np.load(one.places.path, mmap_mode="r")
+        for at in range(0, len(places), _ROWS):
+            yield pa.record_batch([_fixed(np.ascontiguousarray(places[at : at + _ROWS]))], schema=schema)
+
+
+def _fixed(rows: npt.NDArray[np.uint8]) -> pa.Array:
+    """A value of fixed length for each row uint8 (n, length)."""
+    return pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(rows.shape[1]), len(rows), [None, pa.py_buffer(rows.ravel())]
+    )
+
+
+def pairs_rows(judged: Sequence[Ref], numbers: Rows, n_new: int) -> pa.RecordBatch:
+    """Judged pairs with a new article, row below `n_new`, that passed the screen: by numbers, the smaller left."""
+    table = read_judged(judged)
+    new = pc.and_(pc.greater(table["probability"], 0), pc.less(table["left"], n_new))
+    table = table.filter(new)
+    left, right = (numbers[table[side].to_numpy()] for side in ("left", "right"))
+    turned = left > right
+    columns = {name: plain(table[name]) for name in table.schema.names}
+    columns["left"], columns["right"] = pa.array(np.minimum(left, right)), pa.array(np.maximum(left, right))
+    contained = [columns[f"containment_{side}"] for side in ("l_in_r", "r_in_l")]
+    columns["containment_l_in_r"] = pc.if_else(pa.array(turned), contained[1], contained[0])
+    columns["containment_r_in_l"] = pc.if_else(pa.array(turned), contained[0], contained[1])
+    return pa.record_batch([columns[name] for name in JUDGED_PAIRS.names], schema=JUDGED_PAIRS)
+
+
+def membership_rows(named: Named, membership: Ref, numbers: Rows, everything: bool = False) -> pa.RecordBatch:
+    """The clusters that changed, or all. Their articles are new ones and old ones."""
+    table = read_ipc(named.clusters.path)
+    representative = read_ipc(membership.path)["representative"].to_numpy()
+    changed = np.flatnonzero(table["is_changed"].to_numpy() | everything)
+    columns = [numbers[changed], table["cluster"].to_numpy()[changed], numbers[representative[changed]]]
+    return pa.record_batch([pa.array(c) for c in columns], schema=MEMBERSHIP)
+
+
+def earlier(index: OpenIndex, positions: Ref, versions: Ref, n_new: int) -> pa.Table:
+    """`version_of` and `earlier_run_id` of all rows: of new articles the latter is null."""
+    at = read_ipc(positions.path)["position"].to_numpy()
+    old = index.read().take("articles", at, ["version_of", "run_id"])
+    new = version_column(read_ipc(versions.path), 0, n_new)
+    return pa.table({
+        "version_of": pa.concat_arrays([new, plain(old["version_of"])]),
+        "earlier_run_id": pa.concat_arrays([pa.nulls(n_new, pa.string()), plain(old["run_id"])]),
+    })  # fmt: skip

@@ -1,0 +1,90 @@
+"""Nights on an index, and what an index holds after them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import made_up_news as news
+import pyarrow.parquet as pq
+
+from pipeline.config import Config
+from pipeline.executor import Silence, ThreadExecutor
+from pipeline.index_catalog import CATALOG, Catalog, require_catalog
+from pipeline.index_segments import IndexReader
+from pipeline.index_store import Store
+from pipeline.job import run_job
+
+
+@dataclass(frozen=True)
+class Night:
+    """The tables of a run on an index."""
+
+    folder: Path
+
+    def rows(self, table: str) -> list[dict]:
+        return pq.read_table(self.folder / f"{table}.parquet").to_pylist()
+
+    def manifest(self) -> dict:
+        return json.loads((self.folder / "manifest.json").read_text())
+
+    def events(self) -> list[tuple]:
+        return [
+            (e["event"], e["cluster_id"], e["other_id"], e["n_before"], e["n_after"])
+            for e in self.rows("cluster_events")
+        ]
+
+
+def run_night(
+    rows: Sequence[dict], folder: Path, index: Path | str, settings: Config, name: str = "night"
+) -> Night:
+    path = news.write(folder / name / "articles.parquet", list(rows))
+    outcome = run_job([str(path)], folder / "out", settings, ThreadExecutor(2), Silence(), index=str(index))
+    return Night(outcome.run_dir)
+
+
+def reader(index: Path | str) -> IndexReader:
+    store = Store(str(index))
+    return IndexReader(store, require_catalog(store))
+
+
+def without_articles(index: Path, new: Path) -> Path:
+    """An index of the same statistics that holds nothing yet."""
+    frozen = require_catalog(Store(str(index)))
+    store = Store(str(new))
+    for ref in (frozen.statistics.terms, frozen.statistics.furniture):
+        store.put(str(index / ref.path), ref.path)
+    empty: Catalog = replace(frozen, segments=(), next_number=0)
+    store.replace(CATALOG, empty.to_json())
+    return new
+
+
+def clusters(index: Path | str) -> dict[int, frozenset[str]]:
+    """The ids of each cluster of an index."""
+    known = reader(index)
+    numbers, _ = known.membership()
+    found: dict[int, set[str]] = {}
+    for article_id, number in zip(
+        known.column("articles", "article_id").to_pylist(), numbers.tolist(), strict=True
+    ):
+        found.setdefault(number, set()).add(article_id)
+    return {number: frozenset(ids) for number, ids in found.items()}
+
+
+def pairs(index: Path | str) -> dict[tuple[str, str], dict]:
+    """The judged pairs of an index, by ids, the smaller on the left."""
+    known = reader(index)
+    ids = known.column("articles", "article_id").to_pylist()
+    found = {}
+    for _, table in known.row_groups("pairs"):
+        for row in table.to_pylist():
+            left, right = (known.positions([row.pop(side)])[0] for side in ("left", "right"))
+            if left < 0 or right < 0:
+                continue
+            l_in_r, r_in_l = row.pop("containment_l_in_r"), row.pop("containment_r_in_l")
+            swapped = ids[left] > ids[right]
+            row["contained"] = (r_in_l, l_in_r) if swapped else (l_in_r, r_in_l)
+            found[tuple(sorted((ids[left], ids[right])))] = row
+    return found

@@ -1,0 +1,61 @@
+"""Nights one after the other find what one run over all of them finds, whatever their order."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import made_up_news as news
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from indexes import clusters, pairs, run_night, without_articles
+from stages import config
+
+SETTINGS = config()
+
+
+@pytest.fixture(scope="module")
+def frozen(tmp_path_factory) -> Path:
+    """An index whose statistics are of another collection."""
+    folder = tmp_path_factory.mktemp("frozen")
+    run_night(news.stories(100, 30), folder, folder / "index", SETTINGS)
+    return folder / "index"
+
+
+def after(nights: list[list[dict]], folder: Path, frozen: Path) -> Path:
+    index = without_articles(frozen, folder / "index")
+    for k, rows in enumerate(nights):
+        run_night(rows, folder, index, SETTINGS, f"night-{k}")
+    return index
+
+
+def assert_same(found: Path, expected: Path) -> None:
+    assert set(clusters(found).values()) == set(clusters(expected).values())
+    known = pairs(expected)
+    mine = pairs(found)
+    assert {k for k, row in mine.items() if row["is_confirmed"]} == {
+        k for k, row in known.items() if row["is_confirmed"]
+    }
+    assert mine.keys() == known.keys()
+    for key, row in mine.items():
+        expected_row = {
+            name: pytest.approx(value, abs=1e-5) if isinstance(value, float | tuple) else value
+            for name, value in known[key].items()
+        }
+        assert row == expected_row
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 10_000), n_nights=st.integers(2, 5), n_stories=st.integers(4, 25))
+def test_nights_find_what_one_run_finds(seed, n_nights, n_stories, frozen, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("nights")
+    rows = news.stories(seed, n_stories)
+    rng = random.Random(seed)
+    rng.shuffle(rows)
+    nights = [rows[k::n_nights] for k in range(n_nights)]
+    nights = [night for night in nights if night]
+    whole = after([rows], folder / "whole", frozen)
+    assert_same(after(nights, folder / "nights", frozen), whole)
+    rng.shuffle(nights)
+    assert_same(after(nights, folder / "mixed", frozen), whole)
