@@ -20,13 +20,17 @@ Call = tuple[Any, ...]  # the arguments of one call: paths, Refs, configuration,
 
 @dataclass(frozen=True)
 class StageReport:
-    """How one stage went. `peak_rss_bytes` is the process's peak up to the end of the stage."""
+    """How one stage went. `peak_rss_bytes` is the process's peak up to the end of the stage.
+
+    `n_reused` of its `n_calls` calls were not made: their results were known from before the run was resumed.
+    """
 
     stage: str
     n_calls: int
     n_rows: int
     seconds: float
     peak_rss_bytes: int
+    n_reused: int = 0
 
     @property
     def rows_per_second(self) -> float:
@@ -57,6 +61,31 @@ class Listener(Protocol):
 
     def stage_finished(self, report: StageReport) -> None:
         """All calls of the stage have finished."""
+
+
+class Journal(Protocol):
+    """Remembers the results of calls, so that a run that is resumed doesn't make them again."""
+
+    def recall(
+        self, stage: str, function: Callable[..., T], calls: Sequence[Call]
+    ) -> tuple[dict[int, T], list[Call]]:
+        """The results that are known, by the number of the call, and all calls as they are to be made."""
+
+    def note(self, stage: str, number: int, result: object) -> None:
+        """Keep the result of a call; called from the thread that started the run."""
+
+
+class NoJournal:
+    """Remembers nothing: for stages that are run over a folder of the moment."""
+
+    def recall(
+        self, stage: str, function: Callable[..., T], calls: Sequence[Call]
+    ) -> tuple[dict[int, T], list[Call]]:
+        """Nothing is known."""
+        return {}, list(calls)
+
+    def note(self, stage: str, number: int, result: object) -> None:
+        """Nothing."""
 
 
 class Silence:
@@ -96,12 +125,13 @@ class ThreadExecutor:
 class StageRunner:
     """Executes stages one after the other, times them and tells the listener.
 
-    `reports` holds what has finished, in order.
+    What the journal knows is not executed again. `reports` holds what has finished, in order.
     """
 
-    def __init__(self, execute: Executor, listen: Listener) -> None:
+    def __init__(self, execute: Executor, listen: Listener, journal: Journal | None = None) -> None:
         self._execute = execute
         self._listen = listen
+        self._journal = journal or NoJournal()
         self.reports: list[StageReport] = []
         self.current = ""
 
@@ -112,18 +142,32 @@ class StageRunner:
         self.current = stage
         self._listen.stage_started(stage, len(calls))
         began = time.perf_counter()
-        results = self._execute.map(
-            stage, function, calls, lambda result: self._listen.call_finished(stage, rows(result))
-        )
+        results, calls = self._journal.recall(stage, function, calls)
+        n_reused = len(results)
+        for result in results.values():
+            self._listen.call_finished(stage, rows(result))
+
+        def done(numbered: tuple[int, T]) -> None:
+            number, results[number] = numbered
+            self._journal.note(stage, number, results[number])
+            self._listen.call_finished(stage, rows(results[number]))
+
+        missing = [(number, function, *call) for number, call in enumerate(calls) if number not in results]
+        self._execute.map(stage, _numbered, missing, done)
         seconds = time.perf_counter() - began
-        report = StageReport(stage, len(calls), sum(map(rows, results)), seconds, peak_rss_bytes())
+        n_rows = sum(map(rows, results.values()))
+        report = StageReport(stage, len(calls), n_rows, seconds, peak_rss_bytes(), n_reused)
         self.reports.append(report)
         self._listen.stage_finished(report)
-        return results
+        return [results[number] for number in range(len(calls))]
 
     def call(self, stage: str, function: Callable[..., T], *args: Any, rows: Callable[[T], int]) -> T:
         """Run a stage of a single call."""
         return self.map(stage, function, [args], rows)[0]
+
+
+def _numbered(number: int, function: Callable[..., T], *call: Any) -> tuple[int, T]:
+    return number, function(*call)
 
 
 def n_threads(n_workers: int) -> int:
