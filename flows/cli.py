@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -39,6 +40,11 @@ def cli() -> None:
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder for the runs' tables; made when it is missing.",
 )
+@click.option(
+    "--index",
+    metavar="INDEX",
+    help="Folder, or address such as s3://bucket/prefix, of past nights to match against and to join.",
+)
 @click.option("--config", metavar="FILE", help="TOML file, or the name of a preset: nightly, adhoc, smoke.")
 @click.option(
     "--set",
@@ -52,6 +58,7 @@ def cli() -> None:
 def run(
     inputs: tuple[str, ...],
     output: Path,
+    index: str | None,
     config: str | None,
     overrides: tuple[str, ...],
     direct: bool,
@@ -65,8 +72,8 @@ def run(
     Exit codes: 0 done, 2 arguments, configuration, input or output can't be used, 1 the run failed, 130
     interrupted.
     """
-    with _errors_in_one_line(verbose):
-        outcome = _execute(inputs, output, config, overrides, direct, verbose)
+    with errors_in_one_line(verbose):
+        outcome = _execute(inputs, output, index, config, overrides, direct, verbose)
         _print_summary(outcome)
     click.echo(outcome.run_dir.absolute())
 
@@ -84,7 +91,7 @@ def explain(run_dir: Path, id_a: str, id_b: str, as_json: bool, verbose: bool) -
 
     Exit codes: 0 done, 2 arguments or run can't be used, 1 it failed, 130 interrupted.
     """
-    with _errors_in_one_line(verbose):
+    with errors_in_one_line(verbose):
         from flows.explain_report import print_explanation
         from pipeline.executor import Silence, ThreadExecutor
         from pipeline.job import explain_articles
@@ -106,7 +113,7 @@ def compare(file_a: Path, file_b: Path, as_json: bool, verbose: bool) -> None:
 
     Exit codes: 0 done, 2 a file can't be used, 1 it failed, 130 interrupted.
     """
-    with _errors_in_one_line(verbose):
+    with errors_in_one_line(verbose):
         from flows.explain_report import print_explanation
         from pipeline.executor import Silence, ThreadExecutor
         from pipeline.job import explain_files
@@ -118,6 +125,7 @@ def compare(file_a: Path, file_b: Path, as_json: bool, verbose: bool) -> None:
 def _execute(
     inputs: tuple[str, ...],
     output: Path,
+    index: str | None,
     config: str | None,
     overrides: tuple[str, ...],
     direct: bool,
@@ -129,18 +137,20 @@ def _execute(
 
     settings = load_config(config, overrides)
     # Prefect takes seconds to start; what can't work is said before.
-    check_run(inputs, output, settings)
+    check_run(inputs, output, settings, index)
     with progress_display("starting" if direct else "starting Prefect") as listen:
         if direct:
-            return _run_in_threads(inputs, output, settings, listen)
-        return _run_in_prefect(inputs, output, config, overrides, listen, verbose)
+            return _run_in_threads(inputs, output, settings, listen, index)
+        return _run_in_prefect(inputs, output, config, overrides, listen, verbose, index)
 
 
-def _run_in_threads(inputs: tuple[str, ...], output: Path, settings: Config, listen: Listener) -> Outcome:
+def _run_in_threads(
+    inputs: tuple[str, ...], output: Path, settings: Config, listen: Listener, index: str | None
+) -> Outcome:
     from pipeline.executor import ThreadExecutor
     from pipeline.job import run_job
 
-    return run_job(inputs, output, settings, ThreadExecutor(settings.n_workers), listen)
+    return run_job(inputs, output, settings, ThreadExecutor(settings.n_workers), listen, index)
 
 
 def _run_in_prefect(
@@ -150,12 +160,13 @@ def _run_in_prefect(
     overrides: tuple[str, ...],
     listen: Listener,
     verbose: bool,
+    index: str | None,
 ) -> Outcome:
     if not verbose:  # the server, where there is one, gets the log all the same
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     from flows.cluster_articles import run_flow
 
-    return run_flow(inputs, output, config, overrides, listen)
+    return run_flow(inputs, output, config, overrides, listen, index)
 
 
 def _print_summary(outcome: Outcome) -> None:
@@ -167,7 +178,7 @@ def _print_summary(outcome: Outcome) -> None:
 
 
 @contextmanager
-def _errors_in_one_line(verbose: bool) -> Iterator[None]:
+def errors_in_one_line(verbose: bool) -> Iterator[None]:
     """Whatever is raised, the user gets one line and the exit code."""
     try:
         yield
@@ -220,7 +231,7 @@ def _fail(error: BaseException, exit_code: int, verbose: bool) -> NoReturn:
 @click.option("--verbose", is_flag=True, help="Show the traceback of an error.")
 def evaluate(run_path: Path, labels: Path, output: Path, worst: int, verbose: bool) -> None:
     """Compare RUN, a run's folder or an output folder, with pairs that you have labelled."""
-    with _errors_in_one_line(verbose):
+    with errors_in_one_line(verbose):
         from flows.labels_report import evaluation_lines
         from pipeline.evaluate import evaluate as compare_with_labels
         from pipeline.evaluation_files import write_evaluation
@@ -257,7 +268,7 @@ def evaluate(run_path: Path, labels: Path, output: Path, worst: int, verbose: bo
 @click.option("--verbose", is_flag=True, help="Show the traceback of an error.")
 def calibrate(run_path: Path, labels: Path, output: Path, precision: float | None, verbose: bool) -> None:
     """Fit the rule on your labelled pairs of RUN, a run's folder or an output folder, with texts.parquet."""
-    with _errors_in_one_line(verbose):
+    with errors_in_one_line(verbose):
         from flows.labels_report import calibration_lines
         from flows.progress import progress_display
         from pipeline.calibrate import calibrate as fit
@@ -288,7 +299,7 @@ def calibrate(run_path: Path, labels: Path, output: Path, precision: float | Non
 @click.option("--verbose", is_flag=True, help="Show the traceback of an error.")
 def label(run_path: Path, output: Path, n: int, seed: int, verbose: bool) -> None:
     """Draw doubtful pairs of RUN, a run's folder or an output folder with texts.parquet, for you to label."""
-    with _errors_in_one_line(verbose):
+    with errors_in_one_line(verbose):
         from flows.labels_report import sample_lines
         from pipeline.errors import OutputError
         from pipeline.evaluation_files import write_text
@@ -301,6 +312,95 @@ def label(run_path: Path, output: Path, n: int, seed: int, verbose: bool) -> Non
         for line in sample_lines(found):
             click.echo(line)
         click.echo(f"written: {output}")
+
+
+@cli.group()
+def index() -> None:
+    """Look after an index of past nights, which `respun run --index` matches against."""
+
+
+INDEX = click.argument("location", metavar="INDEX")
+CONFIG = click.option("--config", metavar="FILE", help="The configuration that the index is used with.")
+SET = click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one key. May be given several times."
+)
+VERBOSE = click.option("--verbose", is_flag=True, help="Show the traceback of an error.")
+
+
+@index.command()
+@INDEX
+@VERBOSE
+def info(location: str, verbose: bool) -> None:
+    """Say what INDEX holds."""
+    with errors_in_one_line(verbose):
+        from flows.index_report import info_lines
+        from pipeline.index_admin import info as look
+
+        _print(info_lines(look(location)))
+
+
+@index.command()
+@INDEX
+@CONFIG
+@SET
+@VERBOSE
+def compact(location: str, config: str | None, overrides: tuple[str, ...], verbose: bool) -> None:
+    """Put the segments of INDEX together, so that a night opens fewer files."""
+    with errors_in_one_line(verbose):
+        from flows.index_report import info_lines
+        from pipeline.config import load_config
+        from pipeline.index_admin import compact as put_together
+
+        _print(info_lines(put_together(location, load_config(config, overrides))))
+
+
+@index.command()
+@INDEX
+@click.option(
+    "--before",
+    required=True,
+    metavar="DATE",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Articles published before this day, UTC, are forgotten; those without a time stay.",
+)
+@CONFIG
+@SET
+@VERBOSE
+def forget(
+    location: str, before: datetime, config: str | None, overrides: tuple[str, ...], verbose: bool
+) -> None:
+    """Leave old articles out of INDEX. Clusters keep their ids for as long as they have an article."""
+    with errors_in_one_line(verbose):
+        from pipeline.config import load_config
+        from pipeline.index_admin import forget as leave_out
+
+        n = leave_out(location, before.replace(tzinfo=UTC), load_config(config, overrides))
+        click.echo(f"forgotten: {n} articles")
+
+
+@index.command()
+@INDEX
+@CONFIG
+@SET
+@VERBOSE
+def rebuild(location: str, config: str | None, overrides: tuple[str, ...], verbose: bool) -> None:
+    """Count the terms and furniture of INDEX anew, and find all pairs again by these counts."""
+    with errors_in_one_line(verbose):
+        from flows.index_report import rebuilt_lines
+        from flows.progress import progress_display
+        from pipeline.config import load_config
+        from pipeline.executor import ThreadExecutor
+        from pipeline.job import rebuild_index
+
+        settings = load_config(config, overrides)
+        with progress_display("starting") as listen:
+            found = rebuild_index(location, settings, ThreadExecutor(settings.n_workers), listen)
+        _print(rebuilt_lines(found))
+
+
+def _print(lines: list[str]) -> None:
+    for line in lines:
+        click.echo(line)
 
 
 def main(args: list[str] | None = None) -> NoReturn:

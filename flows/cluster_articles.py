@@ -91,22 +91,32 @@ LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 @flow(name="cluster-articles", retries=0, persist_result=False)
 def cluster_articles(
-    inputs: list[str], output: str, config: str | None = None, overrides: list[str] | None = None
+    inputs: list[str],
+    output: str,
+    config: str | None = None,
+    overrides: list[str] | None = None,
+    index: str | None = None,
 ) -> Outcome:
     """Cluster the articles of `inputs` and publish the tables under `output`.
 
-    `config` is a TOML file or a preset's name, `overrides` are "key=value". Raises RespunError.
+    `config` is a TOML file or a preset's name, `overrides` are "key=value", `index` is a folder or address of
+    past nights. Raises RespunError.
     """
     signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPT)
     settings = load_config(config, overrides or [])
     listen = LISTENER.get() or LogLines(get_run_logger().info)
     runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=n_threads(settings.n_workers))
     with runner:
-        return run_job(inputs, Path(output), settings, PrefectExecutor(runner), listen)
+        return run_job(inputs, Path(output), settings, PrefectExecutor(runner), listen, index)
 
 
 def run_flow(
-    inputs: Sequence[str], output: Path, config: str | None, overrides: Sequence[str], listen: Listener
+    inputs: Sequence[str],
+    output: Path,
+    config: str | None,
+    overrides: Sequence[str],
+    listen: Listener,
+    index: str | None = None,
 ) -> Outcome:
     """Run the flow in this process, with Prefect's temporary server where no server is configured.
 
@@ -117,6 +127,6 @@ def run_flow(
     LISTENER.set(listen)
     signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPT)
     try:
-        return cluster_articles(list(inputs), str(output), config, list(overrides))
+        return cluster_articles(list(inputs), str(output), config, list(overrides), index)
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from pipeline.summary import Summary
 
@@ -13,6 +14,8 @@ def summary_lines(summary: Summary) -> Iterator[str]:
     """The summary's lines: counts, the largest clusters, where the tables are."""
     yield f"{_count(summary.n_articles, 'article')}, {summary.n_clustered:,} of them in clusters"
     yield f"{summary.n_rejected:,} rejected{_parts(summary.rejected_by_reason)}"
+    if summary.index is not None:
+        yield from _index_lines(summary, summary.index)
     yield f"{_count(summary.n_pairs, 'confirmed pair')}{_parts(summary.pairs_by_relation)}"
     yield (
         f"{_count(summary.n_clusters, 'cluster')} of two or more{_parts(summary.clusters_by_relation)}"
@@ -30,6 +33,15 @@ def summary_lines(summary: Summary) -> Iterator[str]:
             f"({', '.join(cluster.relations)}): {_shorten(cluster.title)}"
         )
     yield f"tables in {summary.run_dir}: {', '.join(summary.tables)}"
+
+
+def _index_lines(summary: Summary, index: Mapping[str, Any]) -> Iterator[str]:
+    yield (
+        f"index of {_count(index['n_articles_before'], 'article')}: {summary.n_recognised:,} came again, "
+        f"{summary.n_new_versions:,} with another text"
+    )
+    if index["is_rebuild_due"]:
+        yield f"drift {index['drift']:.3f}: a rebuild is due, respun index rebuild {index['location']}"
 
 
 def _count(n: int, noun: str) -> str:

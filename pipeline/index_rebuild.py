@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -55,11 +56,11 @@ class Unpacked:
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """A new version of the statistics, over how many articles, and what became of clusters by it."""
+    """A new version of the statistics, over how many articles, and how many clusters changed how."""
 
     version: str
     n_articles: int
-    events: Ref
+    n_events: dict[str, int]
 
 
 def unpack(index: OpenIndex, begin: int, end: int, number: int, work: Path) -> Unpacked:
@@ -111,3 +112,9 @@ def _articles(reader: IndexReader, signed: Sequence[Signed]) -> Iterator[pa.Reco
 
 def _copied(reader: IndexReader, table: str) -> Iterator[pa.RecordBatch]:
     return (batch for _, rows in reader.row_groups(table) for batch in rows.combine_chunks().to_batches())
+
+
+def rebuilt(version: str, n_articles: int, named: Named) -> Rebuilt:
+    """What is told of a rebuild."""
+    events = Counter(read_ipc(named.events.path)["event"].to_pylist())
+    return Rebuilt(version, n_articles, dict(sorted(events.items())))

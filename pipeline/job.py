@@ -43,6 +43,7 @@ from pipeline.config import Config
 from pipeline.errors import InputError, RespunError, RunError
 from pipeline.executor import Call, Executor, Listener, StageReport, StageRunner
 from pipeline.explained import Explanation
+from pipeline.index_rebuild import Rebuilt
 from pipeline.index_run import IndexRun, check_index, held_index, require_index
 from pipeline.index_segments import OpenIndex
 from pipeline.index_stages import OLD_GROUPS, name_stage, recall_stages, recalled_wording, segment_stages
@@ -51,6 +52,8 @@ from pipeline.scratch import LOG, scratch_folder
 from pipeline.shards import MAX_GROUPS, ShardGroup, group_shards, slices
 from pipeline.staged import Counted, Staged, Weighed
 from pipeline.tables import Ref, read_batches, ref_rows, write_ipc
+
+__all__ = ["Outcome", "Rebuilt", "check_run", "explain_articles", "explain_files", "rebuild_index", "run_job"]
 
 TABLES = "tables"  # folder of the tables before they are published
 
@@ -106,7 +109,7 @@ def check_run(
 
 def rebuild_index(
     location: str, config: Config, execute: Executor, listen: Listener
-) -> index_rebuild.Rebuilt:
+) -> Rebuilt:
     """Count furniture and terms of an index anew, and all pairs by them. Clusters keep their ids where they can.
 
     Raises OutputError or ConfigError when it can't begin, RunError when it can't be finished; the index is then
@@ -130,7 +133,7 @@ def rebuild_index(
 
 def _rebuild_stages(
     index: OpenIndex, n_rows: int, version: str, config: Config, run: StageRunner, work: Path
-) -> tuple[Ref, index_rebuild.Rebuilt]:
+) -> tuple[Ref, Rebuilt]:
     """The stages of a rebuild in their order: those of a run, from the kept tokens on."""
     unpacked = run.map(
         "unpack",
@@ -164,7 +167,7 @@ def _rebuild_stages(
         work,
         rows=ref_rows,
     )  # fmt: skip
-    return prepared, index_rebuild.Rebuilt(version, n_rows, named.events)
+    return prepared, index_rebuild.rebuilt(version, n_rows, named)
 
 
 def weighing_stages(
