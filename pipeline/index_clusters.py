@@ -165,7 +165,7 @@ def _events(
     for old, part in apart:
         if part != home[old]:
             here = found[home[old]]
-            yield Event("split", here, found[part], old_size[old], size[home[old]])
+            yield Event("split", here, found[part], old_size[here], size[home[old]])
     for part, cluster in found.items():
         if part not in from_old and size[part] > 1:
             yield Event("created", cluster, None, 0, size[part])

@@ -8,7 +8,6 @@ again.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from pipeline.candidates import PAIRS, BandPairs
 from pipeline.clusters import components
 from pipeline.config import Config
 from pipeline.confirm import JUDGED
-from pipeline.index_segments import JUDGED_PAIRS, TOKENS, IndexReader, OpenIndex
+from pipeline.index_segments import JUDGED_PAIRS, TOKENS, IndexReader, OpenIndex, unpacked
 from pipeline.schema import ARTICLE_SHARD
 from pipeline.screen import SCREENED
 from pipeline.shards import ShardGroup
@@ -134,9 +133,9 @@ def recall(
     group = ShardGroup(number, planned.n_new + begin, (shard,))
     tokens = write_ipc(work / f"tokens-{number:03d}.arrow", KEPT, kept_batches(reader, positions))
     counts = TermStatistics.load(statistics)
-    counted = terms.count(group, tokens, furniture, terms.bits_of(statistics), config, work)
+    bags = terms.keep_bags(group, tokens, furniture, config, work)
     facts = known.select(SIGNED_ARTICLES.names).cast(SIGNED_ARTICLES)
-    return Recalled(group, tokens, _signed(group, counted.bags, facts, counts, work))
+    return Recalled(group, tokens, _signed(group, bags, facts, counts, work))
 
 
 def shard_batches(known: pa.Table) -> Iterator[pa.RecordBatch]:
@@ -147,27 +146,18 @@ def shard_batches(known: pa.Table) -> Iterator[pa.RecordBatch]:
 
 
 def kept_batches(reader: IndexReader, positions: Rows) -> Iterator[pa.RecordBatch]:
-    """Tokens in batches of the same articles as those of `shard_batches`, without units."""
-    pending: list[pa.Table] = []
-    n = 0
-    for piece in itertools.chain(reader.pieces("tokens", positions, TOKENS.names), [None]):
-        pending += [piece] if piece is not None else []
-        n += len(piece) if piece is not None else 0
-        while n >= _BATCH or (piece is None and n):
-            table = pa.concat_tables(pending).combine_chunks()
-            yield _without_units(table.slice(0, _BATCH))
-            pending, n = [table.slice(_BATCH)], max(n - _BATCH, 0)
-
-
-def _without_units(table: pa.Table) -> pa.RecordBatch:
-    # Copied: a slice shares its values, and the stages read those from the first on.
-    batch = table.take(pa.array(np.arange(len(table)))).combine_chunks().to_batches()[0]
-    nothing = np.zeros(batch.num_rows + 1, np.int32)
-    for name in ("unit_starts", "unit_kinds"):
-        type_ = KEPT.field(name).type
-        empty = pa.ListArray.from_arrays(pa.array(nothing), pa.array([], type_.value_type))
-        batch = batch.append_column(name, empty)
-    return pa.record_batch([batch.column(f.name).cast(f.type) for f in KEPT], schema=KEPT)
+    """Their tokens in batches of the same articles as those of `shard_batches`, without units."""
+    pending = [TOKENS.empty_table()]
+    for piece in reader.pieces("tokens", positions, TOKENS.names):
+        pending.append(piece)
+        if sum(map(len, pending)) >= _BATCH:
+            table = pa.concat_tables(pending)
+            whole = len(table) // _BATCH * _BATCH
+            yield from (unpacked(table.slice(at, _BATCH)) for at in range(0, whole, _BATCH))
+            pending = [table.slice(whole)]
+    rest = pa.concat_tables(pending)
+    if len(rest):
+        yield unpacked(rest)
 
 
 def _signed(

@@ -32,6 +32,7 @@ from pipeline.index_segments import (
     TOKENS,
     OpenIndex,
     keys_schema,
+    packed,
     places_schema,
     row_group_rows,
 )
@@ -129,7 +130,7 @@ def write_segment(index: OpenIndex, night: Night, run_id: str, config: Config, w
         "articles": (ARTICLES, _articles(night, numbers, run_id)),
         "keys": (keys_schema(config), keys_rows(night.signed, config)),
         "places": (places_schema(config), places_rows(night.signed, config)),
-        "tokens": (TOKENS, (b.select(TOKENS.names) for ref in night.tokens for b in read_batches(ref.path))),
+        "tokens": (TOKENS, (packed(b) for ref in night.tokens for b in read_batches(ref.path))),
         "pairs": (JUDGED_PAIRS, [pairs_rows(night.judged, numbers, n_new)]),
         "membership": (MEMBERSHIP, [membership_rows(night.named, night.membership, numbers)]),
         "sections": (REPEATED_SECTIONS, (b for ref in night.sections for b in read_batches(ref.path))),

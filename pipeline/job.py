@@ -107,9 +107,7 @@ def check_run(
     return units
 
 
-def rebuild_index(
-    location: str, config: Config, execute: Executor, listen: Listener
-) -> Rebuilt:
+def rebuild_index(location: str, config: Config, execute: Executor, listen: Listener) -> Rebuilt:
     """Count furniture and terms of an index anew, and all pairs by them. Clusters keep their ids where they can.
 
     Raises OutputError or ConfigError when it can't begin, RunError when it can't be finished; the index is then
@@ -192,9 +190,8 @@ def weighing_stages(
         accepted = recognised.of(accepted)
     counted = term_stages(accepted.shards, accepted.text_bytes, config, run, work, index)
     signed = sign_stage(counted, config, run, work)
-    bags = tuple(one.bags for one in counted.bags)
     return Weighed(
-        accepted, counted.groups, counted.tokens, counted.furniture, bags, counted.statistics, signed,
+        accepted, counted.groups, counted.tokens, counted.furniture, counted.bags, counted.statistics, signed,
         recognised,
     )  # fmt: skip
 
@@ -204,7 +201,7 @@ def sign_stage(
 ) -> tuple[signatures.Signed, ...]:
     """The signatures and weights of counted groups."""
     calls = [
-        (group, kept, bags.bags, counted.furniture, counted.statistics, config, work)
+        (group, kept, bags, counted.furniture, counted.statistics, config, work)
         for group, kept, bags in zip(counted.groups, counted.tokens, counted.bags, strict=True)
     ]
     return tuple(run.map("signatures", signatures.sign, calls, rows=lambda s: s.articles.rows))
@@ -257,15 +254,19 @@ def count_stages(
     else:
         lines = run.map("furniture", furniture.count, [(*b, config, work) for b in both], rows=ref_rows)
         masked = run.call("furniture-merge", furniture.merge, lines, config, work, rows=ref_rows)
-    bits = terms.bits_of(frozen) if frozen else terms.bits_for(text_bytes)
+    if frozen is not None:
+        calls = [(*b, masked, config, work) for b in both]
+        bags = run.map("terms", terms.keep_bags, calls, rows=n_articles)
+        return Counted(tuple(groups), tuple(kept), masked, tuple(bags), frozen)
+    bits = terms.bits_for(text_bytes)
     counts = run.map(
         "terms",
         terms.count,
         [(*b, masked, bits, config, work) for b in both],
         rows=lambda c: c.statistics.rows,
     )
-    statistics = frozen or run.call("terms-merge", terms.merge, counts, work, rows=ref_rows)
-    return Counted(tuple(groups), tuple(kept), masked, tuple(counts), statistics)
+    statistics = run.call("terms-merge", terms.merge, counts, work, rows=ref_rows)
+    return Counted(tuple(groups), tuple(kept), masked, tuple(c.bags for c in counts), statistics)
 
 
 def explain_articles(run_dir: Path, id_a: str, id_b: str, execute: Executor, listen: Listener) -> Explanation:
