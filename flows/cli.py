@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from flows.cli_errors import errors_in_one_line
+from flows.index_commands import index
 from pipeline import __version__
-from pipeline.errors import RespunError
 
 if TYPE_CHECKING:
     from pipeline.config import Config
     from pipeline.executor import Listener
     from pipeline.job import Outcome
-
-FAILED = 1
-INTERRUPTED = 130
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -177,32 +171,6 @@ def _print_summary(outcome: Outcome) -> None:
         click.echo(line, err=True)
 
 
-@contextmanager
-def errors_in_one_line(verbose: bool) -> Iterator[None]:
-    """Whatever is raised, the user gets one line and the exit code."""
-    try:
-        yield
-    except RespunError as error:
-        _fail(error, error.exit_code, verbose)
-    except KeyboardInterrupt as error:
-        _fail(error, INTERRUPTED, verbose)
-    except Exception as error:  # noqa: BLE001 - no error is left to be a traceback
-        _fail(error, FAILED, verbose)
-
-
-def _fail(error: BaseException, exit_code: int, verbose: bool) -> NoReturn:
-    if verbose:
-        traceback.print_exception(error)
-    if isinstance(error, KeyboardInterrupt):
-        message = "interrupted"
-    elif isinstance(error, RespunError):
-        message = str(error)
-    else:
-        message = " ".join(f"{type(error).__name__}: {error}".split())
-    click.echo(f"respun: error: {message}", err=True)
-    sys.exit(exit_code)
-
-
 @cli.command()
 @click.argument("run_path", metavar="RUN", type=click.Path(path_type=Path))
 @click.option(
@@ -314,93 +282,7 @@ def label(run_path: Path, output: Path, n: int, seed: int, verbose: bool) -> Non
         click.echo(f"written: {output}")
 
 
-@cli.group()
-def index() -> None:
-    """Look after an index of past nights, which `respun run --index` matches against."""
-
-
-INDEX = click.argument("location", metavar="INDEX")
-CONFIG = click.option("--config", metavar="FILE", help="The configuration that the index is used with.")
-SET = click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one key. May be given several times."
-)
-VERBOSE = click.option("--verbose", is_flag=True, help="Show the traceback of an error.")
-
-
-@index.command()
-@INDEX
-@VERBOSE
-def info(location: str, verbose: bool) -> None:
-    """Say what INDEX holds."""
-    with errors_in_one_line(verbose):
-        from flows.index_report import info_lines
-        from pipeline.index_admin import info as look
-
-        _print(info_lines(look(location)))
-
-
-@index.command()
-@INDEX
-@CONFIG
-@SET
-@VERBOSE
-def compact(location: str, config: str | None, overrides: tuple[str, ...], verbose: bool) -> None:
-    """Put the segments of INDEX together, so that a night opens fewer files."""
-    with errors_in_one_line(verbose):
-        from flows.index_report import info_lines
-        from pipeline.config import load_config
-        from pipeline.index_admin import compact as put_together
-
-        _print(info_lines(put_together(location, load_config(config, overrides))))
-
-
-@index.command()
-@INDEX
-@click.option(
-    "--before",
-    required=True,
-    metavar="DATE",
-    type=click.DateTime(["%Y-%m-%d"]),
-    help="Articles published before this day, UTC, are forgotten; those without a time stay.",
-)
-@CONFIG
-@SET
-@VERBOSE
-def forget(
-    location: str, before: datetime, config: str | None, overrides: tuple[str, ...], verbose: bool
-) -> None:
-    """Leave old articles out of INDEX. Clusters keep their ids for as long as they have an article."""
-    with errors_in_one_line(verbose):
-        from pipeline.config import load_config
-        from pipeline.index_admin import forget as leave_out
-
-        n = leave_out(location, before.replace(tzinfo=UTC), load_config(config, overrides))
-        click.echo(f"forgotten: {n} articles")
-
-
-@index.command()
-@INDEX
-@CONFIG
-@SET
-@VERBOSE
-def rebuild(location: str, config: str | None, overrides: tuple[str, ...], verbose: bool) -> None:
-    """Count the terms and furniture of INDEX anew, and find all pairs again by these counts."""
-    with errors_in_one_line(verbose):
-        from flows.index_report import rebuilt_lines
-        from flows.progress import progress_display
-        from pipeline.config import load_config
-        from pipeline.executor import ThreadExecutor
-        from pipeline.job import rebuild_index
-
-        settings = load_config(config, overrides)
-        with progress_display("starting") as listen:
-            found = rebuild_index(location, settings, ThreadExecutor(settings.n_workers), listen)
-        _print(rebuilt_lines(found))
-
-
-def _print(lines: list[str]) -> None:
-    for line in lines:
-        click.echo(line)
+cli.add_command(index)
 
 
 def main(args: list[str] | None = None) -> NoReturn:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pipeline.index_admin import IndexInfo
-from pipeline.job import Rebuilt
+from pipeline.index_rebuild import Rebuilt
 
 
 def info_lines(found: IndexInfo) -> list[str]:
     """An index in a few lines, and a line for each segment."""
-    times = [time.date().isoformat() if time else "unknown" for time in (found.first_published, found.last_published)]
+    first, last = found.first_published, found.last_published
+    times = [time.date().isoformat() if time else "unknown" for time in (first, last)]
     frozen = found.statistics
     counted = f"{frozen.version}, over {frozen.n_articles} articles with the prior" if frozen else "none yet"
     lines = [
@@ -19,7 +20,7 @@ def info_lines(found: IndexInfo) -> list[str]:
         f"statistics: {counted}",
         f"segments: {len(found.segments)}",
     ]
-    return lines + [f"  {name}: {n_articles} articles, {n_bytes} bytes" for name, n_articles, n_bytes in found.segments]
+    return lines + [f"  {name}: {n} articles, {n_bytes} bytes" for name, n, n_bytes in found.segments]
 
 
 def rebuilt_lines(found: Rebuilt) -> list[str]:

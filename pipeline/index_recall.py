@@ -42,14 +42,13 @@ class Plan:
     """Which old articles are needed. `positions` IPC: ascending; article k of them is row n_new + k.
 
     `pairs`: new and old articles, by rows (PAIRS). `judged` IPC (JUDGED): what is known of two old ones,
-    ascending. `linked` IPC (SCREENED): the same pairs, as if they had just passed the screen.
+    ascending.
     """
 
     n_new: int
     positions: Ref
     pairs: BandPairs
     judged: Ref
-    linked: Ref
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ _POSITIONS = pa.schema([("position", pa.int64())])
 
 
 def plan(index: OpenIndex, found: Sequence[BandPairs], known: Ref, n_new: int, work: Path) -> Plan:
-    """Find the old articles that the candidate pairs `found` (NEW_AND_OLD) and the recognised ones ask for."""
+    """Find the old articles that candidate pairs (`found`, NEW_AND_OLD) and the recognised ones ask for."""
     reader = index.read()
     tables = [read_ipc(part.pairs.path) for part in found]
     asked = [read_ipc(known.path)["position"].to_numpy(), *(t["right"].to_numpy() for t in tables)]
@@ -73,9 +72,6 @@ def plan(index: OpenIndex, found: Sequence[BandPairs], known: Ref, n_new: int, w
     positions = _with_linked(np.unique(np.concatenate(asked)), left, right, confirmed, reader.n_articles)
     judged = _judged_among(reader, positions, left, right, n_new)
     pairs = [_with_rows(table, positions, n_new) for table in tables]
-    passing = judged.select(PAIRS.names).append_column(
-        SCREENED.field("passes"), pa.array(np.ones(len(judged), np.bool_))
-    )
     return Plan(
         n_new,
         write_ipc(work / "recalled.arrow", _POSITIONS, [pa.record_batch([positions], schema=_POSITIONS)]),
@@ -86,7 +82,6 @@ def plan(index: OpenIndex, found: Sequence[BandPairs], known: Ref, n_new: int, w
             max((part.largest_bucket for part in found), default=0),
         ),
         write_ipc(work / "judged-old.arrow", JUDGED, judged.to_batches()),
-        write_ipc(work / "linked-old.arrow", SCREENED, passing.to_batches()),
     )
 
 
@@ -178,6 +173,27 @@ def _signed(
         empty,
         write_ipc(work / f"furniture-{name}.arrow", SIGNED_LINES, []),
     )
+
+
+def touched_pairs(planned: Plan, known: Ref, screened: Sequence[Ref], work: Path) -> Ref:
+    """The judged pairs of old articles whose clusters this night may change, as if they had passed the screen.
+
+    These are the components that a pair of `screened` or a recognised article (`known`) is in. IPC (SCREENED).
+    """
+    judged = read_ipc(planned.judged.path)
+    positions = read_ipc(planned.positions.path)["position"].to_numpy()
+    left, right = (judged[side].to_numpy() - planned.n_new for side in ("left", "right"))
+    links = judged["is_confirmed"].to_numpy()
+    labels = components(len(positions), left[links], right[links])
+    is_touched = np.zeros(len(positions), np.bool_)
+    met = [read_ipc(ref.path)["right"].to_numpy() for ref in screened]
+    rows = np.concatenate([np.zeros(0, np.int64), *met]) - planned.n_new
+    is_touched[labels[rows[rows >= 0]]] = True
+    is_touched[labels[np.searchsorted(positions, read_ipc(known.path)["position"].to_numpy())]] = True
+    table = judged.select(PAIRS.names).filter(pa.array(is_touched[labels[left]] | is_touched[labels[right]]))
+    passes = pa.array(np.ones(len(table), np.bool_))
+    marked = table.append_column(SCREENED.field("passes"), passes)
+    return write_ipc(work / "touched.arrow", SCREENED, marked.combine_chunks().to_batches())
 
 
 def shards_of(recalled: Sequence[Recalled]) -> tuple[Ref, ...]:

@@ -1,7 +1,7 @@
 """The segments of an index: their tables, and reading of them what a night needs.
 
-A *position* is an article's place over all live segments, in their order; it holds for one state of the index.
-A *number* is the article's for good. Numbers ascend with the positions.
+A *position* is an article's place over all live segments, in their order; it holds for one state of the
+index. A *number* is the article's for good. Numbers ascend with the positions.
 """
 
 from __future__ import annotations
@@ -209,7 +209,7 @@ class IndexReader:
         return cluster, self.positions(representative)
 
     def links(self) -> tuple[Rows, Rows, npt.NDArray[np.bool_]]:
-        """Positions of the judged pairs, int64, and which of them are confirmed, in the order of the files."""
+        """Positions of the judged pairs, int64, and which are confirmed, in the order of the files."""
         sides = [self.positions(self.column("pairs", side).to_numpy()) for side in ("left", "right")]
         confirmed = self.column("pairs", "is_confirmed").to_numpy()
         return sides[0], sides[1], np.asarray(confirmed, np.bool_)

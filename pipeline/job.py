@@ -22,8 +22,6 @@ from pipeline import (
     confirm,
     explain,
     furniture,
-    index_clusters,
-    index_rebuild,
     index_recall,
     index_recognise,
     index_run,
@@ -40,11 +38,10 @@ from pipeline import (
 )
 from pipeline.array_files import ArrayFiles
 from pipeline.config import Config
-from pipeline.errors import InputError, RespunError, RunError
+from pipeline.errors import RespunError, RunError
 from pipeline.executor import Call, Executor, Listener, StageReport, StageRunner
 from pipeline.explained import Explanation
-from pipeline.index_rebuild import Rebuilt
-from pipeline.index_run import IndexRun, check_index, held_index, require_index
+from pipeline.index_run import IndexRun, check_index, held_index
 from pipeline.index_segments import OpenIndex
 from pipeline.index_stages import OLD_GROUPS, name_stage, recall_stages, recalled_wording, segment_stages
 from pipeline.rule import load_rule
@@ -52,8 +49,6 @@ from pipeline.scratch import LOG, scratch_folder
 from pipeline.shards import MAX_GROUPS, ShardGroup, group_shards, slices
 from pipeline.staged import Counted, Staged, Weighed
 from pipeline.tables import Ref, read_batches, ref_rows, write_ipc
-
-__all__ = ["Outcome", "Rebuilt", "check_run", "explain_articles", "explain_files", "rebuild_index", "run_job"]
 
 TABLES = "tables"  # folder of the tables before they are published
 
@@ -73,8 +68,9 @@ def run_job(
 ) -> Outcome:  # fmt: skip
     """Cluster the articles of `inputs` and publish the tables under `output`.
 
-    `index`: a folder or address of past nights, which the articles are matched against and then join. Raises ConfigError, InputError or OutputError when the run can't begin, RunError when it can't be
-    finished; what was published before stays valid in any case.
+    `index`: a folder or address of past nights, which the articles are matched against and then join. Raises
+    ConfigError, InputError or OutputError when the run can't begin, RunError when it can't be finished; what
+    was published before stays valid in any case.
     """
     units = check_run(inputs, output, config, index)
     run_id = manifest.run_id(datetime.now(UTC), config, units)
@@ -105,67 +101,6 @@ def check_run(
     if index is not None:
         check_index(index, config)
     return units
-
-
-def rebuild_index(location: str, config: Config, execute: Executor, listen: Listener) -> Rebuilt:
-    """Count furniture and terms of an index anew, and all pairs by them. Clusters keep their ids where they can.
-
-    Raises OutputError or ConfigError when it can't begin, RunError when it can't be finished; the index is then
-    what it was.
-    """
-    run = StageRunner(execute, listen)
-    version = f"rebuild-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-    require_index(location)
-    with tempfile.TemporaryDirectory(prefix="respun-") as folder:
-        work = Path(folder)
-        with held_index(location, version, config, work) as held:
-            if not held.catalog.n_articles:
-                raise InputError(f"index {location}: must hold articles to be rebuilt, holds none")
-            prepared, rebuilt = _rebuild_stages(
-                held.index, held.catalog.n_articles, version, config, run, work
-            )
-            run.call("index-commit", index_run.make_live, held, prepared, rows=lambda c: c.n_articles)
-            index_run.sweep_all(location)
-    return rebuilt
-
-
-def _rebuild_stages(
-    index: OpenIndex, n_rows: int, version: str, config: Config, run: StageRunner, work: Path
-) -> tuple[Ref, Rebuilt]:
-    """The stages of a rebuild in their order: those of a run, from the kept tokens on."""
-    unpacked = run.map(
-        "unpack",
-        index_rebuild.unpack,
-        [(index, *span, number, work) for number, span in enumerate(slices(n_rows))],
-        rows=lambda u: u.group.n_articles,
-    )
-    groups, tokens = [u.group for u in unpacked], [u.tokens for u in unpacked]
-    counted = count_stages(groups, tokens, sum(u.text_bytes for u in unpacked), config, run, work)
-    signed = sign_stage(counted, config, run, work)
-    shards = tuple(shard for group in groups for shard in group.shards)
-    bands = band_stage(signed, config, run, work)
-    window = config.candidates.match_window_days
-    pairs = run.call("candidates-merge", candidates.merge, bands, work, shards, window, rows=ref_rows)
-    screened = screen_stage(pairs, signed, config, run, work)
-    calls = wording_calls(counted, screened, config, work)
-    worded = run.map("wording", wording.write_group, calls, rows=n_articles)
-    judged = confirm_stage(screened, signed, worded, config, run, work)
-    membership = run.call("clusters", clusters.cluster, judged, shards, config, work, rows=ref_rows)
-    positions = index_recall.everything(n_rows, work)
-    named = run.call(
-        "name",
-        index_clusters.name,
-        index, positions, positions, membership, tuple(judged), shards, version, config, work,
-        rows=lambda n: n.clusters.rows,
-    )  # fmt: skip
-    prepared = run.call(
-        "index-segment",
-        index_rebuild.replace_all,
-        index, signed, tuple(judged), membership, named, counted.furniture, counted.statistics, version, config,
-        work,
-        rows=ref_rows,
-    )  # fmt: skip
-    return prepared, index_rebuild.rebuilt(version, n_rows, named)
 
 
 def weighing_stages(
@@ -372,8 +307,8 @@ def screen_stage(
 
 
 def confirm_stage(
-    screened: Sequence[Ref], signed: tuple[signatures.Signed, ...], worded: Sequence[ArrayFiles], config: Config,
-    run: StageRunner, work: Path,
+    screened: Sequence[Ref], signed: tuple[signatures.Signed, ...], worded: Sequence[ArrayFiles],
+    config: Config, run: StageRunner, work: Path,
 ) -> list[Ref]:  # fmt: skip
     """The pairs, judged."""
     calls = [(part, signed, tuple(worded), config, work) for part in screened]

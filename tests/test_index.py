@@ -18,8 +18,8 @@ from pipeline import index_admin, index_run, publish
 from pipeline.errors import ConfigError, OutputError, RespunError, RunError
 from pipeline.executor import Silence, ThreadExecutor
 from pipeline.index_catalog import CATALOG, Catalog, require_catalog
+from pipeline.index_job import rebuild_index
 from pipeline.index_store import Store
-from pipeline.job import rebuild_index
 
 SETTINGS = config()
 ROWS = news.stories(11, 24)
@@ -254,7 +254,7 @@ class KilledError(BaseException):
     """Stands for the end of the process: nothing handles it."""
 
 
-@pytest.mark.parametrize("step", ["write_segment", "publish", "make_live", "replace"])
+@pytest.mark.parametrize("step", ["prepare", "publish", "make_live", "replace"])
 def test_a_run_that_dies_leaves_a_whole_index_and_the_next_one_makes_up_for_it(
     step, index, tmp_path, monkeypatch
 ):
@@ -273,7 +273,7 @@ def test_a_run_that_dies_leaves_a_whole_index_and_the_next_one_makes_up_for_it(
 
         monkeypatch.setattr(Store, "replace", replace)
     else:
-        owner = {"write_segment": index_run, "publish": publish, "make_live": index_run}[step]
+        owner = {"prepare": index_run, "publish": publish, "make_live": index_run}[step]
         monkeypatch.setattr(owner, step, die)
     with pytest.raises(KilledError):
         run_night(SECOND, tmp_path, index, SETTINGS)

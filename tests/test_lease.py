@@ -35,11 +35,9 @@ def abandon(store: Store, age_seconds: float, lease_seconds: int = 60) -> None:
 
 
 def test_a_second_run_is_refused_and_told_who_holds_it(store):
-    with (
-        hold(store, "first", AT_ONCE),
-        pytest.raises(OutputError, match=r"held by run first on .*, process \d+"),
-    ):
-        with hold(store, "second", AT_ONCE):
+    with hold(store, "first", AT_ONCE):
+        refused = pytest.raises(OutputError, match=r"held by run first on .*, process \d+")
+        with refused, hold(store, "second", AT_ONCE):
             pytest.fail("two hold it")
     assert leases(store) == []
 
@@ -130,6 +128,6 @@ def test_of_many_at_once_one_holds_it_at_a_time(store):
 
 def test_a_place_that_cannot_be_written_is_an_error_of_one_line(tmp_path):
     (tmp_path / "index").write_text("a file")
-    with pytest.raises(OutputError, match="must be a place that can be written"):
-        with hold(Store(str(tmp_path / "index")), "first", AT_ONCE):
-            pytest.fail("held")
+    store = Store(str(tmp_path / "index"))
+    with pytest.raises(OutputError, match="must be a place that can be written"), hold(store, "x", AT_ONCE):
+        pytest.fail("held")
