@@ -176,9 +176,9 @@ def _signed(
 
 
 def touched_pairs(planned: Plan, known: Ref, screened: Sequence[Ref], work: Path) -> Ref:
-    """The judged pairs of old articles whose clusters this night may change, as if they had passed the screen.
+    """The judged pairs of old articles whose clusters this night may change: IPC (SCREENED), all passing.
 
-    These are the components that a pair of `screened` or a recognised article (`known`) is in. IPC (SCREENED).
+    These are the components that a pair of `screened` or a recognised article (`known`) is in.
     """
     judged = read_ipc(planned.judged.path)
     positions = read_ipc(planned.positions.path)["position"].to_numpy()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import Config
+from pipeline.errors import InputError
 from pipeline.index_catalog import Catalog, check_fit, commit, read_catalog, require_catalog, settings_of
 from pipeline.index_clusters import cutoff, expired
 from pipeline.index_rewrite import without
@@ -103,6 +104,27 @@ def make_live(held: IndexRun, prepared: Ref) -> Catalog:
     held.lease.check()
     store = Store(held.index.location)
     return commit(store, held.before, Catalog.of(Path(prepared.path).read_bytes()))
+
+
+def frozen_of(described: Mapping[str, Any] | None, work: Path) -> tuple[Ref, Ref] | None:
+    """Furniture and statistics that a run on an index counted with, of what its manifest says of the index.
+
+    None for a run that counted itself: without an index, or the first on one. Raises InputError when the
+    index has been rebuilt since.
+    """
+    if described is None or described["statistics"] is None:
+        return None
+    catalog = require_index(described["location"])
+    found = catalog.statistics.version if catalog.statistics else None
+    if found != described["statistics"]:
+        raise InputError(
+            f"index {described['location']}: must have the statistics {described['statistics']} that the run "
+            f"counted with, has {found}"
+        )
+    index = open_index(described["location"], catalog, work / "index")
+    assert index.furniture is not None
+    assert index.statistics is not None
+    return index.furniture, index.statistics
 
 
 def described(held: IndexRun, drift: float, config: Config) -> dict[str, Any]:

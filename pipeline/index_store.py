@@ -29,7 +29,7 @@ class Store:
     def __init__(self, location: str) -> None:
         # Credentials may stand in an address; it goes into messages and manifests.
         self.location = location
-        self.shown = re.sub(r"(?<=://)[^/@]*@", "", location).partition("?")[0]
+        self.shown = re.sub(r"(?<=://)[^/@]*@", "", location)
         self._fs: Any
         try:
             if "://" in location:

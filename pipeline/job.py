@@ -214,6 +214,9 @@ def explain_articles(run_dir: Path, id_a: str, id_b: str, execute: Executor, lis
     asked = run.find(id_a, id_b)
     with tempfile.TemporaryDirectory(prefix="respun-") as folder:
         work = Path(folder)
+        frozen = index_run.frozen_of(run.manifest["index"], work)
+        if frozen is not None:
+            return explain.explain(asked, *frozen, run.config, work / "pair")
         shards = articles.write_shards(run.articles(), work / "articles", "explained")
         return _explain(asked, shards, run.config, execute, listen, work)
 

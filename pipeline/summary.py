@@ -67,6 +67,7 @@ class Summary:
 def read_summary(run_dir: Path) -> Summary:
     """Read the summary of the run in `run_dir`."""
     manifest = json.loads((run_dir / "manifest.json").read_text(encoding="utf-8"))
+    counts = manifest["counts"]
     clusters = _read(
         run_dir,
         "clusters",
@@ -83,8 +84,8 @@ def read_summary(run_dir: Path) -> Summary:
         run_id=manifest["run_id"],
         run_dir=run_dir,
         n_articles=pq.read_metadata(run_dir / "articles.parquet").num_rows,
-        n_recognised=manifest["counts"]["n_recognised"],
-        n_new_versions=manifest["counts"]["n_new_versions"],
+        n_recognised=counts["n_recognised"],
+        n_new_versions=counts["n_new_versions"],
         index=manifest["index"],
         n_clustered=pc.sum(clusters["n_articles"], min_count=0).as_py(),
         rejected_by_reason=dict(sorted(rejected.items(), key=lambda item: (-item[1], item[0]))),

@@ -154,7 +154,8 @@ def test_fingerprint_is_of_what_affects_the_result():
             else [f"{key}={_neighbour(key, value)}"],
         )
         same = changed.fingerprint() == fingerprint
-        assert same == (key in {"n_workers", "keep_texts", "keep_candidates"}), key
+        executed = key in {"n_workers", "keep_texts", "keep_candidates"} or key.startswith("index.")
+        assert same == executed, key
 
 
 def test_fingerprint_is_of_the_calibration_s_content(tmp_path):

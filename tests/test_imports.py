@@ -25,7 +25,18 @@ FOUNDATION = (
 # What runs the stages and publishes what they found: no stage may import it.
 TOP = {
     f"pipeline.{name}"
-    for name in ("job", "executor", "scratch", "summary", "manifest", "publish", "published")
+    for name in (
+        "job",
+        "executor",
+        "scratch",
+        "summary",
+        "manifest",
+        "publish",
+        "published",
+        "index_stages",
+        "index_job",
+        "index_admin",
+    )
 }
 # What looks at finished runs. It may use all of the pipeline, and nothing of the pipeline uses it.
 AFTERWARDS = {
@@ -38,6 +49,9 @@ FLOWS_MAY_USE = {
     "pipeline.errors",
     "pipeline.executor",
     "pipeline.explained",
+    "pipeline.index_admin",
+    "pipeline.index_job",
+    "pipeline.index_rebuild",
     "pipeline.job",
     "pipeline.summary",
     "pipeline.evaluate",
@@ -109,7 +123,10 @@ def test_no_part_of_a_run_imports_what_looks_at_finished_ones(name):
 
 
 def test_nobody_imports_the_job_in_pipeline_but_what_runs_its_stages_again():
-    assert {name for name in PIPELINE if "pipeline.job" in IMPORTS[name]} <= {"pipeline.calibrate"}
+    assert {name for name in PIPELINE if "pipeline.job" in IMPORTS[name]} <= {
+        "pipeline.calibrate",
+        "pipeline.index_job",
+    }
 
 
 @pytest.mark.parametrize("name", FLOWS)
@@ -127,7 +144,7 @@ def test_the_command_line_starts_without_what_is_slow():
     top = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
     top |= {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
     third_party = {name for name in top if name.split(".")[0] not in sys.stdlib_module_names}
-    assert third_party == {"click", "pipeline", "pipeline.errors"}
+    assert third_party == {"click", "pipeline", "flows.cli_errors", "flows.index_commands"}
 
 
 @pytest.mark.parametrize("folders", [("pipeline", "flows"), ("tests", "data")], ids="-".join)
