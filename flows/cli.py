@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from flows.one_line import errors_in_one_line as _errors_in_one_line
+from flows.index_commands import index
+from flows.one_line import errors_in_one_line
 from flows.scheduling import COMMANDS
 from pipeline import __version__
 
@@ -34,6 +35,11 @@ def cli() -> None:
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder for the runs' tables; made when it is missing.",
 )
+@click.option(
+    "--index",
+    metavar="INDEX",
+    help="Folder, or address such as s3://bucket/prefix, of past nights to match against and to join.",
+)
 @click.option("--config", metavar="FILE", help="TOML file, or the name of a preset: nightly, adhoc, smoke.")
 @click.option(
     "--set",
@@ -49,6 +55,7 @@ def cli() -> None:
 def run(
     inputs: tuple[str, ...],
     output: Path,
+    index: str | None,
     config: str | None,
     overrides: tuple[str, ...],
     resume: bool,
@@ -64,8 +71,8 @@ def run(
     Exit codes: 0 done, 2 arguments, configuration, input or output can't be used, 1 the run failed, 130
     interrupted.
     """
-    with _errors_in_one_line(verbose):
-        outcome = _execute(inputs, output, config, overrides, direct, verbose, resume, keep_work)
+    with errors_in_one_line(verbose):
+        outcome = _execute(inputs, output, index, config, overrides, direct, verbose, resume, keep_work)
         _print_summary(outcome)
     click.echo(outcome.run_dir.absolute())
 
@@ -83,7 +90,7 @@ def explain(run_dir: Path, id_a: str, id_b: str, as_json: bool, verbose: bool) -
 
     Exit codes: 0 done, 2 arguments or run can't be used, 1 it failed, 130 interrupted.
     """
-    with _errors_in_one_line(verbose):
+    with errors_in_one_line(verbose):
         from flows.explain_report import print_explanation
         from pipeline.executor import Silence, ThreadExecutor
         from pipeline.job import explain_articles
@@ -105,7 +112,7 @@ def compare(file_a: Path, file_b: Path, as_json: bool, verbose: bool) -> None:
 
     Exit codes: 0 done, 2 a file can't be used, 1 it failed, 130 interrupted.
     """
-    with _errors_in_one_line(verbose):
+    with errors_in_one_line(verbose):
         from flows.explain_report import print_explanation
         from pipeline.executor import Silence, ThreadExecutor
         from pipeline.job import explain_files
@@ -117,6 +124,7 @@ def compare(file_a: Path, file_b: Path, as_json: bool, verbose: bool) -> None:
 def _execute(
     inputs: tuple[str, ...],
     output: Path,
+    index: str | None,
     config: str | None,
     overrides: tuple[str, ...],
     direct: bool,
@@ -131,12 +139,12 @@ def _execute(
 
     settings = load_config(config, overrides)
     # Prefect takes seconds to start; what can't work is said before.
-    check_run(inputs, output, settings)
+    check_run(inputs, output, settings, index)
     with progress_display("starting" if direct else "starting Prefect") as listen:
         if not direct:
-            return _run_in_prefect(inputs, output, settings, listen, verbose, resume, keep_work)
+            return _run_in_prefect(inputs, output, settings, listen, verbose, index, resume, keep_work)
         threads = ThreadExecutor(settings.n_workers)
-        return run_job(inputs, output, settings, threads, listen, resume=resume, keep_work=keep_work)
+        return run_job(inputs, output, settings, threads, listen, index, resume=resume, keep_work=keep_work)
 
 
 def _run_in_prefect(
@@ -145,6 +153,7 @@ def _run_in_prefect(
     settings: Config,
     listen: Listener,
     verbose: bool,
+    index: str | None,
     resume: bool,
     keep_work: bool,
 ) -> Outcome:
@@ -152,7 +161,7 @@ def _run_in_prefect(
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     from flows.cluster_articles import run_flow
 
-    return run_flow(inputs, output, settings, listen, resume, keep_work)
+    return run_flow(inputs, output, settings, listen, index, resume, keep_work)
 
 
 def _print_summary(outcome: Outcome) -> None:
@@ -189,7 +198,7 @@ def _print_summary(outcome: Outcome) -> None:
 @click.option("--verbose", is_flag=True, help="Show the traceback of an error.")
 def evaluate(run_path: Path, labels: Path, output: Path, worst: int, verbose: bool) -> None:
     """Compare RUN, a run's folder or an output folder, with pairs that you have labelled."""
-    with _errors_in_one_line(verbose):
+    with errors_in_one_line(verbose):
         from flows.labels_report import evaluation_lines
         from pipeline.evaluate import evaluate as compare_with_labels
         from pipeline.evaluation_files import write_evaluation
@@ -226,7 +235,7 @@ def evaluate(run_path: Path, labels: Path, output: Path, worst: int, verbose: bo
 @click.option("--verbose", is_flag=True, help="Show the traceback of an error.")
 def calibrate(run_path: Path, labels: Path, output: Path, precision: float | None, verbose: bool) -> None:
     """Fit the rule on your labelled pairs of RUN, a run's folder or an output folder, with texts.parquet."""
-    with _errors_in_one_line(verbose):
+    with errors_in_one_line(verbose):
         from flows.labels_report import calibration_lines
         from flows.progress import progress_display
         from pipeline.calibrate import calibrate as fit
@@ -257,7 +266,7 @@ def calibrate(run_path: Path, labels: Path, output: Path, precision: float | Non
 @click.option("--verbose", is_flag=True, help="Show the traceback of an error.")
 def label(run_path: Path, output: Path, n: int, seed: int, verbose: bool) -> None:
     """Draw doubtful pairs of RUN, a run's folder or an output folder with texts.parquet, for you to label."""
-    with _errors_in_one_line(verbose):
+    with errors_in_one_line(verbose):
         from flows.labels_report import sample_lines
         from pipeline.errors import OutputError
         from pipeline.evaluation_files import write_text
@@ -272,7 +281,7 @@ def label(run_path: Path, output: Path, n: int, seed: int, verbose: bool) -> Non
         click.echo(f"written: {output}")
 
 
-for command in COMMANDS:
+for command in (index, *COMMANDS):
     cli.add_command(command)
 
 

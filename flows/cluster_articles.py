@@ -126,8 +126,8 @@ def location(given: str | None, name: str) -> str:
 
 
 def job_in_prefect(
-    inputs: Sequence[str], output: Path, config: Config, *, resume: bool, keep_work: bool = False,
-    night: str | None = None,
+    inputs: Sequence[str], output: Path, config: Config, index: str | None, *, resume: bool,
+    keep_work: bool = False, night: str | None = None,
 ) -> Outcome:  # fmt: skip
     """Run the job inside a flow, each call a task; leaves artifacts on a server that is kept."""
     told = LISTENER.get()
@@ -137,8 +137,8 @@ def job_in_prefect(
     runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=n_threads(config.n_workers))
     with runner:
         outcome = run_job(
-            inputs, output, config, PrefectExecutor(runner), listen, resume=resume, keep_work=keep_work,
-            night=night,
+            inputs, output, config, PrefectExecutor(runner), listen, index, resume=resume,
+            keep_work=keep_work, night=night,
         )  # fmt: skip
     if server_is_kept():
         leave_artifacts(outcome, night)
@@ -150,6 +150,7 @@ def cluster_articles(
     inputs: Annotated[list[str], Field(min_length=1)],
     output: str | None = None,
     config: Config = DEFAULTS,
+    index: str | None = None,
     resume: bool = True,
     keep_work: bool = False,
 ) -> Outcome:
@@ -159,16 +160,24 @@ def cluster_articles(
         inputs: Parquet, JSONL or CSV files, folders of .txt files, or globs of these; one collection.
         output: Folder for the runs' tables. Without it, that of the Prefect variable respun_output.
         config: What differs from the defaults.
+        index: Folder or address of past nights, which the articles are matched against and then join. Without
+            it the articles are matched with each other only.
         resume: Go on from what an earlier run over the same input left, if one did.
         keep_work: Leave the scratch files, so that a run with other thresholds can go on from them.
     """
     signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPT)
     folder = Path(location(output, "output"))
-    return job_in_prefect(inputs, folder, config, resume=resume, keep_work=keep_work)
+    return job_in_prefect(inputs, folder, config, index, resume=resume, keep_work=keep_work)
 
 
 def run_flow(
-    inputs: Sequence[str], output: Path, config: Config, listen: Listener, resume: bool, keep_work: bool
+    inputs: Sequence[str],
+    output: Path,
+    config: Config,
+    listen: Listener,
+    index: str | None,
+    resume: bool,
+    keep_work: bool,
 ) -> Outcome:
     """Run the flow in this process, with Prefect's temporary server where no server is configured.
 
@@ -180,6 +189,6 @@ def run_flow(
     signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPT)
     try:
         with tags(TAG):
-            return cluster_articles(list(inputs), str(output), config, resume, keep_work)
+            return cluster_articles(list(inputs), str(output), config, index, resume, keep_work)
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPT)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from prefect import flow, get_run_logger
+from prefect.variables import Variable
 from pydantic import Field
 
 from flows.cluster_articles import FLOW_OPTIONS, INTERRUPT, job_in_prefect, location
@@ -18,6 +19,7 @@ from pipeline.nights import Plan, inputs_of, night_before, run_nights
 def cluster_nights(
     input: str | None = None,  # noqa: A002 - it is what the form shows
     output: str | None = None,
+    index: str | None = None,
     config: str = "nightly",
     overrides: list[str] = [],  # noqa: B006 - Prefect makes a schema of it, nothing changes it
     night: date | None = None,
@@ -31,6 +33,8 @@ def cluster_nights(
         input: What a night reads, with {date} or {date:%Y/%m/%d} in it. Without it, the Prefect variable
             respun_input.
         output: Folder for the runs' tables. Without it, that of the Prefect variable respun_output.
+        index: Folder or address of past nights, which each night is matched against and then joins. Without
+            it, that of the Prefect variable respun_index; without either a night is matched with itself only.
         config: A TOML file, or the name of a preset.
         overrides: Single keys, as "key=value".
         night: The last night to run. Without it, the day before today in the timezone.
@@ -41,10 +45,13 @@ def cluster_nights(
     signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPT)
     settings = load_config(config, overrides)
     template, folder = location(input, "input"), Path(location(output, "output"))
+    past = index or Variable.get("respun_index")
 
     def run(which: date) -> tuple[str, Outcome]:
         inputs = inputs_of([template], which)
-        outcome = job_in_prefect(inputs, folder, settings, resume=True, night=str(which))
+        outcome = job_in_prefect(
+            inputs, folder, settings, None if past is None else str(past), resume=True, night=str(which)
+        )
         return outcome.run_id, outcome
 
     target = night or night_before(datetime.now(UTC), timezone)

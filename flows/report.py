@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -35,6 +36,8 @@ def count_lines(summary: Summary) -> Iterator[str]:
     """The lines of the summary that count."""
     yield f"{_count(summary.n_articles, 'article')}, {summary.n_clustered:,} of them in clusters"
     yield f"{summary.n_rejected:,} rejected{_parts(summary.rejected_by_reason)}"
+    if summary.index is not None:
+        yield from _index_lines(summary, summary.index)
     yield f"{_count(summary.n_pairs, 'confirmed pair')}{_parts(summary.pairs_by_relation)}"
     yield (
         f"{_count(summary.n_clusters, 'cluster')} of two or more{_parts(summary.clusters_by_relation)}"
@@ -44,6 +47,15 @@ def count_lines(summary: Summary) -> Iterator[str]:
         f"{_count(summary.n_articles_with_repeats, 'article')} with repeated sections, "
         f"{_count(summary.n_repeated_groups, 'group')}"
     )
+
+
+def _index_lines(summary: Summary, index: Mapping[str, Any]) -> Iterator[str]:
+    yield (
+        f"index of {_count(index['n_articles_before'], 'article')}: {summary.n_recognised:,} came again, "
+        f"{summary.n_new_versions:,} with another text"
+    )
+    if index["is_rebuild_due"]:
+        yield f"drift {index['drift']:.3f}: a rebuild is due, respun index rebuild {index['location']}"
 
 
 def _count(n: int, noun: str) -> str:

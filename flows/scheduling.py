@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder for the runs' tables; made when it is missing.",
 )
+@click.option(
+    "--index", metavar="INDEX", help="Folder or address of past nights to match against, and to add to."
+)
 @click.option("--config", default="nightly", show_default=True, metavar="FILE", help="TOML file or preset.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one key.")
 @click.option(
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
 def nightly(
     inputs: tuple[str, ...],
     output: Path,
+    index: str | None,
     config: str,
     overrides: tuple[str, ...],
     night: datetime | None,
@@ -76,8 +80,9 @@ def nightly(
             threads = ThreadExecutor(settings.n_workers)
             with progress_display(f"night {which}") as listen:
                 outcome = run_job(
-                    inputs_of(inputs, which), output, settings, threads, listen, resume=True, night=str(which)
-                )
+                    inputs_of(inputs, which), output, settings, threads, listen, index, resume=True,
+                    night=str(which),
+                )  # fmt: skip
             print_summary(outcome.run_dir)
             click.echo(outcome.run_dir.absolute())
             return outcome.run_id, outcome

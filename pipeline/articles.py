@@ -52,7 +52,8 @@ class UnitResult:
 class ArticlesResult:
     """The collection, ready for the other stages. n_input_rows = n_accepted + n_rejected + n_recognised.
 
-    `n_recognised` articles are in the index already, by id and text; `n_new_versions` of the accepted ones by id.
+    `n_recognised` articles are in the index already, by id and text; `n_new_versions` of the accepted ones
+    are there by their id alone.
     """
 
     shards: tuple[Ref, ...]

@@ -282,6 +282,10 @@ def _config(run: Run) -> Config:
         config = Config.model_validate(run.manifest["config"])
     except ValidationError:
         raise InputError(f"run {run.folder}: must be of this version of respun, has another's keys") from None
+    if run.manifest.get("index") is not None:
+        raise InputError(
+            f"run {run.folder}: must be a run without an index, whose texts and counts of terms it has itself"
+        )
     return config.model_copy(update={"columns": ColumnsConfig()})
 
 

@@ -26,8 +26,8 @@ class Clustering:
     """The cluster of each article; arrays (n,) by row.
 
     `ids` and `id_rank` int64, their order. `number` uint64: of the cluster, its id in hex digits. `size`
-    int32: articles of the cluster. `representative` int64: its row. `is_shown` bool: whether the cluster is in
-    the tables, as it always is in a run without an index.
+    int32: articles of the cluster. `representative` int64: its row. `is_shown` bool: whether the cluster is
+    in the tables, as it always is in a run without an index.
     """
 
     ids: pa.ChunkedArray
@@ -41,8 +41,9 @@ class Clustering:
 def clustering_of(ids: pa.ChunkedArray, membership: pa.Table, named: pa.Table | None = None) -> Clustering:
     """Gives each cluster of `membership` (clusters.MEMBERSHIP) its number.
 
-    It is that of `named` (index_clusters.NAMED), which says what is shown too. Without it, the number is the first 64 bits of the SHA-256 of the cluster's smallest article_id, so that a cluster
-    keeps its id for as long as it keeps that article.
+    It is that of `named` (index_clusters.NAMED), which says what is shown too. Without it, the number is the
+    first 64 bits of the SHA-256 of the cluster's smallest article_id, so that a cluster keeps its id for as
+    long as it keeps that article.
     """
     id_rank = ranks(ids)
     size, representative = membership["size"].to_numpy(), membership["representative"].to_numpy()

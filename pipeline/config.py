@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.config_load import load_into, shipped_file
+from pipeline.config_load import load_into, render, shipped_file
 
 # Keys that change how a run is executed or what it keeps, not what it finds.
 NOT_IN_FINGERPRINT = ("n_workers", "keep_texts", "keep_candidates", "keep_scratch_days", "index")
@@ -254,8 +252,8 @@ class IndexConfig(_Section):
         gt=0.0,
         le=1.0,
         description=(
-            "Share of a night's terms, each once an article, that nobody had when the statistics were frozen; "
-            "above it a rebuild is due, and the run says so (0..1)."
+            "Share of a night's terms, each once an article, that nobody had when the statistics were "
+            "frozen (0..1). Above it a rebuild is due, and the run says so."
         ),
     )
     retention_days: int = Field(
@@ -272,8 +270,8 @@ class IndexConfig(_Section):
         ge=2,
         le=86_400,
         description=(
-            "A run that has not renewed its hold on the index for so long counts as dead (seconds); it renews "
-            "four times as often."
+            "A run that has not renewed its hold on the index for so long counts as dead (seconds); it "
+            "renews four times as often."
         ),
     )
     wait_seconds: int = Field(
@@ -378,43 +376,11 @@ def load_config(path: str | Path | None = None, overrides: tuple[str, ...] | lis
 
 def default_toml() -> str:
     """The text of configs/default.toml: each key with its default, under a comment that explains it."""
-    return "\n".join(_render(Config, "")) + "\n"
-
-
-def _render(model: type[BaseModel], name: str) -> Iterator[str]:
-    intro = model.__doc__ or ""
-    if name:
-        yield f"\n[{name}]"
-    else:
-        intro = (
-            "Every key of respun with its default. Presets and your own files hold only what differs. "
-            "Written by `python -m pipeline.config > configs/default.toml`."
-        )
-    yield from _comment(intro)
-    sections = []
-    for key, field in model.model_fields.items():
-        if isinstance(field.default, BaseModel):
-            sections.append((type(field.default), key))
-            continue
-        yield ""
-        yield from _comment(f"{field.description}{_bounds(field.metadata)}")
-        yield f"{key} = {_literal(field.default)}"
-    for section, key in sections:
-        yield from _render(section, key)
-
-
-def _comment(text: str) -> list[str]:
-    return textwrap.wrap(text, 108, initial_indent="# ", subsequent_indent="# ", break_long_words=False)
-
-
-def _bounds(metadata: list[Any]) -> str:
-    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-    found = [f"{words[name]} {getattr(m, name)}" for m in metadata for name in words if hasattr(m, name)]
-    return f" [{', '.join(found)}]" if found else ""
-
-
-def _literal(value: object) -> str:
-    return json.dumps(value)  # TOML and JSON write strings, numbers and booleans alike
+    return render(
+        Config,
+        "Every key of respun with its default. Presets and your own files hold only what differs. "
+        "Written by `python -m pipeline.config > configs/default.toml`.",
+    )
 
 
 __all__ = ["Config", "default_toml", "load_config", "shipped_file"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import json
+import textwrap
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -123,3 +125,38 @@ def _explain(model: type[BaseModel], detail: dict[str, Any]) -> str:
         return _unknown(model, key)
     rule = str(detail["msg"]).replace("Input should be", "must be").replace("String should", "must")
     return f"{key}: {rule}, not {detail['input']!r}"
+
+
+def render(model: type[BaseModel], intro: str) -> str:
+    """A TOML file of each key with its default, under a comment that explains it, after an introduction."""
+    return "\n".join(_render(model, "", intro)) + "\n"
+
+
+def _render(model: type[BaseModel], name: str, intro: str) -> Iterator[str]:
+    if name:
+        yield f"\n[{name}]"
+    yield from _comment(intro)
+    sections = []
+    for key, field in model.model_fields.items():
+        if isinstance(field.default, BaseModel):
+            sections.append((type(field.default), key))
+            continue
+        yield ""
+        yield from _comment(f"{field.description}{_bounds(field.metadata)}")
+        yield f"{key} = {_literal(field.default)}"
+    for section, key in sections:
+        yield from _render(section, key, section.__doc__ or "")
+
+
+def _comment(text: str) -> list[str]:
+    return textwrap.wrap(text, 108, initial_indent="# ", subsequent_indent="# ", break_long_words=False)
+
+
+def _bounds(metadata: list[Any]) -> str:
+    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+    found = [f"{words[name]} {getattr(m, name)}" for m in metadata for name in words if hasattr(m, name)]
+    return f" [{', '.join(found)}]" if found else ""
+
+
+def _literal(value: object) -> str:
+    return json.dumps(value)  # TOML and JSON write strings, numbers and booleans alike

@@ -56,7 +56,7 @@ def info(location: str) -> IndexInfo:
     first = [s.first_published for s in catalog.segments if s.first_published is not None]
     last = [s.last_published for s in catalog.segments if s.last_published is not None]
     return IndexInfo(
-        location,
+        store.shown,
         catalog.generation,
         catalog.n_articles,
         int(np.count_nonzero(size > 1)),
@@ -97,7 +97,7 @@ def _held(location: str, config: Config, what: str) -> Iterator[tuple[IndexReade
     name = f"{what}-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
     with hold(store, name, config.index), tempfile.TemporaryDirectory(prefix="respun-") as folder:
         catalog = require_catalog(store)
-        check_fit(catalog, config, location)
+        check_fit(catalog, config, store.shown)
         sweep(store, catalog)
         yield IndexReader(store, catalog), name, Path(folder)
         sweep(store, require_catalog(store))

@@ -24,7 +24,7 @@ FORMAT = 1
 # Raise it when the same text gives other tokens: signatures and counts can't be compared then.
 TOKENISER = 1
 PERMUTATIONS = "affine32"
-# What says how the input is read, not how articles are compared: another crawl may name its columns otherwise.
+# What says how the input is read, not how articles are compared: another crawl may have other columns.
 _OF_THE_INPUT = ("columns.", "max_text_bytes")
 
 
@@ -108,7 +108,7 @@ class Catalog:
 
 
 def settings_of(config: Config) -> dict[str, Any]:
-    """The keys, dotted, that say how articles are compared; `calibration` is its content's version and digest."""
+    """The keys, dotted, that say how articles are compared; of the calibration its version and digest."""
     kept = {key: value for key, value in flat(config.compared()).items() if not key.startswith(_OF_THE_INPUT)}
     return kept | {"calibration": f"{load_rule(config.calibration).version} {kept['calibration'][:12]}"}
 
@@ -119,10 +119,10 @@ def read_catalog(store: Store) -> Catalog | None:
         text = store.read(CATALOG)
         catalog = Catalog.of(text) if text is not None else None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise OutputError(f"index {store.location}: {CATALOG} must be readable: {error}") from None
+        raise OutputError(f"index {store.shown}: {CATALOG} must be readable: {error}") from None
     if catalog is not None and catalog.format != FORMAT:
         raise ConfigError(
-            f"index {store.location}: must have format {FORMAT}, has {catalog.format}: it was written by "
+            f"index {store.shown}: must have format {FORMAT}, has {catalog.format}: it was written by "
             "another version of respun"
         )
     return catalog
@@ -132,7 +132,7 @@ def require_catalog(store: Store) -> Catalog:
     """What is live. Raises OutputError when there is no index."""
     catalog = read_catalog(store)
     if catalog is None:
-        raise OutputError(f"index {store.location}: must hold an index, has no {CATALOG}")
+        raise OutputError(f"index {store.shown}: must hold an index, has no {CATALOG}")
     return catalog
 
 
@@ -161,7 +161,7 @@ def commit(store: Store, old: Catalog | None, new: Catalog) -> Catalog:
     found = read_catalog(store)
     if (found.generation if found else -1) != (old.generation if old else -1):
         raise RunError(
-            f"index {store.location}: must not change while a run uses it, another run has changed it"
+            f"index {store.shown}: must not change while a run uses it, another run has changed it"
         )
     live = replace(new, generation=(old.generation if old else 0) + 1)
     store.replace(CATALOG, live.to_json())

@@ -24,6 +24,7 @@ from pipeline.config import Config
 from pipeline.index_segments import IndexReader, OpenIndex
 from pipeline.schema import CLUSTER_EVENTS
 from pipeline.tables import Ref, read_ipc, write_ipc
+from pipeline.words import run_starts
 
 Ids = npt.NDArray[np.uint64]
 
@@ -49,6 +50,10 @@ class Before:
     is_representative: npt.NDArray[np.bool_]
     number: Rows
 
+    def take(self, rows: Rows) -> Before:
+        """Some of them."""
+        return Before(self.cluster[rows], self.is_representative[rows], self.number[rows])
+
 
 @dataclass(frozen=True)
 class Event:
@@ -62,8 +67,8 @@ class Event:
 
 
 def name(
-    index: OpenIndex, positions: Ref, known: Ref, membership: Ref, judged: Sequence[Ref], shards: Sequence[Ref],
-    run_id: str, config: Config, work: Path,
+    index: OpenIndex, positions: Ref, known: Ref, membership: Ref, judged: Sequence[Ref],
+    shards: Sequence[Ref], run_id: str, config: Config, work: Path,
 ) -> Named:  # fmt: skip
     """Name the clusters of `membership` (clusters.MEMBERSHIP) over new articles and recalled ones.
 
@@ -74,14 +79,16 @@ def name(
     cluster, representative = reader.membership()
     before = Before(cluster[at], representative[at] == at, reader.numbers[at] if len(at) else at)
     label = read_ipc(membership.path)["label"].to_numpy()
-    id_rank = ranks(read_column(shards, "article_id"))
-    ids = read_column(shards, "article_id")
-    order = np.lexsort((id_rank, label))
-    smallest = order[np.flatnonzero(np.diff(label[order], prepend=-1))]
-    fresh = dict(zip(label[smallest].tolist(), ids.take(pa.array(smallest)).to_pylist(), strict=True))
-    wanted = np.array([_id_of(article_id) for article_id in fresh.values()], np.uint64)
-    named, events = name_clusters(label, before, fresh, frozenset(np.intersect1d(wanted, cluster).tolist()))
     n_new = len(label) - len(at)
+    # Most recalled clusters are as they were.
+    open_rows = np.flatnonzero(~np.concatenate((np.zeros(n_new, np.bool_), _as_it_was(label, before, n_new))))
+    own = label[open_rows]
+    fresh = _smallest_ids(own, read_column(shards, "article_id").take(pa.array(open_rows)))
+    wanted = np.array([_id_of(article_id) for article_id in fresh.values()], np.uint64)
+    taken = frozenset(np.intersect1d(wanted, cluster).tolist())
+    some, events = name_clusters(own, before.take(open_rows[n_new:] - n_new), fresh, taken)
+    named = np.concatenate((np.zeros(n_new, np.uint64), before.cluster))
+    named[open_rows] = some
     events += _expired(reader, at, cluster, named, times_of(shards)[:n_new], config)
     changed = _changed(label, named, before, n_new)
     shown = _shown(label, changed, n_new, at, read_ipc(known.path)["position"].to_numpy(), judged, config)
@@ -92,13 +99,31 @@ def name(
     )
 
 
+def _as_it_was(label: Rows, before: Before, n_new: int) -> npt.NDArray[np.bool_]:
+    """Which old articles are in a cluster of the very articles that it had, bool (n_old,)."""
+    _, part, size = np.unique(label, return_inverse=True, return_counts=True)
+    clusters, old, old_size = np.unique(before.cluster, return_inverse=True, return_counts=True)
+    part = part[n_new:]
+    # Of as many pairs (part, old cluster) as articles: both have no other.
+    both, place, together = np.unique(part * len(clusters) + old, return_inverse=True, return_counts=True)
+    return np.asarray((together[place] == size[part]) & (together[place] == old_size[old]) & (len(both) > 0))
+
+
+def _smallest_ids(label: Rows, ids: pa.ChunkedArray) -> dict[int, str]:
+    """The smallest article_id of each cluster, by label."""
+    order = np.lexsort((ranks(ids), label))
+    first = order[run_starts(label[order])]
+    return dict(zip(label[first].tolist(), ids.take(pa.array(first)).to_pylist(), strict=True))
+
+
 def name_clusters(
     label: Rows, before: Before, smallest: dict[int, str], taken: frozenset[int]
 ) -> tuple[Ids, list[Event]]:
     """The id of each article's cluster, uint64 (n,), and the events, by cluster.
 
     `label` int64 (n,): new articles, then those of `before`; all of an old cluster's articles are there.
-    `smallest`: article_id by label. `taken`: ids, of those by the smallest article_id, that clusters of the index have.
+    `smallest`: article_id by label. `taken`: ids, of those by the smallest article_id, that clusters of the
+    index have.
     """
     n_new = len(label) - len(before.cluster)
     old_label = label[n_new:]
@@ -130,8 +155,8 @@ def _old_clusters(before: Before, old_label: Rows) -> tuple[dict[int, int], dict
     home: dict[int, int] = {}
     parts: dict[int, dict[int, int]] = {}
     rows = zip(
-        before.cluster.tolist(), before.is_representative.tolist(), before.number.tolist(), old_label.tolist(),
-        strict=True,
+        before.cluster.tolist(), before.is_representative.tolist(), before.number.tolist(),
+        old_label.tolist(), strict=True,
     )  # fmt: skip
     for cluster, is_representative, number, label in rows:
         size[cluster] = size.get(cluster, 0) + 1
@@ -165,7 +190,7 @@ def _events(
     for old, part in apart:
         if part != home[old]:
             here = found[home[old]]
-            yield Event("split", here, found[part], old_size[old], size[home[old]])
+            yield Event("split", here, found[part], old_size[here], size[home[old]])
     for part, cluster in found.items():
         if part not in from_old and size[part] > 1:
             yield Event("created", cluster, None, 0, size[part])
@@ -198,7 +223,7 @@ def _shown(
     label: Rows, changed: npt.NDArray[np.bool_], n_new: int, at: Rows, known: Rows, judged: Sequence[Ref],
     config: Config,
 ) -> npt.NDArray[np.bool_]:  # fmt: skip
-    """Articles of clusters that changed, that hold an article which came again, or have a pair with a new one."""
+    """Articles of clusters that changed, hold an article that came again, or have a pair with a new one."""
     shown = changed.copy()
     shown[:n_new] = True
     shown[n_new + np.searchsorted(at, known)] = True

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,19 +14,8 @@ from pipeline.config import Config
 from pipeline.index_catalog import Segment
 from pipeline.index_clusters import Named
 from pipeline.index_recall import kept_batches, shard_batches
-from pipeline.index_segments import (
-    ARTICLES,
-    JUDGED_PAIRS,
-    MEMBERSHIP,
-    IndexReader,
-    OpenIndex,
-    keys_schema,
-    places_schema,
-    row_group_rows,
-    schema_of,
-)
+from pipeline.index_segments import ARTICLES, IndexReader, OpenIndex
 from pipeline.index_write import (
-    SEGMENTS,
     freeze,
     keys_rows,
     membership_rows,
@@ -33,6 +23,7 @@ from pipeline.index_write import (
     places_rows,
     save_catalog,
     time_span,
+    write_tables,
 )
 from pipeline.schema import ARTICLE_SHARD
 from pipeline.shards import ShardGroup
@@ -55,11 +46,11 @@ class Unpacked:
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """A new version of the statistics, over how many articles, and what became of clusters by it."""
+    """A new version of the statistics, over how many articles, and how many clusters changed how."""
 
     version: str
     n_articles: int
-    events: Ref
+    n_events: dict[str, int]
 
 
 def unpack(index: OpenIndex, begin: int, end: int, number: int, work: Path) -> Unpacked:
@@ -77,23 +68,18 @@ def replace_all(
     index: OpenIndex, signed: Sequence[Signed], judged: Sequence[Ref], membership: Ref, named: Named,
     furniture: Ref, statistics: Ref, version: str, config: Config, work: Path,
 ) -> Ref:  # fmt: skip
-    """Write all articles as one segment with new signatures and pairs, and the statistics they were made with."""
+    """Write all articles as one segment with new signatures and pairs, and the statistics behind them."""
     reader = index.read()
-    tables = {
-        "articles": (ARTICLES, _articles(reader, signed)),
-        "keys": (keys_schema(config), keys_rows(signed, config)),
-        "places": (places_schema(config), places_rows(signed, config)),
-        "tokens": (schema_of("tokens", config), _copied(reader, "tokens")),
-        "pairs": (JUDGED_PAIRS, [pairs_rows(judged, reader.numbers, reader.n_articles)]),
-        "membership": (MEMBERSHIP, [membership_rows(named, membership, reader.numbers, everything=True)]),
-        "sections": (schema_of("sections", config), _copied(reader, "sections")),
+    tables: dict[str, Callable[[], Iterable[pa.RecordBatch]]] = {
+        "articles": lambda: _articles(reader, signed),
+        "keys": lambda: keys_rows(signed, config),
+        "places": lambda: places_rows(signed, config),
+        "tokens": lambda: _copied(reader, "tokens"),
+        "pairs": lambda: [pairs_rows(judged, reader.numbers, reader.n_articles)],
+        "membership": lambda: [membership_rows(named, membership, reader.numbers, everything=True)],
+        "sections": lambda: _copied(reader, "sections"),
     }
-    files = {
-        name: reader.store.write(
-            f"{SEGMENTS}/{version}/{name}.parquet", schema, rows, work, row_group_rows(name)
-        )
-        for name, (schema, rows) in tables.items()
-    }
+    files = write_tables(reader.store, version, tables, config, work)
     run_ids = tuple(run_id for segment in reader.segments for run_id in segment.run_ids)
     segment = Segment(version, run_ids, reader.n_articles, *time_span(reader.published), files)
     frozen = freeze(reader.store, version, furniture, statistics, work)
@@ -111,3 +97,9 @@ def _articles(reader: IndexReader, signed: Sequence[Signed]) -> Iterator[pa.Reco
 
 def _copied(reader: IndexReader, table: str) -> Iterator[pa.RecordBatch]:
     return (batch for _, rows in reader.row_groups(table) for batch in rows.combine_chunks().to_batches())
+
+
+def rebuilt(version: str, n_articles: int, named: Named) -> Rebuilt:
+    """What is told of a rebuild."""
+    events = Counter(read_ipc(named.events.path)["event"].to_pylist())
+    return Rebuilt(version, n_articles, dict(sorted(events.items())))

@@ -8,7 +8,6 @@ again.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from pipeline.candidates import PAIRS, BandPairs
 from pipeline.clusters import components
 from pipeline.config import Config
 from pipeline.confirm import JUDGED
-from pipeline.index_segments import JUDGED_PAIRS, TOKENS, IndexReader, OpenIndex
+from pipeline.index_segments import JUDGED_PAIRS, TOKENS, IndexReader, OpenIndex, unpacked
 from pipeline.schema import ARTICLE_SHARD
 from pipeline.screen import SCREENED
 from pipeline.shards import ShardGroup
@@ -43,14 +42,13 @@ class Plan:
     """Which old articles are needed. `positions` IPC: ascending; article k of them is row n_new + k.
 
     `pairs`: new and old articles, by rows (PAIRS). `judged` IPC (JUDGED): what is known of two old ones,
-    ascending. `linked` IPC (SCREENED): the same pairs, as if they had just passed the screen.
+    ascending.
     """
 
     n_new: int
     positions: Ref
     pairs: BandPairs
     judged: Ref
-    linked: Ref
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ _POSITIONS = pa.schema([("position", pa.int64())])
 
 
 def plan(index: OpenIndex, found: Sequence[BandPairs], known: Ref, n_new: int, work: Path) -> Plan:
-    """Find the old articles that the candidate pairs `found` (NEW_AND_OLD) and the recognised ones ask for."""
+    """Find the old articles that candidate pairs (`found`, NEW_AND_OLD) and the recognised ones ask for."""
     reader = index.read()
     tables = [read_ipc(part.pairs.path) for part in found]
     asked = [read_ipc(known.path)["position"].to_numpy(), *(t["right"].to_numpy() for t in tables)]
@@ -74,9 +72,6 @@ def plan(index: OpenIndex, found: Sequence[BandPairs], known: Ref, n_new: int, w
     positions = _with_linked(np.unique(np.concatenate(asked)), left, right, confirmed, reader.n_articles)
     judged = _judged_among(reader, positions, left, right, n_new)
     pairs = [_with_rows(table, positions, n_new) for table in tables]
-    passing = judged.select(PAIRS.names).append_column(
-        SCREENED.field("passes"), pa.array(np.ones(len(judged), np.bool_))
-    )
     return Plan(
         n_new,
         write_ipc(work / "recalled.arrow", _POSITIONS, [pa.record_batch([positions], schema=_POSITIONS)]),
@@ -87,7 +82,6 @@ def plan(index: OpenIndex, found: Sequence[BandPairs], known: Ref, n_new: int, w
             max((part.largest_bucket for part in found), default=0),
         ),
         write_ipc(work / "judged-old.arrow", JUDGED, judged.to_batches()),
-        write_ipc(work / "linked-old.arrow", SCREENED, passing.to_batches()),
     )
 
 
@@ -134,9 +128,9 @@ def recall(
     group = ShardGroup(number, planned.n_new + begin, (shard,))
     tokens = write_ipc(work / f"tokens-{number:03d}.arrow", KEPT, kept_batches(reader, positions))
     counts = TermStatistics.load(statistics)
-    counted = terms.count(group, tokens, furniture, terms.bits_of(statistics), config, work)
+    bags = terms.keep_bags(group, tokens, furniture, config, work)
     facts = known.select(SIGNED_ARTICLES.names).cast(SIGNED_ARTICLES)
-    return Recalled(group, tokens, _signed(group, counted.bags, facts, counts, work))
+    return Recalled(group, tokens, _signed(group, bags, facts, counts, work))
 
 
 def shard_batches(known: pa.Table) -> Iterator[pa.RecordBatch]:
@@ -147,27 +141,18 @@ def shard_batches(known: pa.Table) -> Iterator[pa.RecordBatch]:
 
 
 def kept_batches(reader: IndexReader, positions: Rows) -> Iterator[pa.RecordBatch]:
-    """Tokens in batches of the same articles as those of `shard_batches`, without units."""
-    pending: list[pa.Table] = []
-    n = 0
-    for piece in itertools.chain(reader.pieces("tokens", positions, TOKENS.names), [None]):
-        pending += [piece] if piece is not None else []
-        n += len(piece) if piece is not None else 0
-        while n >= _BATCH or (piece is None and n):
-            table = pa.concat_tables(pending).combine_chunks()
-            yield _without_units(table.slice(0, _BATCH))
-            pending, n = [table.slice(_BATCH)], max(n - _BATCH, 0)
-
-
-def _without_units(table: pa.Table) -> pa.RecordBatch:
-    # Copied: a slice shares its values, and the stages read those from the first on.
-    batch = table.take(pa.array(np.arange(len(table)))).combine_chunks().to_batches()[0]
-    nothing = np.zeros(batch.num_rows + 1, np.int32)
-    for name in ("unit_starts", "unit_kinds"):
-        type_ = KEPT.field(name).type
-        empty = pa.ListArray.from_arrays(pa.array(nothing), pa.array([], type_.value_type))
-        batch = batch.append_column(name, empty)
-    return pa.record_batch([batch.column(f.name).cast(f.type) for f in KEPT], schema=KEPT)
+    """Their tokens in batches of the same articles as those of `shard_batches`, without units."""
+    pending = [TOKENS.empty_table()]
+    for piece in reader.pieces("tokens", positions, TOKENS.names):
+        pending.append(piece)
+        if sum(map(len, pending)) >= _BATCH:
+            table = pa.concat_tables(pending)
+            whole = len(table) // _BATCH * _BATCH
+            yield from (unpacked(table.slice(at, _BATCH)) for at in range(0, whole, _BATCH))
+            pending = [table.slice(whole)]
+    rest = pa.concat_tables(pending)
+    if len(rest):
+        yield unpacked(rest)
 
 
 def _signed(
@@ -188,6 +173,27 @@ def _signed(
         empty,
         write_ipc(work / f"furniture-{name}.arrow", SIGNED_LINES, []),
     )
+
+
+def touched_pairs(planned: Plan, known: Ref, screened: Sequence[Ref], work: Path) -> Ref:
+    """The judged pairs of old articles whose clusters this night may change: IPC (SCREENED), all passing.
+
+    These are the components that a pair of `screened` or a recognised article (`known`) is in.
+    """
+    judged = read_ipc(planned.judged.path)
+    positions = read_ipc(planned.positions.path)["position"].to_numpy()
+    left, right = (judged[side].to_numpy() - planned.n_new for side in ("left", "right"))
+    links = judged["is_confirmed"].to_numpy()
+    labels = components(len(positions), left[links], right[links])
+    is_touched = np.zeros(len(positions), np.bool_)
+    met = [read_ipc(ref.path)["right"].to_numpy() for ref in screened]
+    rows = np.concatenate([np.zeros(0, np.int64), *met]) - planned.n_new
+    is_touched[labels[rows[rows >= 0]]] = True
+    is_touched[labels[np.searchsorted(positions, read_ipc(known.path)["position"].to_numpy())]] = True
+    table = judged.select(PAIRS.names).filter(pa.array(is_touched[labels[left]] | is_touched[labels[right]]))
+    passes = pa.array(np.ones(len(table), np.bool_))
+    marked = table.append_column(SCREENED.field("passes"), passes)
+    return write_ipc(work / "touched.arrow", SCREENED, marked.combine_chunks().to_batches())
 
 
 def shards_of(recalled: Sequence[Recalled]) -> tuple[Ref, ...]:

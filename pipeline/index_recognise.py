@@ -1,8 +1,8 @@
 """Stage "recognise": articles of the night that the index has, by id and text, and new versions of them.
 
 An article with the id and the body of one that is known is left out of the night: it keeps its old row. With
-the id and another body it is a new version: it stays an article of its own, `<id>@2`, `<id>@3` ..., so that old
-versions keep their ids.
+the id and another body it is a new version: it stays an article of its own, `<id>@2`, `<id>@3` ..., so that
+old versions keep their ids.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def recognise(shards: Sequence[Ref], index: OpenIndex, work: Path) -> Recognised
     positions = np.unique(old[again])
     return Recognised(
         tuple(kept),
-        write_ipc(work / "known.arrow", _POSITIONS, [pa.record_batch([pa.array(positions)], schema=_POSITIONS)]),
+        write_ipc(work / "known.arrow", _POSITIONS, [pa.record_batch([positions], schema=_POSITIONS)]),
         write_ipc(work / "versions.arrow", _VERSIONS, [
             pa.record_batch([pa.array(new_row[versions]), ids.take(pa.array(versions))], schema=_VERSIONS)
         ]),

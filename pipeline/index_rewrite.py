@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,8 @@ import pyarrow.compute as pc
 
 from pipeline.config import Config
 from pipeline.index_catalog import Catalog, Segment
-from pipeline.index_segments import TABLES, IndexReader, row_group_rows, schema_of
-from pipeline.index_write import SEGMENTS, time_span
+from pipeline.index_segments import TABLES, IndexReader
+from pipeline.index_write import time_span, write_tables
 
 # Articles of a compacted segment: enough that a night opens few files, few enough to write in one go.
 COMPACT_ARTICLES = 1_000_000
@@ -26,7 +27,7 @@ _BY_NUMBER = {"pairs": ("left", "right"), "membership": ("number",)}
 def without(
     reader: IndexReader, keep: npt.NDArray[np.bool_], name: str, config: Config, work: Path
 ) -> Catalog:
-    """The catalog without the articles that `keep`, bool (n,), leaves out; only their segments are written anew.
+    """The catalog without the articles that `keep`, bool (n,), leaves out. Only their segments are rewritten.
 
     Pairs and memberships of forgotten articles go too, where their segment is written anew; what other
     segments still hold of them is passed over by readers.
@@ -80,13 +81,8 @@ def _write(
     part = IndexReader(reader.store, replace(reader.catalog, segments=segments))
     first = int(reader.firsts[lot[0]])
     own = keep[first : first + part.n_articles]
-    files = {}
-    for table in TABLES:
-        rows = _rows(part, reader, table, own, keep)
-        schema = schema_of(table, config)
-        files[table] = part.store.write(
-            f"{SEGMENTS}/{name}/{table}.parquet", schema, rows, work, row_group_rows(table)
-        )
+    tables = {table: partial(_rows, part, reader, table, own, keep) for table in TABLES}
+    files = write_tables(part.store, name, tables, config, work)
     times = part.published[own]
     run_ids = tuple(run_id for segment in segments for run_id in segment.run_ids)
     return Segment(name, run_ids, int(own.sum()), *time_span(times), files)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.config import Config
+from pipeline.errors import InputError
 from pipeline.index_catalog import Catalog, check_fit, commit, read_catalog, require_catalog, settings_of
 from pipeline.index_clusters import cutoff, expired
 from pipeline.index_rewrite import without
 from pipeline.index_segments import IndexReader, OpenIndex
 from pipeline.index_store import Store
-from pipeline.index_write import SEGMENTS, STATISTICS, Night, open_index, save_catalog, write_segment
+from pipeline.index_write import SEGMENTS, STATISTICS, Night, open_index, save_catalog, with_night
 from pipeline.lease import Lease, hold
 from pipeline.tables import Ref
 
@@ -37,7 +38,12 @@ def check_index(location: str, config: Config) -> None:
     """Find out whether a run fits the index. Raises ConfigError or OutputError."""
     catalog = read_catalog(Store(location))
     if catalog is not None:
-        check_fit(catalog, config, location)
+        check_fit(catalog, config, Store(location).shown)
+
+
+def shown(location: str) -> str:
+    """The location without credentials."""
+    return Store(location).shown
 
 
 def require_index(location: str) -> Catalog:
@@ -55,7 +61,7 @@ def held_index(location: str, run_id: str, config: Config, work: Path) -> Iterat
     with hold(store, run_id, config.index) as lease:
         before = read_catalog(store)
         if before is not None:
-            check_fit(before, config, location)
+            check_fit(before, config, store.shown)
         catalog = before or Catalog(settings_of(config))
         sweep(store, catalog)
         yield IndexRun(open_index(location, catalog, work / "index"), lease, before)
@@ -79,9 +85,11 @@ def sweep_all(location: str) -> None:
     sweep(store, require_catalog(store))
 
 
-def prepare(index: OpenIndex, night: Night, run_id: str, config: Config, work: Path) -> Ref:
-    """Stage "index-segment": write what the night adds, and leave what it has outlived; the next catalog."""
-    catalog = write_segment(index, night, run_id, config, work)
+def prepare(
+    index: OpenIndex, night: Night, files: Mapping[str, Ref], run_id: str, config: Config, work: Path
+) -> Ref:
+    """Stage "index-catalog": the catalog with the night's segment, without what the night has outlived."""
+    catalog = with_night(index, night, files, run_id, work)
     reader = IndexReader(Store(index.location), catalog)
     before = cutoff(reader.published, config)
     if before is not None:
@@ -92,17 +100,38 @@ def prepare(index: OpenIndex, night: Night, run_id: str, config: Config, work: P
 
 
 def make_live(held: IndexRun, prepared: Ref) -> Catalog:
-    """Stage "index-commit": the prepared catalog becomes `index.json`. Raises RunError when the lease is lost."""
+    """Stage "index-commit": the prepared catalog becomes `index.json`. Raises RunError without the lease."""
     held.lease.check()
     store = Store(held.index.location)
     return commit(store, held.before, Catalog.of(Path(prepared.path).read_bytes()))
+
+
+def frozen_of(described: Mapping[str, Any] | None, work: Path) -> tuple[Ref, Ref] | None:
+    """Furniture and statistics that a run on an index counted with, of what its manifest says of the index.
+
+    None for a run that counted itself: without an index, or the first on one. Raises InputError when the
+    index has been rebuilt since.
+    """
+    if described is None or described["statistics"] is None:
+        return None
+    catalog = require_index(described["location"])
+    found = catalog.statistics.version if catalog.statistics else None
+    if found != described["statistics"]:
+        raise InputError(
+            f"index {described['location']}: must have the statistics {described['statistics']} that the run "
+            f"counted with, has {found}"
+        )
+    index = open_index(described["location"], catalog, work / "index")
+    assert index.furniture is not None
+    assert index.statistics is not None
+    return index.furniture, index.statistics
 
 
 def described(held: IndexRun, drift: float, config: Config) -> dict[str, Any]:
     """What the manifest says of the index."""
     catalog = held.catalog
     return {
-        "location": held.index.location,
+        "location": Store(held.index.location).shown,
         "generation": catalog.generation,
         "n_articles_before": catalog.n_articles,
         "statistics": catalog.statistics.version if catalog.statistics else None,

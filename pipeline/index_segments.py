@@ -1,7 +1,7 @@
 """The segments of an index: their tables, and reading of them what a night needs.
 
-A *position* is an article's place over all live segments, in their order; it holds for one state of the index.
-A *number* is the article's for good. Numbers ascend with the positions.
+A *position* is an article's place over all live segments, in their order; it holds for one state of the
+index. A *number* is the article's for good. Numbers ascend with the positions.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.arrow_columns import Rows
+from pipeline.arrow_columns import Rows, plain
 from pipeline.candidates import NO_TIME, PAIRS
 from pipeline.config import Config
 from pipeline.confirm import JUDGED
@@ -41,7 +41,11 @@ ARTICLES = pa.schema([
     ("is_signed", pa.uint8()),
 ])  # fmt: skip
 # Tokens as stage "text" kept them, furniture not yet flagged; the units of "sections" are not needed again.
-TOKENS = pa.schema([field for field in KEPT if not field.name.startswith("unit_")])
+# A list is one value, the bytes of its numbers: twice as fast to read as Parquet's own lists, no larger.
+TOKENS = pa.schema([
+    pa.field(f.name, pa.binary()) if pa.types.is_list(f.type) else f
+    for f in KEPT if not f.name.startswith("unit_")
+])  # fmt: skip
 # Judged pairs that passed the screen; left and right are numbers, left < right.
 JUDGED_PAIRS = pa.schema([
     pa.field(f.name, pa.int64()) if f.name in ("left", "right") else f for f in JUDGED
@@ -76,6 +80,41 @@ def schema_of(table: str, config: Config) -> pa.Schema:
 def row_group_rows(table: str) -> int:
     """Rows of a row group of one of TABLES."""
     return {"tokens": TOKEN_ROWS, "articles": 8 * TOKEN_ROWS}.get(table, PLACE_ROWS)
+
+
+def packed(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Kept tokens (text.KEPT) as TOKENS."""
+    columns = []
+    for field in TOKENS:
+        column = batch.column(field.name)
+        if pa.types.is_list(column.type):
+            values = column.values.to_numpy().view(np.uint8)
+            ends = column.offsets.to_numpy() * column.type.value_type.byte_width
+            buffers = [None, pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(values)]
+            column = pa.Array.from_buffers(pa.binary(), len(column), buffers)
+        columns.append(column)
+    return pa.record_batch(columns, schema=TOKENS)
+
+
+def unpacked(table: pa.Table) -> pa.RecordBatch:
+    """The opposite of `packed`, with empty lists of units."""
+    n = len(table)
+    columns = []
+    for field in KEPT:
+        if field.name not in TOKENS.names:
+            nothing, values = np.zeros(n + 1, np.int32), pa.array([], field.type.value_type)
+            columns.append(pa.ListArray.from_arrays(pa.array(nothing), values))
+            continue
+        column = plain(table[field.name])
+        if pa.types.is_list(field.type):
+            width = field.type.value_type.byte_width
+            ends = np.frombuffer(column.buffers()[1], np.int32)[column.offset : column.offset + n + 1]
+            octets = np.frombuffer(column.buffers()[2] or b"", np.uint8)[ends[0] : ends[-1]]
+            values = np.frombuffer(octets.tobytes(), field.type.value_type.to_pandas_dtype())
+            starts = pa.array((ends - ends[0]) // width, pa.int32())
+            column = pa.ListArray.from_arrays(starts, pa.array(values, field.type.value_type))
+        columns.append(column)
+    return pa.record_batch(columns, schema=KEPT)
 
 
 @dataclass(frozen=True)
@@ -170,7 +209,7 @@ class IndexReader:
         return cluster, self.positions(representative)
 
     def links(self) -> tuple[Rows, Rows, npt.NDArray[np.bool_]]:
-        """Positions of the judged pairs, int64, and which of them are confirmed, in the order of the files."""
+        """Positions of the judged pairs, int64, and which are confirmed, in the order of the files."""
         sides = [self.positions(self.column("pairs", side).to_numpy()) for side in ("left", "right")]
         confirmed = self.column("pairs", "is_confirmed").to_numpy()
         return sides[0], sides[1], np.asarray(confirmed, np.bool_)

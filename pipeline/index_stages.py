@@ -63,9 +63,10 @@ def recall_stages(
 
 def recalled_wording(staged: Staged, screened: Sequence[Ref], config: Config, work: Path) -> list[Call]:
     """The same for the recalled groups: their clusters' pairs, judged on past nights, ask for it too."""
-    if staged.planned is None:
+    if staged.planned is None or staged.recognised is None:
         return []
-    passed = (*screened, staged.planned.linked)
+    touched = index_recall.touched_pairs(staged.planned, staged.recognised.known, screened, work)
+    passed = (*screened, touched)
     return [
         (one.group, one.tokens, staged.furniture, staged.statistics, passed, config, work)
         for one in staged.recalled
@@ -84,7 +85,8 @@ def name_stage(
     named = run.call(
         "name",
         index_clusters.name,
-        index, positions, known, membership, tuple(judged), staged.accepted.shards + old, run_id, config, work,
+        index, positions, known, membership, tuple(judged), staged.accepted.shards + old, run_id, config,
+        work,
         rows=lambda n: n.clusters.rows,
     )  # fmt: skip
     return assemble.Past(index, old, positions, staged.recognised.versions, named)
@@ -103,7 +105,14 @@ def segment_stages(
         found.membership, past.named, found.sections, staged.furniture, staged.statistics,
     )  # fmt: skip
     drift = run.call("drift", index_write.drift, held.index, staged.bags, rows=lambda _: len(staged.bags))
+    written = run.map(
+        "index-segment",
+        index_write.write_files,
+        [(held.index, night, names, run_id, config, work) for names in index_write.LOTS],
+        rows=lambda refs: sum(ref.rows for ref in refs.values()),
+    )
+    files = {name: ref for lot in written for name, ref in lot.items()}
     following = run.call(
-        "index-segment", index_run.prepare, held.index, night, run_id, config, work, rows=ref_rows
+        "index-catalog", index_run.prepare, held.index, night, files, run_id, config, work, rows=ref_rows
     )
     return following, index_run.described(held, drift, config)

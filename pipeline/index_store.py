@@ -6,6 +6,7 @@ an object when it has all of it.
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,10 +21,15 @@ from pipeline.tables import Ref, atomic_file, sync_folder, write_parquet
 
 
 class Store:
-    """Files by their name below one place. `location` is a path, or an address such as s3://bucket/prefix."""
+    """Files by their name below one place. `location` is a path, or an address such as s3://bucket/prefix.
+
+    `shown` is the location without credentials.
+    """
 
     def __init__(self, location: str) -> None:
+        # Credentials may stand in an address; it goes into messages and manifests.
         self.location = location
+        self.shown = re.sub(r"(?<=://)[^/@]*@", "", location)
         self._fs: Any
         try:
             if "://" in location:
@@ -31,7 +37,7 @@ class Store:
             else:
                 self._fs, self._root = fs.LocalFileSystem(), str(Path(location).expanduser().absolute())
         except (pa.ArrowException, OSError) as error:
-            raise OutputError(f"index {location}: must be a folder or an address: {error}") from None
+            raise OutputError(f"index {self.shown}: must be a folder or an address: {error}") from None
         self.is_local = isinstance(self._fs, fs.LocalFileSystem)
 
     def _path(self, name: str) -> str:
@@ -99,7 +105,7 @@ class Store:
         try:
             return pq.ParquetFile(self._fs.open_input_file(self._path(name)), pre_buffer=not self.is_local)
         except (pa.ArrowException, OSError) as error:
-            raise RunError(f"index {self.location}: {name} can't be read: {error}") from None
+            raise RunError(f"index {self.shown}: {name} can't be read: {error}") from None
 
     def write(
         self, name: str, schema: pa.Schema, data: pa.Table | Iterable[pa.RecordBatch], work: Path,

@@ -6,7 +6,7 @@ run that dies in between leaves files that nobody names: the next run on the ind
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,20 +29,22 @@ from pipeline.index_segments import (
     JUDGED_PAIRS,
     MEMBERSHIP,
     N_PARTS,
-    TOKENS,
+    IndexReader,
     OpenIndex,
     keys_schema,
+    packed,
     places_schema,
     row_group_rows,
+    schema_of,
 )
 from pipeline.index_store import Store
-from pipeline.schema import REPEATED_SECTIONS
 from pipeline.signatures import SIGNED_ARTICLES, Signed
 from pipeline.tables import Ref, file_ref, read_batches, read_ipc, write_ipc
 from pipeline.terms import TermStatistics
 
 SEGMENTS, STATISTICS, LEASES = "segments", "statistics", "leases"
 TERMS = pa.schema([("df", pa.int32()), ("spelling", pa.int32())])
+_FROM_INPUT = ("source", "url", "title", "published_at")
 # Rows turned into bytes at a time.
 _ROWS = 16_384
 
@@ -62,6 +64,11 @@ class Night:
     sections: tuple[Ref, ...]
     furniture: Ref
     statistics: Ref
+
+    @property
+    def n_new(self) -> int:
+        """New articles."""
+        return sum(shard.rows for shard in self.shards)
 
 
 def open_index(location: str, catalog: Catalog, work: Path) -> OpenIndex:
@@ -117,33 +124,62 @@ def drift(index: OpenIndex, bags: Sequence[ArrayFiles]) -> float:
     return n_unknown / max(n, 1)
 
 
-def write_segment(index: OpenIndex, night: Night, run_id: str, config: Config, work: Path) -> Catalog:
-    """Write the night's segment, and the statistics on the first night; the catalog that makes them live."""
-    reader = index.read()
-    store, catalog = reader.store, reader.catalog
+# Tables of a segment that are written at the same time, the longest first.
+LOTS = (("tokens",), ("keys", "places"), ("articles", "pairs", "membership", "sections"))
+
+
+def write_files(
+    index: OpenIndex, night: Night, names: tuple[str, ...], run_id: str, config: Config, work: Path
+) -> dict[str, Ref]:
+    """Write some tables of the night's segment."""
+    numbers = _numbers(index.read(), night)
+    tables: dict[str, Callable[[], Iterable[pa.RecordBatch]]] = {
+        "articles": lambda: _articles(night, numbers, run_id),
+        "keys": lambda: keys_rows(night.signed, config),
+        "places": lambda: places_rows(night.signed, config),
+        "tokens": lambda: (packed(b) for ref in night.tokens for b in read_batches(ref.path)),
+        "pairs": lambda: [pairs_rows(night.judged, numbers, night.n_new)],
+        "membership": lambda: [membership_rows(night.named, night.membership, numbers)],
+        "sections": lambda: (b for ref in night.sections for b in read_batches(ref.path)),
+    }
+    return write_tables(Store(index.location), run_id, {name: tables[name] for name in names}, config, work)
+
+
+def write_tables(
+    store: Store, segment_id: str, tables: Mapping[str, Callable[[], Iterable[pa.RecordBatch]]],
+    config: Config, work: Path,
+) -> dict[str, Ref]:  # fmt: skip
+    """Write tables of a segment; their Refs by name, with paths as names in the index."""
+    return {
+        name: store.write(
+            f"{SEGMENTS}/{segment_id}/{name}.parquet",
+            schema_of(name, config),
+            rows(),
+            work,
+            row_group_rows(name),
+        )
+        for name, rows in tables.items()
+    }
+
+
+def _numbers(reader: IndexReader, night: Night) -> Rows:
+    """The number of each row of the night."""
     at = read_ipc(night.positions.path)["position"].to_numpy()
-    n_new = sum(shard.rows for shard in night.shards)
-    old_numbers = reader.numbers[at] if len(at) else np.zeros(0, np.int64)
-    numbers = np.concatenate((np.arange(catalog.next_number, catalog.next_number + n_new), old_numbers))
-    tables = {
-        "articles": (ARTICLES, _articles(night, numbers, run_id)),
-        "keys": (keys_schema(config), keys_rows(night.signed, config)),
-        "places": (places_schema(config), places_rows(night.signed, config)),
-        "tokens": (TOKENS, (b.select(TOKENS.names) for ref in night.tokens for b in read_batches(ref.path))),
-        "pairs": (JUDGED_PAIRS, [pairs_rows(night.judged, numbers, n_new)]),
-        "membership": (MEMBERSHIP, [membership_rows(night.named, night.membership, numbers)]),
-        "sections": (REPEATED_SECTIONS, (b for ref in night.sections for b in read_batches(ref.path))),
-    }
-    files = {
-        name: store.write(f"{SEGMENTS}/{run_id}/{name}.parquet", schema, batches, work, row_group_rows(name))
-        for name, (schema, batches) in tables.items()
-    }
-    times = times_of(night.shards) if n_new else np.zeros(0, np.int64)
-    segment = Segment(run_id, (run_id,), n_new, *time_span(times), files)
+    first = reader.catalog.next_number
+    return np.concatenate((np.arange(first, first + night.n_new), reader.numbers[at]))
+
+
+def with_night(index: OpenIndex, night: Night, files: Mapping[str, Ref], run_id: str, work: Path) -> Catalog:
+    """The catalog with the night's segment; the first night's statistics are frozen."""
+    reader = index.read()
+    catalog = reader.catalog
+    times = times_of(night.shards) if night.n_new else np.zeros(0, np.int64)
+    segment = Segment(run_id, (run_id,), night.n_new, *time_span(times), dict(files))
     if catalog.statistics is None:
-        statistics = freeze(store, run_id, night.furniture, night.statistics, work)
+        statistics = freeze(reader.store, run_id, night.furniture, night.statistics, work)
         catalog = replace(catalog, statistics=statistics)
-    return replace(catalog, segments=(*catalog.segments, segment), next_number=catalog.next_number + n_new)
+    n = catalog.next_number + night.n_new
+    return replace(catalog, segments=(*catalog.segments, segment), next_number=n)
 
 
 def save_catalog(catalog: Catalog, work: Path) -> Ref:
@@ -172,7 +208,7 @@ def _articles(night: Night, numbers: Rows, run_id: str) -> Iterator[pa.RecordBat
             mine = facts.slice(row, n)
             yield pa.record_batch([
                 pa.array(numbers[row : row + n]), batch["article_id"], version_of,
-                pa.array([run_id] * n, pa.string()), *(batch[c] for c in ("source", "url", "title", "published_at")),
+                pa.array([run_id] * n, pa.string()), *(batch[c] for c in _FROM_INPUT),
                 *(plain(mine[c]) for c in ("text_hash", "n_tokens", "n_furniture_tokens", "is_signed")),
             ], schema=ARTICLES)  # fmt: skip
             row += n
@@ -214,7 +250,7 @@ def _fixed(rows: npt.NDArray[np.uint8]) -> pa.Array:
 
 
 def pairs_rows(judged: Sequence[Ref], numbers: Rows, n_new: int) -> pa.RecordBatch:
-    """Judged pairs with a new article, row below `n_new`, that passed the screen: by numbers, the smaller left."""
+    """Judged pairs with a new article, row below `n_new`, that passed the screen; numbers, left < right."""
     table = read_judged(judged)
     new = pc.and_(pc.greater(table["probability"], 0), pc.less(table["left"], n_new))
     table = table.filter(new)

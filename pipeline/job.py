@@ -22,8 +22,6 @@ from pipeline import (
     confirm,
     explain,
     furniture,
-    index_clusters,
-    index_rebuild,
     index_recall,
     index_recognise,
     index_run,
@@ -41,10 +39,10 @@ from pipeline import (
 )
 from pipeline.array_files import ArrayFiles
 from pipeline.config import Config
-from pipeline.errors import InputError, RespunError, RunError
+from pipeline.errors import RespunError, RunError
 from pipeline.executor import Call, Executor, Listener, Stage, StageReport, StageRunner
 from pipeline.explained import Explanation
-from pipeline.index_run import IndexRun, check_index, held_index, require_index
+from pipeline.index_run import IndexRun, check_index, held_index
 from pipeline.index_segments import OpenIndex
 from pipeline.index_stages import OLD_GROUPS, name_stage, recall_stages, recalled_wording, segment_stages
 from pipeline.inputs import InputFile
@@ -133,69 +131,6 @@ def check_run(
     return units
 
 
-def rebuild_index(
-    location: str, config: Config, execute: Executor, listen: Listener
-) -> index_rebuild.Rebuilt:
-    """Count furniture and terms of an index anew, and all pairs by them. Clusters keep their ids where they can.
-
-    Raises OutputError or ConfigError when it can't begin, RunError when it can't be finished; the index is then
-    what it was.
-    """
-    run = StageRunner(execute, listen)
-    version = f"rebuild-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-    require_index(location)
-    with tempfile.TemporaryDirectory(prefix="respun-") as folder:
-        work = Path(folder)
-        with held_index(location, version, config, work) as held:
-            if not held.catalog.n_articles:
-                raise InputError(f"index {location}: must hold articles to be rebuilt, holds none")
-            prepared, rebuilt = _rebuild_stages(
-                held.index, held.catalog.n_articles, version, config, run, work
-            )
-            run.call("index-commit", index_run.make_live, held, prepared, rows=lambda c: c.n_articles)
-            index_run.sweep_all(location)
-    return rebuilt
-
-
-def _rebuild_stages(
-    index: OpenIndex, n_rows: int, version: str, config: Config, run: StageRunner, work: Path
-) -> tuple[Ref, index_rebuild.Rebuilt]:
-    """The stages of a rebuild in their order: those of a run, from the kept tokens on."""
-    unpacked = run.map(
-        "unpack",
-        index_rebuild.unpack,
-        [(index, *span, number, work) for number, span in enumerate(slices(n_rows))],
-        rows=lambda u: u.group.n_articles,
-    )
-    groups, tokens = [u.group for u in unpacked], [u.tokens for u in unpacked]
-    counted = count_stages(groups, tokens, sum(u.text_bytes for u in unpacked), config, run, work)
-    signed = sign_stage(counted, config, run, work)
-    shards = tuple(shard for group in groups for shard in group.shards)
-    bands = band_stage(signed, config, run, work)
-    window = config.candidates.match_window_days
-    pairs = run.call("candidates-merge", candidates.merge, bands, work, shards, window, rows=ref_rows)
-    screened = screen_stage(pairs, signed, config, run, work)
-    calls = wording_calls(counted, screened, config, work)
-    worded = run.map("wording", wording.write_group, calls, rows=n_articles)
-    judged = confirm_stage(screened, signed, worded, config, run, work)
-    membership = run.call("clusters", clusters.cluster, judged, shards, config, work, rows=ref_rows)
-    positions = index_recall.everything(n_rows, work)
-    named = run.call(
-        "name",
-        index_clusters.name,
-        index, positions, positions, membership, tuple(judged), shards, version, config, work,
-        rows=lambda n: n.clusters.rows,
-    )  # fmt: skip
-    prepared = run.call(
-        "index-segment",
-        index_rebuild.replace_all,
-        index, signed, tuple(judged), membership, named, counted.furniture, counted.statistics, version, config,
-        work,
-        rows=ref_rows,
-    )  # fmt: skip
-    return prepared, index_rebuild.Rebuilt(version, n_rows, named.events)
-
-
 def weighing_stages(
     units: Sequence[articles.InputUnit], config: Config, run: StageRunner, work: Path,
     index: OpenIndex | None = None,
@@ -218,9 +153,8 @@ def weighing_stages(
         accepted = recognised.of(accepted)
     counted = term_stages(accepted.shards, accepted.text_bytes, config, run, work, index)
     signed = sign_stage(counted, config, run, work)
-    bags = tuple(one.bags for one in counted.bags)
     return Weighed(
-        accepted, counted.groups, counted.tokens, counted.furniture, bags, counted.statistics, signed,
+        accepted, counted.groups, counted.tokens, counted.furniture, counted.bags, counted.statistics, signed,
         recognised,
     )  # fmt: skip
 
@@ -230,7 +164,7 @@ def sign_stage(
 ) -> tuple[signatures.Signed, ...]:
     """The signatures and weights of counted groups."""
     calls = [
-        (group, kept, bags.bags, counted.furniture, counted.statistics, config, work)
+        (group, kept, bags, counted.furniture, counted.statistics, config, work)
         for group, kept, bags in zip(counted.groups, counted.tokens, counted.bags, strict=True)
     ]
     return tuple(run.map("signatures", signatures.sign, calls, rows=lambda s: s.articles.rows))
@@ -283,15 +217,19 @@ def count_stages(
     else:
         lines = run.map("furniture", furniture.count, [(*b, config, work) for b in both], rows=ref_rows)
         masked = run.call("furniture-merge", furniture.merge, lines, config, work, rows=ref_rows)
-    bits = terms.bits_of(frozen) if frozen else terms.bits_for(text_bytes)
+    if frozen is not None:
+        calls = [(*b, masked, config, work) for b in both]
+        bags = run.map("terms", terms.keep_bags, calls, rows=n_articles)
+        return Counted(tuple(groups), tuple(kept), masked, tuple(bags), frozen)
+    bits = terms.bits_for(text_bytes)
     counts = run.map(
         "terms",
         terms.count,
         [(*b, masked, bits, config, work) for b in both],
         rows=lambda c: c.statistics.rows,
     )
-    statistics = frozen or run.call("terms-merge", terms.merge, counts, work, rows=ref_rows)
-    return Counted(tuple(groups), tuple(kept), masked, tuple(counts), statistics)
+    statistics = run.call("terms-merge", terms.merge, counts, work, rows=ref_rows)
+    return Counted(tuple(groups), tuple(kept), masked, tuple(c.bags for c in counts), statistics)
 
 
 def explain_articles(run_dir: Path, id_a: str, id_b: str, execute: Executor, listen: Listener) -> Explanation:
@@ -304,6 +242,9 @@ def explain_articles(run_dir: Path, id_a: str, id_b: str, execute: Executor, lis
     asked = run.find(id_a, id_b)
     with tempfile.TemporaryDirectory(prefix="respun-") as folder:
         work = Path(folder)
+        frozen = index_run.frozen_of(run.manifest["index"], work)
+        if frozen is not None:
+            return explain.explain(asked, *frozen, run.config, work / "pair")
         shards = articles.write_shards(run.articles(), work / "articles", "explained")
         return _explain(asked, shards, run.config, execute, listen, work)
 
@@ -400,8 +341,8 @@ def screen_stage(
 
 
 def confirm_stage(
-    screened: Sequence[Ref], signed: tuple[signatures.Signed, ...], worded: Sequence[ArrayFiles], config: Config,
-    run: StageRunner, work: Path,
+    screened: Sequence[Ref], signed: tuple[signatures.Signed, ...], worded: Sequence[ArrayFiles],
+    config: Config, run: StageRunner, work: Path,
 ) -> list[Ref]:  # fmt: skip
     """The pairs, judged."""
     calls = [(part, signed, tuple(worded), config, work) for part in screened]

@@ -81,7 +81,7 @@ class Lease:
         """Raises RunError when another run has taken the index over: this one was silent for too long."""
         if self._name not in self._store.times(LEASES):
             raise RunError(
-                f"index {self._store.location}: must be held by this run, which was silent for more than "
+                f"index {self._store.shown}: must be held by this run, which was silent for more than "
                 f"{self._holder.lease_seconds} s and lost it"
             )
 
@@ -130,12 +130,12 @@ def hold(store: Store, run_id: str, config: IndexConfig) -> Iterator[Lease]:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise OutputError(
-                    f"index {store.location}: must be free, is held by {others[0]}, which counts as dead "
-                    f"after {others[0].lease_seconds} s of silence (index.wait_seconds is {config.wait_seconds})"
+                    f"index {store.shown}: must be free, is held by {others[0]}, which counts as dead "
+                    f"after {others[0].lease_seconds} s of silence (index.wait_seconds {config.wait_seconds})"
                 )
             time.sleep(min(left, random.uniform(*_PAUSE)))
     except OSError as error:
-        raise OutputError(f"index {store.location}: must be a place that can be written: {error}") from None
+        raise OutputError(f"index {store.shown}: must be a place that can be written: {error}") from None
     lease.start()
     try:
         yield lease

@@ -55,7 +55,7 @@ class PublishedRun:
         if id_a == id_b:
             raise InputError(f"ID_A, ID_B: must be two articles, are both {id_a}")
         either = pc.field("article_id").isin([id_a, id_b])
-        known = self._read("articles", ["article_id", "source", "cluster_id"], either)
+        known = self._read("articles", ["article_id", "source", "cluster_id", "earlier_run_id"], either)
         rows = {row["article_id"]: row for row in known.to_pylist()}
         for name, article_id in (("ID_A", id_a), ("ID_B", id_b)):
             if article_id not in rows:
@@ -64,6 +64,11 @@ class PublishedRun:
                     f"article_id {article_id}"
                 )
         texts = self._read("texts", ["article_id", "title", "text"], either)
+        for article_id in {id_a, id_b} - set(texts["article_id"].to_pylist()):
+            raise InputError(
+                f"{'ID_A' if article_id == id_a else 'ID_B'}: must be an article of the run's own input, "
+                f"{article_id} is one of run {rows[article_id]['earlier_run_id']}, which has its text"
+            )
         pair = _as_articles(texts.combine_chunks().to_batches()[0], known["source"].combine_chunks())
         first, second = pair.column("article_id").to_pylist()
         cluster_ids = (rows[first]["cluster_id"], rows[second]["cluster_id"])

@@ -12,7 +12,6 @@ from pipeline.index_recognise import Recognised
 from pipeline.shards import ShardGroup
 from pipeline.signatures import Signed
 from pipeline.tables import Ref
-from pipeline.terms import Counted as CountedGroup
 
 
 @dataclass(frozen=True)
@@ -57,5 +56,5 @@ class Counted:
     groups: tuple[ShardGroup, ...]
     tokens: tuple[Ref, ...]
     furniture: Ref
-    bags: tuple[CountedGroup, ...]
+    bags: tuple[ArrayFiles, ...]
     statistics: Ref

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -36,11 +37,15 @@ class Summary:
     `n_clusters` counts clusters of two or more articles. `clusters_by_relation` adds up to it: a cluster
     counts once, under the loosest relation among its pairs. `tables` are the names of the Parquet files in
     `run_dir`. `newest` are clusters whose first article was published last; without dates there are none.
+    `index` is what the manifest says of it, None for a run without one.
     """
 
     run_id: str
     run_dir: Path
     n_articles: int
+    n_recognised: int
+    n_new_versions: int
+    index: dict[str, Any] | None
     n_clustered: int
     rejected_by_reason: dict[str, int]
     pairs_by_relation: dict[str, int]
@@ -66,6 +71,7 @@ class Summary:
 def read_summary(run_dir: Path) -> Summary:
     """Read the summary of the run in `run_dir`."""
     manifest = json.loads((run_dir / "manifest.json").read_text(encoding="utf-8"))
+    counts = manifest["counts"]
     clusters = _read(
         run_dir,
         "clusters",
@@ -84,6 +90,9 @@ def read_summary(run_dir: Path) -> Summary:
         run_id=manifest["run_id"],
         run_dir=run_dir,
         n_articles=pq.read_metadata(run_dir / "articles.parquet").num_rows,
+        n_recognised=counts["n_recognised"],
+        n_new_versions=counts["n_new_versions"],
+        index=manifest["index"],
         n_clustered=pc.sum(clusters["n_articles"], min_count=0).as_py(),
         rejected_by_reason=dict(sorted(rejected.items(), key=lambda item: (-item[1], item[0]))),
         pairs_by_relation=_by_relation(_read(run_dir, "confirmed_pairs", "relation")["relation"].to_pylist()),

@@ -100,11 +100,6 @@ def bits_for(n_bytes: int) -> int:
     return min(24, max(20, (n_bytes // 64).bit_length()))
 
 
-def bits_of(statistics: Ref) -> int:
-    """Bits of a table that was saved."""
-    return (len(TermStatistics.load(statistics).counts) - 1).bit_length()
-
-
 @nb.njit(nb.void(U32, I32, nb.int32[:, ::1]), cache=True, nogil=True)
 def _count(keys, spelt, counts):  # type: ignore[no-untyped-def]
     """Adds the distinct terms of articles to `counts`."""
@@ -135,15 +130,28 @@ class TermCounter:
 def count(group: ShardGroup, tokens: Ref, masked: Ref, bits: int, config: Config, work: Path) -> Counted:
     """Counts the terms of a group of shards, furniture left out, and keeps their bags."""
     counter = TermCounter(bits)
+    files = keep_bags(group, tokens, masked, config, work, counter)
+    return Counted(counter.result().save(work / f"terms-{group.number:03d}.npy"), files)
+
+
+def keep_bags(
+    group: ShardGroup,
+    tokens: Ref,
+    masked: Ref,
+    config: Config,
+    work: Path,
+    counter: TermCounter | None = None,
+) -> ArrayFiles:
+    """The bags of a group of shards, furniture left out, which `counter` counts."""
 
     def bags() -> Iterator[dict[str, npt.NDArray[np.generic]]]:
         for kept in masked_batches(group, tokens, masked, config):
             own, spelt = bag(kept)
-            counter.add(own, spelt)
+            if counter is not None:
+                counter.add(own, spelt)
             yield {**vars(own), "n_tokens": np.diff(kept.indptr)}
 
-    files = write_arrays(group, {**BAG_TYPES, "n_tokens": np.int64}, bags(), work)
-    return Counted(counter.result().save(work / f"terms-{group.number:03d}.npy"), files)
+    return write_arrays(group, {**BAG_TYPES, "n_tokens": np.int64}, bags(), work)
 
 
 def with_prior(statistics: TermStatistics) -> TermStatistics:

@@ -38,10 +38,17 @@ class Night:
 
 
 def run_night(
-    rows: Sequence[dict], folder: Path, index: Path | str, settings: Config, name: str = "night"
+    rows: Sequence[dict], folder: Path, index: Path | str | None, settings: Config, name: str = "night"
 ) -> Night:
     path = news.write(folder / name / "articles.parquet", list(rows))
-    outcome = run_job([str(path)], folder / "out", settings, ThreadExecutor(2), Silence(), index=str(index))
+    outcome = run_job(
+        [str(path)],
+        folder / "out",
+        settings,
+        ThreadExecutor(2),
+        Silence(),
+        index=None if index is None else str(index),
+    )
     return Night(outcome.run_dir)
 
 

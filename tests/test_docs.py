@@ -23,9 +23,18 @@ PAGES = [
     *sorted((ROOT / "data").rglob("*.md")),
 ]
 DOCS = "\n".join(page.read_text(encoding="utf-8") for page in PAGES if page.is_file())
+COMMANDS = {
+    **cli.commands,
+    **{
+        f"{name} {inner}": command
+        for name, group in cli.commands.items()
+        if isinstance(group, click.Group)
+        for inner, command in group.commands.items()
+    },
+}
 OPTIONS = [
     (name, option)
-    for name, command in cli.commands.items()
+    for name, command in COMMANDS.items()
     for parameter in command.params
     if isinstance(parameter, click.Option)
     for option in parameter.opts
@@ -37,6 +46,11 @@ def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
         if not re.match(r"[a-z]+:", target):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_documented(name):
+    assert f"respun {name}" in DOCS
 
 
 @pytest.mark.parametrize(("name", "option"), OPTIONS)

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from indexes import clusters, pairs, run_night, without_articles
 from stages import config
 
+from benchmarks import index_month
+
 SETTINGS = config()
 
 
@@ -59,3 +61,16 @@ def test_nights_find_what_one_run_finds(seed, n_nights, n_stories, frozen, tmp_p
     assert_same(after(nights, folder / "nights", frozen), whole)
     rng.shuffle(nights)
     assert_same(after(nights, folder / "mixed", frozen), whole)
+
+
+def test_a_month_loses_no_id_and_ends_where_one_run_does(tmp_path):
+    """`benchmarks/index_month.py` does the same for larger months."""
+    nights = index_month.month(30, 60, seed=4)
+    costs = list(index_month.run_nights(nights, tmp_path, tmp_path / "index"))
+    assert sum(cost.n_lost for cost in costs) == 0
+    assert sum(cost.events["grew"] for cost in costs) > 10
+    assert max(cost.churn for cost in costs) < 0.1
+    whole = index_month.emptied(tmp_path / "index", tmp_path / "whole")
+    everything = [row for night in nights for row in night]
+    list(index_month.run_nights([everything], tmp_path / "one-run", whole))
+    assert index_month.partition(tmp_path / "index") == index_month.partition(whole)

@@ -72,7 +72,8 @@ def test_lines_elsewhere_than_on_a_terminal(capsys):
 
 
 SUMMARY = Summary(
-    run_id="r", run_dir=Path("out/runs/r"), n_articles=1200, n_clustered=1,
+    run_id="r", run_dir=Path("out/runs/r"), n_articles=1200, n_recognised=0, n_new_versions=0,
+    index=None, n_clustered=1,
     rejected_by_reason={"empty_text": 2}, n_clusters=1,
     pairs_by_relation={"exact": 1, "reprint": 0, "excerpt": 0, "respun": 1500},
     clusters_by_relation={"exact": 0, "reprint": 0, "excerpt": 0, "respun": 1},

@@ -13,7 +13,8 @@ from pipeline.tables import write_parquet
 
 # Written out on purpose: users build on these names and their order.
 COLUMNS = {
-    "articles": "article_id source url title published_at text_hash n_tokens n_furniture_tokens cluster_id",
+    "articles": "article_id source url title published_at text_hash n_tokens n_furniture_tokens cluster_id "
+    "version_of earlier_run_id",
     "clusters": "cluster_id n_articles n_sources representative_id title first_published_at "
     "last_published_at min_probability mean_cosine relations",
     "cluster_members": "cluster_id article_id is_representative relation probability cosine jaccard "
@@ -24,7 +25,7 @@ COLUMNS = {
     "rejected": "input_file row article_id reason detail",
     "texts": "article_id title text",
     "candidate_pairs": "article_id_l article_id_r found_by jaccard_estimate probability reason",
-    "cluster_events": "cluster_id event other_cluster_id n_articles_before n_articles_after",
+    "cluster_events": "run_id event cluster_id other_id n_before n_after",
     "furniture": "source line n_articles",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 
 import duckdb
@@ -18,7 +19,8 @@ CLUSTER = {"first_published_at": None, "last_published_at": None, "min_probabili
 def write_run(folder, **rows):
     for name, schema in TABLES.items():
         pq.write_table(pa.Table.from_pylist(rows.get(name, []), schema=schema), folder / f"{name}.parquet")
-    (folder / "manifest.json").write_text('{"run_id": "r"}')
+    counts = {"n_recognised": 0, "n_new_versions": 0}
+    (folder / "manifest.json").write_text(json.dumps({"run_id": "r", "index": None, "counts": counts}))
     return read_summary(folder)
 
 

@@ -1,0 +1,102 @@
+"""The commands `respun index ...`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import click
+
+from flows.one_line import errors_in_one_line
+
+
+@click.group()
+def index() -> None:
+    """Look after an index of past nights, which `respun run --index` matches against."""
+
+
+INDEX = click.argument("location", metavar="INDEX")
+CONFIG = click.option("--config", metavar="FILE", help="The configuration that the index is used with.")
+SET = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override one key. May be given several times.",
+)
+VERBOSE = click.option("--verbose", is_flag=True, help="Show the traceback of an error.")
+
+
+@index.command()
+@INDEX
+@VERBOSE
+def info(location: str, verbose: bool) -> None:
+    """Say what INDEX holds."""
+    with errors_in_one_line(verbose):
+        from flows.index_report import info_lines
+        from pipeline.index_admin import info as look
+
+        _print(info_lines(look(location)))
+
+
+@index.command()
+@INDEX
+@CONFIG
+@SET
+@VERBOSE
+def compact(location: str, config: str | None, overrides: tuple[str, ...], verbose: bool) -> None:
+    """Put the segments of INDEX together, so that a night opens fewer files."""
+    with errors_in_one_line(verbose):
+        from flows.index_report import info_lines
+        from pipeline.config import load_config
+        from pipeline.index_admin import compact as put_together
+
+        _print(info_lines(put_together(location, load_config(config, overrides))))
+
+
+@index.command()
+@INDEX
+@click.option(
+    "--before",
+    required=True,
+    metavar="DATE",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Articles published before this day, UTC, are forgotten; those without a time stay.",
+)
+@CONFIG
+@SET
+@VERBOSE
+def forget(
+    location: str, before: datetime, config: str | None, overrides: tuple[str, ...], verbose: bool
+) -> None:
+    """Leave old articles out of INDEX. Clusters keep their ids for as long as they have an article."""
+    with errors_in_one_line(verbose):
+        from pipeline.config import load_config
+        from pipeline.index_admin import forget as leave_out
+
+        n = leave_out(location, before.replace(tzinfo=UTC), load_config(config, overrides))
+        click.echo(f"forgotten: {n} articles")
+
+
+@index.command()
+@INDEX
+@CONFIG
+@SET
+@VERBOSE
+def rebuild(location: str, config: str | None, overrides: tuple[str, ...], verbose: bool) -> None:
+    """Count the terms and furniture of INDEX anew, and find all pairs again by these counts."""
+    with errors_in_one_line(verbose):
+        from flows.index_report import rebuilt_lines
+        from flows.progress import progress_display
+        from pipeline.config import load_config
+        from pipeline.executor import ThreadExecutor
+        from pipeline.index_job import rebuild_index
+
+        settings = load_config(config, overrides)
+        with progress_display("starting") as listen:
+            found = rebuild_index(location, settings, ThreadExecutor(settings.n_workers), listen)
+        _print(rebuilt_lines(found))
+
+
+def _print(lines: list[str]) -> None:
+    for line in lines:
+        click.echo(line)

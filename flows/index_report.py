@@ -1,0 +1,29 @@
+"""What an index holds, and what a rebuild did to it, in lines."""
+
+from __future__ import annotations
+
+from pipeline.index_admin import IndexInfo
+from pipeline.index_rebuild import Rebuilt
+
+
+def info_lines(found: IndexInfo) -> list[str]:
+    """An index in a few lines, and a line for each segment."""
+    first, last = found.first_published, found.last_published
+    times = [time.date().isoformat() if time else "unknown" for time in (first, last)]
+    frozen = found.statistics
+    counted = f"{frozen.version}, over {frozen.n_articles} articles with the prior" if frozen else "none yet"
+    lines = [
+        f"index: {found.location}, generation {found.generation}",
+        f"articles: {found.n_articles}, published {times[0]} to {times[1]}, of {len(found.run_ids)} runs",
+        f"clusters: {found.n_clusters} of two or more; {found.n_pairs} judged pairs",
+        f"bytes: {found.n_bytes}, {found.bytes_per_article:.0f} an article",
+        f"statistics: {counted}",
+        f"segments: {len(found.segments)}",
+    ]
+    return lines + [f"  {name}: {n} articles, {n_bytes} bytes" for name, n, n_bytes in found.segments]
+
+
+def rebuilt_lines(found: Rebuilt) -> list[str]:
+    """A rebuild in a line or two."""
+    changes = ", ".join(f"{n} {event}" for event, n in found.n_events.items()) or "as they were"
+    return [f"statistics: {found.version}, over {found.n_articles} articles", f"clusters: {changes}"]

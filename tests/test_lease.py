@@ -1,0 +1,133 @@
+"""One run at a time on an index; a dead one holds it for as long as its lease says."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+
+import pytest
+
+from pipeline.config import IndexConfig
+from pipeline.errors import OutputError, RunError
+from pipeline.index_store import Store
+from pipeline.lease import LEASES, hold
+
+AT_ONCE = IndexConfig(lease_seconds=60, wait_seconds=0)
+
+
+@pytest.fixture
+def store(tmp_path) -> Store:
+    return Store(str(tmp_path / "index"))
+
+
+def leases(store: Store) -> list[str]:
+    return sorted(store.times(LEASES))
+
+
+def abandon(store: Store, age_seconds: float, lease_seconds: int = 60) -> None:
+    """What a run that was killed leaves."""
+    holder = {"run_id": "dead", "host": "elsewhere", "pid": 1, "lease_seconds": lease_seconds}
+    store.replace(f"{LEASES}/dead.json", json.dumps(holder).encode())
+    path = f"{store.location}/{LEASES}/dead.json"
+    then = os.stat(path).st_mtime - age_seconds
+    os.utime(path, (then, then))
+
+
+def test_a_second_run_is_refused_and_told_who_holds_it(store):
+    with hold(store, "first", AT_ONCE):
+        refused = pytest.raises(OutputError, match=r"held by run first on .*, process \d+")
+        with refused, hold(store, "second", AT_ONCE):
+            pytest.fail("two hold it")
+    assert leases(store) == []
+
+
+def test_it_is_free_again_after_an_error(store):
+    with pytest.raises(ZeroDivisionError), hold(store, "first", AT_ONCE):
+        raise ZeroDivisionError
+    with hold(store, "second", AT_ONCE):
+        pass
+
+
+def test_a_run_that_waits_gets_it_when_the_other_ends(store):
+    held, over = threading.Event(), threading.Event()
+
+    def first() -> None:
+        with hold(store, "first", AT_ONCE):
+            held.set()
+            over.wait()
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    held.wait()
+    threading.Timer(0.3, over.set).start()
+    with hold(store, "second", IndexConfig(lease_seconds=60, wait_seconds=60)):
+        assert over.is_set()
+    thread.join()
+
+
+def test_a_dead_run_is_waited_for_no_longer_than_its_lease(store):
+    abandon(store, age_seconds=59)
+    with pytest.raises(OutputError, match="held by run dead on elsewhere"), hold(store, "next", AT_ONCE):
+        pytest.fail("taken over too soon")
+    abandon(store, age_seconds=62)
+    with hold(store, "next", AT_ONCE):
+        assert len(leases(store)) == 1
+
+
+def test_a_file_that_is_no_lease_holds_nothing_for_long(store):
+    store.replace(f"{LEASES}/broken.json", b"{")
+    os.utime(f"{store.location}/{LEASES}/broken.json", (0, 0))
+    with hold(store, "next", AT_ONCE):
+        pass
+
+
+def test_who_was_taken_over_is_told_so(store):
+    with hold(store, "first", AT_ONCE) as lease:
+        lease.check()
+        for name in leases(store):
+            store.delete(f"{LEASES}/{name}")
+        with pytest.raises(RunError, match="silent for more than 60 s and lost it"):
+            lease.check()
+
+
+def test_a_lease_is_renewed(store):
+    with hold(store, "first", IndexConfig(lease_seconds=2)):
+        (name,) = leases(store)
+        path = f"{store.location}/{LEASES}/{name}"
+        os.utime(path, (0, 0))
+        renewed = threading.Event()
+        for _ in range(600):
+            if os.stat(path).st_mtime > 0:
+                renewed.set()
+                break
+            renewed.wait(0.1)
+        assert renewed.is_set()
+
+
+def test_of_many_at_once_one_holds_it_at_a_time(store):
+    """Every one gets its turn, and none while another has it."""
+    inside: list[str] = []
+    overlaps: list[list[str]] = []
+
+    def work(name: str) -> None:
+        with hold(store, name, IndexConfig(lease_seconds=60, wait_seconds=300)):
+            inside.append(name)
+            if len(inside) > 1:
+                overlaps.append(list(inside))
+            inside.remove(name)
+
+    threads = [threading.Thread(target=work, args=(f"run-{i}",)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert overlaps == []
+    assert leases(store) == []
+
+
+def test_a_place_that_cannot_be_written_is_an_error_of_one_line(tmp_path):
+    (tmp_path / "index").write_text("a file")
+    store = Store(str(tmp_path / "index"))
+    with pytest.raises(OutputError, match="must be a place that can be written"), hold(store, "x", AT_ONCE):
+        pytest.fail("held")
