@@ -79,6 +79,10 @@ class Catalog:
     permutations: str = PERMUTATIONS
     n_parts: int = field(default=MAX_GROUPS)
 
+    def has_run(self, run_id: str) -> bool:
+        """Whether the articles of a run are in it."""
+        return any(run_id in segment.run_ids for segment in self.segments)
+
     @property
     def n_articles(self) -> int:
         """Articles of all segments."""

@@ -92,14 +92,17 @@ def run_job(
     contents = journal.input_contents(manifest.files_of(units))
     keeping = Keeping(resume, keep_work, config.keep_scratch_days)
     run_id = manifest.run_id(datetime.now(UTC), config, units)
-    with scratch_folder(output, run_id, _job(contents, config, night), keeping) as work:
+    with scratch_folder(output, run_id, _job(contents, config, index, night), keeping) as work:
         run_id = work.name
         stages = StageRunner(execute, listen, journal.Journal(work, contents))
         try:
             with held_index(index, run_id, config, work) if index else nullcontext() as held:
-                run_dir = publish.finish_publishing(output, run_id) or _run_stages(
-                    units, output, run_id, config, stages, work, held, night
-                )
+                published_dir = publish.finish_publishing(output, run_id)
+                # A run that died between its tables and its index makes the index' part anew.
+                if published_dir is None or (held is not None and not held.catalog.has_run(run_id)):
+                    run_dir = _run_stages(units, output, run_id, config, stages, work, held, night)
+                else:
+                    run_dir = published_dir
         except RespunError as error:
             if error.exit_code != RunError.exit_code:
                 raise
@@ -109,10 +112,10 @@ def run_job(
     return Outcome(run_id, run_dir, tuple(stages.reports))
 
 
-def _job(contents: Mapping[InputFile, str], config: Config, night: str | None) -> Job:
+def _job(contents: Mapping[InputFile, str], config: Config, index: str | None, night: str | None) -> Job:
     """What tells this job from others: only the number of workers doesn't."""
     files = [[file.name, content] for file, content in contents.items()]
-    kept = [config.fingerprint(), config.keep_texts, config.keep_candidates, night]
+    kept = [config.fingerprint(), config.keep_texts, config.keep_candidates, index, night]
     return Job(journal.digest(files), journal.digest(kept))
 
 
