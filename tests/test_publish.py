@@ -99,6 +99,8 @@ def make(output: Path, run_id: str = "one") -> Run:
             "n_tokens": [2, 2, 1],
             "n_furniture_tokens": [0, 0, 0],
             "cluster_id": ["A", "A", "C"],
+            "version_of": three,
+            "earlier_run_id": three,
         },
         "clusters": {
             "cluster_id": ["A"],
@@ -264,6 +266,33 @@ def test_tables_that_disagree_are_not_published(run, table, columns, words):
     assert words in str(caught.value)
     assert not (run.output / "latest.json").exists()
     assert not (run.output / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("event", "cluster", "other", "words"),
+    [
+        ("grew", "X", None, "cluster_events: every id must be known, 1 are not, such as 'X'"),
+        ("merged", "A", "C", "cluster_events: what was merged must be gone, found 1 that are not"),
+        ("expired", "X", None, None),
+    ],
+)
+def test_events_must_be_of_the_clusters(event, cluster, other, words, run):
+    columns = {
+        "run_id": "r",
+        "event": event,
+        "cluster_id": cluster,
+        "other_id": other,
+        "n_before": 1,
+        "n_after": 2,
+    }
+    folder = Path(run.tables["articles"].path).parent
+    run.tables["cluster_events"] = write(folder, "cluster_events", {k: [v] for k, v in columns.items()})
+    if words is None:
+        run.publish()
+        return
+    with pytest.raises(RunError) as caught:
+        run.publish()
+    assert words in str(caught.value)
 
 
 def test_counts_must_add_up(run):
