@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipeline.config_load import load_into, shipped_file
 
 # Keys that change how a run is executed or what it keeps, not what it finds.
-NOT_IN_FINGERPRINT = ("n_workers", "keep_texts", "keep_candidates")
+NOT_IN_FINGERPRINT = ("n_workers", "keep_texts", "keep_candidates", "report")
 
 
 class _Section(BaseModel):
@@ -237,6 +237,25 @@ class SectionsConfig(_Section):
     )
 
 
+class ReportConfig(_Section):
+    """The page report.html beside the tables."""
+
+    write: bool = Field(
+        default=True,
+        description=("Write report.html. `respun report` writes it later, with all texts."),
+    )
+    max_texts: int = Field(
+        default=10_000,
+        ge=0,
+        le=10_000_000,
+        description=(
+            "Texts that the report holds, those with repeated sections and of the largest clusters first "
+            "(articles). Higher takes longer and more space, about 7 KB for each article of 4 KB. Without "
+            "keep_texts it holds none."
+        ),
+    )
+
+
 class Config(_Section):
     """All of respun's configuration; frozen, unknown keys are errors."""
 
@@ -296,6 +315,7 @@ class Config(_Section):
     candidates: CandidatesConfig = CandidatesConfig()
     clusters: ClustersConfig = ClustersConfig()
     sections: SectionsConfig = SectionsConfig()
+    report: ReportConfig = ReportConfig()
 
     def fingerprint(self) -> str:
         """SHA-256, in hex, of the keys that affect what a run finds; a calibration counts by its content."""

@@ -25,6 +25,7 @@ from pipeline import (
     manifest,
     publish,
     published,
+    report_texts,
     screen,
     sections,
     signatures,
@@ -38,6 +39,8 @@ from pipeline.config import Config
 from pipeline.errors import RespunError, RunError
 from pipeline.executor import Call, Executor, Listener, Stage, StageReport, StageRunner
 from pipeline.explained import Explanation
+from pipeline.report_files import PAGE, REPORT
+from pipeline.report_pages import write_pages
 from pipeline.rule import load_rule
 from pipeline.scratch import LOG, scratch_folder
 from pipeline.shards import MAX_GROUPS, ShardGroup, group_shards
@@ -206,6 +209,41 @@ def explain_files(path_a: Path, path_b: Path, execute: Executor, listen: Listene
         return _explain(asked, [shard], config, execute, listen, work)
 
 
+def report_run(
+    run_dir: Path, max_texts: int | None, execute: Executor, listen: Listener
+) -> Path:
+    """Write report.html of a published run again, with the texts of all articles that it shows.
+
+    `run_dir` as in `explain_articles`; `max_texts` limits the texts. The page is replaced last. The terms of
+    the run's texts are counted again. Returns the page's path. Raises OutputError or ConfigError when the run
+    can't be used.
+    """
+    run = published.read_run(publish.find_run(run_dir))
+    with (
+        tempfile.TemporaryDirectory(prefix="respun-") as folder,
+        tempfile.TemporaryDirectory(prefix=".report-", dir=run.folder) as beside,
+    ):
+        work, data = Path(folder), Path(beside) / REPORT
+        placed: list[Ref] = []
+        if run.has_texts and max_texts != 0:
+            shards = articles.write_shards(run.articles(), work / "articles", "reported")
+            text_bytes = sum(articles.text_bytes(batch) for ref in shards for batch in read_batches(ref.path))
+            stages = StageRunner(execute, listen)
+            counted = term_stages(shards, text_bytes, run.config, stages, work)
+            placed = stages.map(
+                "report",
+                report_texts.write_texts,
+                [
+                    (group, counted.furniture, counted.statistics, run.folder, max_texts, run.config,
+                     data, work)
+                    for group in counted.groups
+                ],
+                rows=ref_rows,
+            )  # fmt: skip
+        write_pages(run.folder, placed, data)
+    return run.folder / PAGE
+
+
 def _explain(
     asked: explain.Asked, shards: Sequence[Ref], config: Config, execute: Executor, listen: Listener,
     work: Path,
@@ -261,17 +299,20 @@ def _run_stages(
         rows=lot_rows,
     )
     tables = {name: ref for lot in (*texts, *written) for name, ref in lot.items()}
-    checked = run.map(
-        "check",
-        table_checks.check,
-        [(tables, names) for names in table_checks.lots(tables)],
-        rows=lambda found: sum(table.ref.rows for table in found.values()),
+    checked, placed = run.together(
+        Stage(
+            "check",
+            table_checks.check,
+            [(tables, names) for names in table_checks.lots(tables)],
+            lambda found: sum(table.ref.rows for table in found.values()),
+        ),
+        Stage("report", report_texts.write_texts, report_calls(staged, config, work), ref_rows),
     )
     whole = {name: table for lot in checked for name, table in lot.items()}
     return run.call(
         "publish",
         publish.publish,
-        output, run_id, config, units, staged, tuple(judged), whole, tuple(run.reports),
+        output, run_id, config, units, staged, tuple(judged), whole, tuple(placed), tuple(run.reports),
         rows=lambda _: staged.accepted.n_accepted,
     )  # fmt: skip
 
@@ -281,6 +322,16 @@ def wording_calls(staged: Weighed, screened: Sequence[Ref], config: Config, work
     return [
         (group, tokens, staged.furniture, staged.statistics, tuple(screened), config, work)
         for group, tokens in zip(staged.groups, staged.tokens, strict=True)
+    ]
+
+
+def report_calls(staged: Weighed, config: Config, work: Path) -> list[Call]:
+    """The arguments of `report_texts.write_texts` for each group of shards; none for a report without texts."""
+    tables, n_texts = work / TABLES, config.report.max_texts
+    return [
+        (group, staged.furniture, staged.statistics, tables, n_texts, config, tables / REPORT, work)
+        for group in staged.groups
+        if config.report.write and config.keep_texts and n_texts
     ]
 
 

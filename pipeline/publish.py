@@ -16,6 +16,8 @@ from pipeline.errors import OutputError
 from pipeline.executor import StageReport
 from pipeline.inputs import OUTPUT_MARKER, InputUnit
 from pipeline.manifest import MANIFEST, Stages, make_manifest, write_manifest
+from pipeline.report_files import REPORT
+from pipeline.report_pages import write_pages
 from pipeline.scratch import WORK
 from pipeline.table_checks import CheckedTable, check_counts
 from pipeline.tables import Ref, atomic_file, sync_folder
@@ -56,11 +58,12 @@ def publish(
     staged: Stages,
     judged: Sequence[Ref],
     tables: Mapping[str, CheckedTable],
+    placed: Sequence[Ref],
     reports: Sequence[StageReport],
 ) -> Path:
-    """Write the manifest beside the checked `tables` and make both current. Returns the run's folder.
+    """Write manifest and report beside the checked `tables`, make all current. Returns the run's folder.
 
-    `tables` must lie in one folder of the output's file system, which is moved. May be called again after
+    `placed`: the texts that the report has (`report_texts.PLACES`). `tables` must lie in one folder of the output's file system, which is moved. May be called again after
     a failure, whatever it had done by then. Raises RunError when a table or a row of the input is missing.
     """
     final = output / RUNS / run_id
@@ -69,6 +72,8 @@ def publish(
         folder = Path(next(iter(tables.values())).ref.path).parent
         manifest = make_manifest(run_id, config, units, staged, judged, tables, reports)
         write_manifest(folder, manifest)
+        if config.report.write:
+            write_pages(folder, placed, folder / REPORT)
         _move(folder, final)
     _make_current(output, run_id)
     return final
