@@ -303,6 +303,30 @@ def label(run_path: Path, output: Path, n: int, seed: int, verbose: bool) -> Non
         click.echo(f"written: {output}")
 
 
+@cli.command()
+@click.argument("run_path", metavar="RUN", type=click.Path(path_type=Path))
+@click.option(
+    "--max-texts",
+    metavar="N",
+    type=click.IntRange(0),
+    help="Articles with their text, those with repeats and of the largest clusters first. Without it: all.",
+)
+@click.option("--verbose", is_flag=True, help="Show the traceback of an error.")
+def report(run_path: Path, max_texts: int | None, verbose: bool) -> None:
+    """Write report.html of RUN, a run's folder or an output folder, again, with all texts.
+
+    The last line on stdout is the page's path.
+    """
+    with _errors_in_one_line(verbose):
+        from flows.progress import progress_display
+        from pipeline.executor import ThreadExecutor
+        from pipeline.job import report_run
+
+        with progress_display("starting") as listen:
+            page = report_run(run_path, max_texts, ThreadExecutor(0), listen)
+    click.echo(page.absolute())
+
+
 def main(args: list[str] | None = None) -> NoReturn:
     """Entry point of the console script; exits with the command's code."""
     cli.main(args=args, prog_name="respun")

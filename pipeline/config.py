@@ -245,7 +245,7 @@ class ReportConfig(_Section):
         description=("Write report.html. `respun report` writes it later, with all texts."),
     )
     max_texts: int = Field(
-        default=10_000,
+        default=5_000,
         ge=0,
         le=10_000_000,
         description=(

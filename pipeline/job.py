@@ -209,9 +209,7 @@ def explain_files(path_a: Path, path_b: Path, execute: Executor, listen: Listene
         return _explain(asked, [shard], config, execute, listen, work)
 
 
-def report_run(
-    run_dir: Path, max_texts: int | None, execute: Executor, listen: Listener
-) -> Path:
+def report_run(run_dir: Path, max_texts: int | None, execute: Executor, listen: Listener) -> Path:
     """Write report.html of a published run again, with the texts of all articles that it shows.
 
     `run_dir` as in `explain_articles`; `max_texts` limits the texts. The page is replaced last. The terms of

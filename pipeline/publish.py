@@ -63,8 +63,9 @@ def publish(
 ) -> Path:
     """Write manifest and report beside the checked `tables`, make all current. Returns the run's folder.
 
-    `placed`: the texts that the report has (`report_texts.PLACES`). `tables` must lie in one folder of the output's file system, which is moved. May be called again after
-    a failure, whatever it had done by then. Raises RunError when a table or a row of the input is missing.
+    `placed`: the texts that the report has (`report_texts.PLACES`). `tables` must lie in one folder of the
+    output's file system, which is moved. May be called again after a failure, whatever it had done by then.
+    Raises RunError when a table or a row of the input is missing.
     """
     final = output / RUNS / run_id
     if not final.exists():

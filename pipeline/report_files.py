@@ -7,30 +7,31 @@ page's parser nor a script's can take it for anything else.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from pipeline.tables import atomic_file
 
 REPORT, PAGE = "report", "report.html"  # folder of the data beside the page, and the page
 
 
-def as_json(data: object) -> str:
-    """JSON in which no `<` stands; NaN is an error."""
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+def as_json(data: object) -> bytes:
+    """JSON in which no `<` stands; NaN is null."""
+    return orjson.dumps(data).replace(b"<", b"\\u003c")
 
 
-def write_data(folder: Path, name: str, data: Mapping[str, Any]) -> int:
-    """Write data as the script `<name>.js` of a folder. Returns its bytes."""
-    content = f'respun("{name}",{as_json(data)});\n'.encode()
+def write_data(folder: Path, name: str, data: Mapping[str, Any]) -> None:
+    """Write data as the script `<name>.js` of a folder."""
     with atomic_file(folder / f"{name}.js") as file:
-        file.write(content)
-    return len(content)
+        file.write(b'respun("%s",' % name.encode())
+        file.write(as_json(data))
+        file.write(b");\n")
 
 
-def read_data(folder: Path, name: str) -> str:
+def read_data(folder: Path, name: str) -> bytes:
     """The JSON that `write_data` wrote."""
-    content = (folder / f"{name}.js").read_text(encoding="utf-8")
-    return content[len(f'respun("{name}",') : -len(");\n")]
+    content = (folder / f"{name}.js").read_bytes()
+    return content[len(b'respun("%s",' % name.encode()) : -len(b");\n")]

@@ -54,7 +54,8 @@ def _sizes(n_articles: npt.NDArray[np.int32]) -> list[dict[str, Any]]:
 def _probabilities(folder: Path) -> list[list[int]]:
     """Confirmed pairs in each bin of the probability, for each of RELATIONS."""
     table = pq.read_table(folder / "confirmed_pairs.parquet", columns=["relation", "probability"])
-    bins = np.minimum((table["probability"].to_numpy() * N_PROBABILITIES).astype(np.int64), N_PROBABILITIES - 1)
+    place = (table["probability"].to_numpy() * N_PROBABILITIES).astype(np.int64)
+    bins = np.minimum(place, N_PROBABILITIES - 1)
     relation = np.array(relation_numbers(table["relation"]), np.int64)
     counts = np.bincount(relation * N_PROBABILITIES + bins, minlength=len(RELATIONS) * N_PROBABILITIES)
     rows: list[list[int]] = counts.reshape(len(RELATIONS), N_PROBABILITIES).tolist()
@@ -77,7 +78,8 @@ def timeline(members: Members) -> dict[str, Any] | None:
             break
     low = max(low, high - MAX_BINS + 1)  # of very long times the last
     first = is_first(members)[is_dated]
-    counts = [np.bincount(bins[some & (bins >= low)] - low, minlength=high - low + 1) for some in (first, ~first)]
+    shown = bins >= low
+    counts = [np.bincount(bins[some & shown] - low, minlength=high - low + 1) for some in (first, ~first)]
     starts = np.arange(low, high + 1).astype(f"datetime64[{unit}]").astype("datetime64[s]").astype(np.int64)
     return {
         "unit": {"h": "hour", "D": "day", "M": "month", "Y": "year"}[unit],
@@ -89,7 +91,7 @@ def timeline(members: Members) -> dict[str, Any] | None:
 def is_first(members: Members) -> npt.NDArray[np.bool_]:
     """Whether each member is the first of its cluster to be published, by a known time."""
     found = np.zeros(len(members.at), np.bool_)
-    starts = np.concatenate(([0], members.ends[:-1])).astype(np.int64) if len(members.ends) else []
+    starts = np.concatenate((np.zeros(1, np.int64), members.ends))[:-1]
     found[starts] = members.at[starts] != NEVER
     return found
 
@@ -116,6 +118,7 @@ def sources(folder: Path, articles: Articles, members: Members, pairs: Pairs) ->
     table: dict[tuple[int, int], list[int]] = {}
     for from_, to, how, count in zip(*flows.tolist(), counts.tolist(), strict=True):
         table.setdefault((from_, to), [0, 0, 0])[how] = count
+    furniture = articles.n_furniture_tokens / np.maximum(articles.n_tokens, 1)
     largest = sorted(table.items(), key=lambda item: (-sum(item[1]), item[0]))
     return {
         "names": articles.names,
@@ -123,14 +126,16 @@ def sources(folder: Path, articles: Articles, members: Members, pairs: Pairs) ->
         "n_clustered": _count(members.source, n),
         "n_first": _count(members.source[first], n),
         "n_later": _count(members.source[others], n),
-        "furniture_share": np.round(articles.n_furniture_tokens / np.maximum(articles.n_tokens, 1), 4).tolist(),
+        "furniture_share": np.round(furniture, 4).tolist(),
         "flows": [[*ends, *how] for ends, how in largest[:N_FLOWS]],
         "n_flows": len(largest),
         **_furniture(folder, articles.names),
     }
 
 
-def _kinds(pairs: Pairs, origin: npt.NDArray[np.int64], later: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _kinds(
+    pairs: Pairs, origin: npt.NDArray[np.int64], later: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
     """0 reprinted, 1 re-spun, 2 no confirmed pair of the two; int64 (n,)."""
     relation = np.array(relation_numbers(pairs.table["relation"]), np.int64)
     known = np.minimum(pairs.left, pairs.right) << 32 | np.maximum(pairs.left, pairs.right)
@@ -162,5 +167,3 @@ def _furniture(folder: Path, names: list[str]) -> dict[str, Any]:
 def _count(places: npt.NDArray[np.int64], n: int) -> list[int]:
     counts: list[int] = np.bincount(places[places >= 0], minlength=n).tolist()
     return counts
-
-

@@ -12,6 +12,7 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -69,8 +70,7 @@ def write_pages(folder: Path, placed: Sequence[Ref], data: Path) -> None:
     elif data != final:
         data.rename(final)
     with atomic_file(folder / PAGE) as file:
-        for piece in pieces:
-            file.write(piece.encode())
+        file.writelines(pieces)
 
 
 def _write_data(
@@ -93,7 +93,7 @@ def _write_data(
         write(f"list-{number}", cluster_columns(clusters, members, begin, min(begin + LIST_CLUSTERS, n)))
     cuts = _detail_cuts(members.ends)
     places = _places(members.row, file_of)
-    for number, (begin, end) in enumerate(zip(cuts[:-1], cuts[1:], strict=True)):
+    for number, (begin, end) in enumerate(pairwise(cuts)):
         write(f"clusters-{number}", detail_columns(members, pairs, places, begin, end))
     repeats = list(repeats_of(folder, articles, _places(articles.row, file_of)))
     write("repeats", {"articles": repeats})
@@ -143,7 +143,7 @@ def _places(
     return np.where(known[at] == rows, place[at], -1)
 
 
-def _page(inline: Mapping[str, str]) -> list[str]:
+def _page(inline: Mapping[str, bytes]) -> list[bytes]:
     """The page in pieces: policy, style, script, and the data inside."""
     assets = resources.files("pipeline") / _ASSETS
     style = (assets / "page.css").read_text(encoding="utf-8")
@@ -157,13 +157,11 @@ def _page(inline: Mapping[str, str]) -> list[str]:
         style=style, style_hash=_hash(style), script=script, script_hash=_hash(script), data="\0"
     ).split("\0")
     blocks = [
-        f'<script type="application/json" id="data-{name}">{content}</script>\n'
+        b'<script type="application/json" id="data-%s">%s</script>\n' % (name.encode(), content)
         for name, content in inline.items()
     ]
-    return [head, *blocks, tail]
+    return [head.encode(), *blocks, tail.encode()]
 
 
 def _hash(content: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
-
-

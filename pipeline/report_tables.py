@@ -70,7 +70,7 @@ def read_articles(folder: Path, clusters: pa.Table) -> Articles:
     repeats = pq.read_table(folder / "repeated_sections.parquet", columns=["article_id"])["article_id"]
     with_repeats = pc.unique(repeats)
     kept, rows = [], []
-    counted = []
+    counted: list[pa.RecordBatch] = []
     row = 0
     with pq.ParquetFile(folder / "articles.parquet") as file:
         for batch in file.iter_batches(columns=[*_SHOWN, "n_furniture_tokens"]):
@@ -84,14 +84,10 @@ def read_articles(folder: Path, clusters: pa.Table) -> Articles:
             row += batch.num_rows
         schema = file.schema_arrow
     table = pa.Table.from_batches(kept, pa.schema([schema.field(name) for name in _SHOWN]))
-    totals = (
-        pa.Table.from_batches(counted)
-        .group_by("source")
-        .aggregate([("source", "count"), ("n_tokens", "sum"), ("n_furniture_tokens", "sum")])
-        .sort_by([("source_count", "descending"), ("source", "ascending")])
-        if counted
-        else pa.table({name: [] for name in ("source", "source_count", "n_tokens_sum", "n_furniture_tokens_sum")})
-    )
+    counts = pa.schema([schema.field(name) for name in ("source", "n_tokens", "n_furniture_tokens")])
+    totals = pa.Table.from_batches(counted, counts).group_by("source")
+    totals = totals.aggregate([("source", "count"), ("n_tokens", "sum"), ("n_furniture_tokens", "sum")])
+    totals = totals.sort_by([("source_count", "descending"), ("source", "ascending")])
     totals = totals.filter(pc.is_valid(totals["source"]))
     names = plain(totals["source"].cast(pa.string()))
     sums = [totals[name].to_numpy().astype(np.int64)
@@ -224,24 +220,28 @@ def detail_columns(
 def repeats_of(folder: Path, articles: Articles, places: npt.NDArray[np.int64]) -> Iterator[dict[str, Any]]:
     """Each article with repeated sections, in the order of the input, with its sections by place."""
     sections = pq.read_table(folder / "repeated_sections.parquet")
+    if not sections.num_rows:
+        return
     at = pc.index_in(sections["article_id"], value_set=articles.table["article_id"]).to_numpy()
     order = np.lexsort((sections["begin"].to_numpy(), at))
     rows = sections.take(pa.array(order)).drop_columns(["article_id"]).to_pylist()
-    starts = run_starts(at[order].astype(np.int64))
-    for start, stop in zip(starts.tolist(), [*starts.tolist()[1:], len(rows)], strict=True):
-        place = int(at[order[start]])
-        own = articles.table.slice(place, 1).to_pylist()[0]
-        own["published_at"] = dates(seconds(articles.table["published_at"].slice(place, 1)))[0]
-        own["source"] = int(articles.source[place])
-        yield own | {"place": int(places[place]), "sections": rows[start:stop]}
+    starts = run_starts(at[order].astype(np.int64)).tolist()
+    shown = at[order[starts]].astype(np.int64)
+    own = articles.table.take(pa.array(shown))
+    heads = own.select(["article_id", "url", "title"]).to_pylist()
+    for head, start, stop, time, source, place in zip(
+        heads, starts, [*starts[1:], len(rows)], dates(seconds(own["published_at"])),
+        articles.source[shown].tolist(), places[shown].tolist(), strict=True,
+    ):  # fmt: skip
+        yield head | {"published_at": time, "source": source, "place": place, "sections": rows[start:stop]}
 
 
 def relation_bits(relations: pa.ChunkedArray) -> npt.NDArray[np.int64]:
     """A bit for each relation that a list holds, by RELATIONS; int64 (n,)."""
     lists = plain(relations)
-    bits = np.left_shift(1, pc.index_in(lists.flatten(), value_set=RELATION_NAMES).to_numpy().astype(np.int64))
+    places = pc.index_in(lists.flatten(), value_set=RELATION_NAMES).to_numpy().astype(np.int64)
     found = np.zeros(len(lists), np.int64)
-    np.bitwise_or.at(found, pc.list_parent_indices(lists).to_numpy(), bits)
+    np.bitwise_or.at(found, pc.list_parent_indices(lists).to_numpy(), np.left_shift(1, places))
     return found
 
 

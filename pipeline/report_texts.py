@@ -31,7 +31,8 @@ from pipeline.token_scan import CAPITAL, DIGIT, FURNITURE
 from pipeline.tokens import Tokens, buffers, tokenise
 
 # Texts of a file: the page loads two files to compare two articles, and a folder shouldn't hold too many.
-TEXTS_A_FILE = 128
+TEXTS_A_FILE = 64
+_TAKEN = 16 * TEXTS_A_FILE  # articles fetched at a time; bounds the memory
 # Bits beside the length of a token.
 NAME_BIT, NUMBER_BIT, FURNITURE_BIT, BITS = 1, 2, 4, 3
 # Numbers are written as code points from here on, past `"` and `<`; `\` and the surrogates are stepped over.
@@ -70,15 +71,16 @@ def write_texts(
     writer = _Writer(FurnitureMask(furniture, config), TermStatistics.load(statistics))
 
     def places() -> Iterator[pa.RecordBatch]:
-        for number, at in enumerate(range(0, len(chosen), TEXTS_A_FILE)):
-            rows = chosen[at : at + TEXTS_A_FILE]
-            name = f"texts-{group.number}-{number}"
-            columns = ("source", "title", "text")
-            lot = take_articles(group.shards, rows - group.first_row, columns)
-            write_data(folder, name, writer.encode(lot))
-            slots = pa.array(np.arange(len(rows), dtype=np.int32))
-            names = pa.repeat(pa.scalar(name), len(rows))
-            yield pa.record_batch([pa.array(rows), names, slots], schema=PLACES)
+        for at in range(0, len(chosen), _TAKEN):
+            rows = chosen[at : at + _TAKEN]
+            taken = take_articles(group.shards, rows - group.first_row, ("source", "title", "text"))
+            for begin in range(0, len(rows), TEXTS_A_FILE):
+                name = f"texts-{group.number}-{(at + begin) // TEXTS_A_FILE}"
+                lot = taken.slice(begin, TEXTS_A_FILE)
+                write_data(folder, name, writer.encode(lot))
+                own = pa.array(rows[begin : begin + TEXTS_A_FILE])
+                slots = pa.array(np.arange(len(own), dtype=np.int32))
+                yield pa.record_batch([own, pa.repeat(pa.scalar(name), len(own)), slots], schema=PLACES)
 
     return write_ipc(work / f"report-{group.number:03d}.arrow", PLACES, places())
 
@@ -99,73 +101,81 @@ class _Writer:
         tokens = tokenise(titles, texts)
         kept = keep(tokens)
         self.mask.apply(kept, source_salts(plain(lot["source"])))
-        owner = np.repeat(np.arange(tokens.n_articles), np.diff(tokens.indptr))
-        shown = np.arange(len(owner)) - tokens.indptr[owner] < MAX_TOKENS
+        n_tokens = np.diff(tokens.indptr)
+        owner = np.repeat(np.arange(tokens.n_articles, dtype=np.int32), n_tokens)
         begin, end = _units(tokens, owner, titles, texts)
         # Where the first token of an article begins is counted from 0.
-        step = np.diff(begin, prepend=0)
-        first = tokens.indptr[:-1][np.diff(tokens.indptr) > 0]
+        step = np.diff(begin, prepend=np.int32(0))
+        first = tokens.indptr[:-1][n_tokens > 0]
         step[first] = begin[first]
-        bits = self._bits(tokens, kept.flags, owner)
-        encoded = pa.array(tokens.terms[shown]).dictionary_encode()
-        number = encoded.indices.to_numpy()
-        terms = encoded.dictionary.to_numpy()
-        values = np.stack((step[shown], ((end - begin) << BITS | bits)[shown], number), axis=1)
-        ends = np.cumsum(np.minimum(np.diff(tokens.indptr), MAX_TOKENS)) * values.shape[1]
+        encoded = pa.array(tokens.terms).dictionary_encode()
+        number, terms = encoded.indices.to_numpy(), encoded.dictionary.to_numpy()
+        counts = self.statistics.counts[self.statistics.buckets(terms)]
+        length = (end - begin) << BITS | _bits(number, counts[:, 1], kept.flags, owner)
+        values = np.stack((step, length, number), axis=1)
+        if n_tokens.max(initial=0) > MAX_TOKENS:
+            values = values[np.arange(len(owner)) - tokens.indptr[owner] < MAX_TOKENS]
+        ends = np.cumsum(np.minimum(n_tokens, MAX_TOKENS)) * values.shape[1]
         told = _as_text(values.ravel())
         starts = np.concatenate(([0], ends[:-1]))
-        tenths = np.clip(np.round(self._rarity(terms) * 10), 0, 255).astype(np.uint8)
+        rarity = self.statistics.idf(counts[:, 0]) - np.float32(1)
+        tenths = np.clip(np.round(rarity * 10), 0, 255).astype(np.uint8)
         return {
             "titles": titles.to_pylist(),
             "texts": texts.to_pylist(),
             "tokens": [told[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)],
-            "n_tokens": np.diff(tokens.indptr).tolist(),
+            "n_tokens": n_tokens.tolist(),
             "terms": base64.b64encode(terms.astype("<u4").tobytes()).decode(),
             "rarity": base64.b64encode(tenths.tobytes()).decode(),
         }
 
-    def _rarity(self, terms: npt.NDArray[np.uint32]) -> npt.NDArray[np.float32]:
-        counts = self.statistics.df[self.statistics.buckets(terms)]
-        return np.asarray(self.statistics.idf(counts) - np.float32(1))
 
-    def _bits(
-        self, tokens: Tokens, flags: npt.NDArray[np.uint8], owner: npt.NDArray[np.int64]
-    ) -> npt.NDArray[np.int64]:
-        """Kind of each token, as by `vectors.weigh`, and whether it is furniture."""
-        spelling = self.statistics.spelling[self.statistics.buckets(tokens.terms)]
-        is_number, masked = flags & DIGIT != 0, flags & FURNITURE != 0
-        is_name = spelling > 0
-        # Where the collection can't tell, the article's own first spelling does.
-        open_ = np.flatnonzero((spelling == 0) & ~is_number & ~masked)
-        key = (owner[open_] << 32) | tokens.terms[open_]
-        _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
-        is_name[open_] = (flags[open_[first]] & CAPITAL != 0)[inverse]
-        return NUMBER_BIT * is_number + NAME_BIT * (is_name & ~is_number) + FURNITURE_BIT * masked
+def _bits(
+    number: npt.NDArray[np.int32], spelling: npt.NDArray[np.int32], flags: npt.NDArray[np.uint8],
+    owner: npt.NDArray[np.int32],
+) -> npt.NDArray[np.int32]:  # fmt: skip
+    """Kind of each token, as by `vectors.weigh`, and whether it is furniture.
+
+    `number` int32 (n_tokens,) of the token's term, `spelling` int32 (n_terms,) as in `TermStatistics`.
+    """
+    is_number, masked = flags & DIGIT != 0, flags & FURNITURE != 0
+    spelt = spelling[number]
+    is_name = spelt > 0
+    # Where the collection can't tell, the article's own first spelling does.
+    open_ = np.flatnonzero((spelt == 0) & ~is_number & ~masked)
+    key = owner[open_].astype(np.int64) << 32 | number[open_]
+    _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
+    is_name[open_] = (flags[open_[first]] & CAPITAL != 0)[inverse]
+    parts = ((NUMBER_BIT, is_number), (NAME_BIT, is_name & ~is_number), (FURNITURE_BIT, masked))
+    return np.asarray(sum(np.int32(bit) * part for bit, part in parts))
 
 
 def _units(
-    tokens: Tokens, owner: npt.NDArray[np.int64], titles: pa.StringArray, texts: pa.StringArray
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Begin and end of each token in UTF-16 units of its article's title, line feed, text; int64."""
+    tokens: Tokens, owner: npt.NDArray[np.int32], titles: pa.StringArray, texts: pa.StringArray
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Begin and end of each token in UTF-16 units of its article's title, line feed, text; int32."""
     in_title = np.arange(len(owner)) < tokens.body[owner]
-    found = np.empty((2, len(owner)), np.int64)
-    shift: npt.NDArray[np.int64] = np.zeros(tokens.n_articles, np.int64)
+    found = np.empty((2, len(owner)), np.int32)
+    shift = np.zeros(tokens.n_articles, np.int32)
     for own, strings in ((in_title, titles), (~in_title, texts)):
         data, offsets = buffers(strings)
-        data = data[offsets[0] : offsets[-1]]
+        data, start = data[offsets[0] : offsets[-1]], offsets - offsets[0]
         # Bytes that go on with a code point count nothing; those of four bytes are two units.
-        before = np.concatenate(([0], np.cumsum((data & 0xC0 != 0x80) + (data >= 0xF0).astype(np.int64))))
-        start = offsets.astype(np.int64) - offsets[0]
-        base = start[:-1][owner[own]]
+        units = (data & 0xC0 != 0x80).view(np.int8) + (data >= 0xF0).view(np.int8)
+        before = np.zeros(len(data) + 1, np.int32)
+        np.cumsum(units, out=before[1:])
+        base = start[:-1]
+        moved = (shift - before[base])[owner[own]]
         for place, side in zip(found, (tokens.begin, tokens.end), strict=True):
-            place[own] = before[base + side[own]] - before[base] + shift[owner[own]]
-        shift = before[start[1:]] - before[start[:-1]] + 1
+            place[own] = before[base[owner[own]] + side[own]] + moved
+        shift = before[start[1:]] - before[base] + np.int32(1)
     return found[0], found[1]
 
 
-def _as_text(values: npt.NDArray[np.int64]) -> str:
+def _as_text(values: npt.NDArray[np.int32]) -> str:
     """A code point for each number; LAST_CODE for those that there is none for."""
-    codes = values + FIRST_CODE
+    codes = values + np.int32(FIRST_CODE)
     codes += codes >= BACKSLASH
-    codes += (codes >= SURROGATES) * N_SURROGATES
-    return np.minimum(codes, LAST_CODE).astype("<u4").tobytes().decode("utf-32-le")
+    codes += (codes >= SURROGATES) * np.int32(N_SURROGATES)
+    octets: bytes = np.minimum(codes, np.int32(LAST_CODE)).astype("<u4").tobytes()
+    return octets.decode("utf-32-le")
