@@ -73,3 +73,8 @@ def report_in(browser: Any, path: Path, **context: Any) -> Iterator[Report]:
         yield report
     finally:
         own.close()
+
+
+def probe(name: str) -> str:
+    """A function of tests/probes, to be evaluated in the page."""
+    return (ROOT / "tests" / "probes" / f"{name}.js").read_text(encoding="utf-8")

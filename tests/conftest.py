@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from browser import ARGUMENTS, CHROMIUM
 from command_line import SAMPLE, Command, command
 
 
@@ -13,3 +16,21 @@ def sample_run(tmp_path_factory) -> Command:
     done = command("run", SAMPLE, "--output", output, "--config", "smoke", "--direct")
     assert done.code == 0, done.stderr
     return done
+
+
+@pytest.fixture(scope="session")
+def page_path(sample_run) -> Path:
+    """The report of the run over the sample."""
+    return sample_run.run_dir / "report.html"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Debian's Chromium. By module: while Playwright lives, no test can start an event loop of its own."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("no chromium on PATH: apt-get install chromium")
+    with playwright.sync_playwright() as started:
+        found = started.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield found
+        found.close()

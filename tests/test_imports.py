@@ -25,7 +25,17 @@ FOUNDATION = (
 # What runs the stages and publishes what they found: no stage may import it.
 TOP = {
     f"pipeline.{name}"
-    for name in ("job", "executor", "scratch", "summary", "manifest", "publish", "published")
+    for name in (
+        "job",
+        "executor",
+        "scratch",
+        "summary",
+        "manifest",
+        "publish",
+        "published",
+        "report_overview",
+        "report_pages",
+    )
 }
 # What looks at finished runs. It may use all of the pipeline, and nothing of the pipeline uses it.
 AFTERWARDS = {

@@ -10,32 +10,18 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from browser import ARGUMENTS, CHROMIUM, report_in
-from command_line import SAMPLE, command
+from browser import probe, report_in
 
 from pipeline import report_pages
 from pipeline.aligned import LEFT_OUT
 from pipeline.executor import Silence, ThreadExecutor
 from pipeline.job import explain_articles, report_run
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: apt-get install chromium")
-
 VIEWS = ("overview", "clusters", "cluster={first}", "repeats", "repeats=0", "sources")
 EVENT = "story/A01"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as started:
-        found = started.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield found
-        found.close()
-
-
-@pytest.fixture(scope="module")
-def page_path(sample_run) -> Path:
-    return sample_run.run_dir / "report.html"
+WITHOUT_MARKS = """all => all.map((e) => {
+  for (const mark of e.querySelectorAll('sup')) mark.remove();
+  return e.textContent; })"""
 
 
 @pytest.fixture
@@ -236,9 +222,7 @@ def test_any_two_members_can_be_put_side_by_side(report, tables, largest):
     )
     assert heads.all_inner_texts() == [ids[3], ids[6]]
     body = next(t["text"] for t in tables["texts"] if t["article_id"] == ids[3])
-    shown = report.page.locator("[data-side='0'] .body").evaluate(
-        "e => { for (const s of e.querySelectorAll('sup')) s.remove(); return e.textContent; }"
-    )
+    [shown] = report.page.locator("[data-side='0'] .body").evaluate_all(WITHOUT_MARKS)
     assert squeezed(shown) == squeezed(body)
 
 
@@ -267,8 +251,10 @@ def test_repeats_are_the_spans_of_the_table(report, tables):
     body = next(t["text"] for t in tables["texts"] if t["article_id"] == article_id)
     assert own
     assert report.page.locator(".two .text").count() == sum(s["level"] == "part" for s in own)
-    versions = report.page.locator(".two .text .body").evaluate_all("all => all.map(e => e.textContent)")
-    assert versions == [body[s["begin"] : s["end"]] for s in own if s["level"] == "part"]
+    versions = report.page.locator(".two .text .body").evaluate_all(WITHOUT_MARKS)
+    parts = [body[s["begin"] : s["end"]] for s in own if s["level"] == "part"]
+    assert [squeezed(version) for version in versions] == [squeezed(part) for part in parts]
+    assert report.page.locator(".two .reworded").count() > 5
     whole = report.page.locator(".whole .repeat").evaluate_all(
         "all => all.map(e => { e.querySelector('button')?.remove(); return e.textContent; })"
     )
@@ -331,37 +317,9 @@ def test_tab_reaches_everything_that_a_click_does(report, largest):
     """But for the graph's lines, whose pairs the two columns of choices reach."""
     for view in views_of(largest):
         report.show(view)
-        unreachable = report.page.evaluate("""() => [...document.querySelectorAll('a, button, input, select, summary')]
-          .filter((e) => e.tabIndex < 0).map((e) => e.outerHTML)""")
+        controls = report.page.locator("a, button, input, select, summary, [role=button]")
+        unreachable = controls.evaluate_all("all => all.filter(e => e.tabIndex < 0).map(e => e.outerHTML)")
         assert unreachable == []
-
-
-CONTRAST = """() => {
-  const parse = (css) => { const m = css.match(/[\\d.]+/g).map(Number);
-    return css.startsWith('color(srgb') ? [m[0] * 255, m[1] * 255, m[2] * 255, m[3] ?? 1] : [m[0], m[1], m[2], m[3] ?? 1]; };
-  const over = (a, b) => [0, 1, 2].map((i) => a[i] * a[3] + b[i] * (1 - a[3])).concat(1);
-  const light = (c) => { const [r, g, b] = c.slice(0, 3).map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
-  const behind = (e) => { const layers = [];
-    for (; e; e = e.parentElement) layers.push(parse(getComputedStyle(e).backgroundColor));
-    return layers.reverse().reduce((below, layer) => over(layer, below), [255, 255, 255, 1]); };
-  const low = [];
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  while (walker.nextNode()) {
-    const e = walker.currentNode.parentElement;
-    if (!walker.currentNode.data.trim() || !e.checkVisibility() || e.closest('script, style, title, :disabled')) continue;
-    const style = getComputedStyle(e);
-    let back = behind(e);
-    const node = e.closest('.node');
-    if (node) back = parse(getComputedStyle(node.querySelector('circle')).fill);
-    const front = over(parse(e instanceof SVGElement ? style.fill : style.color), back);
-    const [a, b] = [light(front), light(back)].sort((x, y) => y - x);
-    const size = parseFloat(style.fontSize);
-    const least = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700) ? 3 : 4.5;
-    if ((a + 0.05) / (b + 0.05) < least) low.push(`${e.className.baseVal ?? e.className} ${((a + 0.05) / (b + 0.05)).toFixed(2)} ${walker.currentNode.data.slice(0, 30)}`);
-  }
-  return [...new Set(low)];
-}"""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -372,112 +330,7 @@ def test_the_contrast_is_enough_to_read(browser, page_path, largest, scheme):
             report.show(view)
             for closed in report.page.locator("details").all():
                 closed.evaluate("e => { e.open = true; }")
-            assert report.page.evaluate(CONTRAST) == []
-
-
-ATTACKS = {
-    "script": "<script>window.pwned = 1</script>",
-    "end": "</script><script>window.pwned = 2</script><!--",
-    "attribute": "\"' onmouseover=window.pwned=3 autofocus onfocus=window.pwned=4 x='",
-    "image": "<img src=x onerror=window.pwned=5><iframe srcdoc='<script>parent.pwned=6</script>'></iframe>",
-    "svg": "<svg onload=window.pwned=7><animate onbegin=window.pwned=8 attributeName=x></svg>",
-    "css": "</style><style>*{display:none!important;background:url(http://127.0.0.1:9/leak)}</style>",
-    "template": "${window.pwned=9} {{constructor.constructor('window.pwned=10')()}} $data $style",
-    "bidi": "abc \u202eDEFG\u202c \u2066hij\u2069 \u200fklm",
-    "separators": "line\u2028break\u2029 \u0007 bell ');window.pwned=11;//",
-}
-ADDRESSES = (
-    "javascript:window.pwned=12", "JaVaScRiPt:window.pwned=13", " javascript:window.pwned=14",
-    "data:text/html,<script>window.pwned=15</script>", "vbscript:x", "file:///etc/passwd", "//host.example/x",
-    "https://host.example/\"onmouseover=window.pwned=16", "http://user:pass@host.example/a?b=<c>#d",
-)  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def attacked(tmp_path_factory) -> Path:
-    """The report of a run over articles that attack whoever shows them."""
-    folder = tmp_path_factory.mktemp("attacked")
-    rows = []
-    for n, (name, attack) in enumerate(ATTACKS.items()):
-        story = " ".join(f"Word{n}x{k} and the {name} of {k * 7 + n} Kestrel{n}{k % 9}." for k in range(60))
-        for copy in range(3):
-            rows.append({
-                "article_id": f"{name}-{copy} {attack}", "title": f"{attack} title {copy}",
-                "source": f"{attack} source {copy % 2}", "url": ADDRESSES[(n + copy) % len(ADDRESSES)],
-                "published_at": f"2026-03-{n + 1:02d}T0{copy}:00:00Z",
-                "text": f"{attack}\n\n{story}\n\n{attack} {attack}" + (f"\n\nMore{n} of it." * copy),
-            })  # fmt: skip
-    page = next(row for row in pq.read_table(SAMPLE).to_pylist() if row["article_id"] == "story/A03/page")
-    rows.append({"article_id": "page", "title": ATTACKS["svg"], "source": ATTACKS["css"], "url": ADDRESSES[0],
-                 "text": page["text"].replace("\n\n", f"\n\n{ATTACKS['script']} ", 1)})  # fmt: skip
-    rows.append({"article_id": ATTACKS["image"], "text": ""})
-    source = folder / "<img src=x onerror=window.pwned=17>.jsonl"
-    source.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    done = command("run", source, "--output", folder / "out", "--direct")
-    assert done.code == 0, done.stderr
-    return done.run_dir / "report.html"
-
-
-def test_hostile_articles_are_only_shown(browser, attacked):
-    clusters = pq.read_table(attacked.parent / "clusters.parquet")["cluster_id"].to_pylist()
-    repeats = pq.read_table(attacked.parent / "repeated_sections.parquet").num_rows
-    assert len(clusters) >= len(ATTACKS) - 1
-    assert repeats
-    views = ["overview", "clusters", *(f"cluster={i}" for i in clusters), "repeats", "repeats=0", "sources"]
-    with report_in(browser, attacked) as report:
-        report.page.evaluate(
-            "document.addEventListener('securitypolicyviolation', (e) => { (window.broken ??= []).push(e.violatedDirective); })"
-        )
-        for view in views:
-            report.show(view)
-            for closed in report.page.locator("main details").all():
-                closed.evaluate("e => { e.open = true; }")
-            report.page.mouse.move(640, 450)
-            assert report.page.evaluate("[window.pwned, window.broken]") == [None, None]
-            # Nothing but our own elements: no element of the attacks came to be.
-            assert (
-                report.page.locator("main :is(script, img, iframe, style, animate, link, object)").count()
-                == 0
-            )
-            handlers = report.page.evaluate(
-                "[...document.querySelectorAll('*')].flatMap((e) => e.getAttributeNames()).filter((n) => n.startsWith('on') || n === 'style')"
-            )
-            assert handlers == []
-            links = report.page.locator("a.url").evaluate_all(
-                "all => all.map(a => [a.protocol, a.rel, a.target])"
-            )
-            assert all(protocol in ("http:", "https:") for protocol, _, _ in links)
-            assert all("noopener" in rel and "noreferrer" in rel for _, rel, _ in links)
-            raw = report.page.locator("main").evaluate("e => e.textContent")
-            assert not re.search("[\u202a-\u202e\u2066-\u2069\u2028\u2029\u200f\u0007]", raw)
-        report.show("clusters?q=abc")
-        assert report.page.locator(".hidden-char").all_inner_texts()[:2] == ["RLO", "PDF"]
-        isolated = report.page.locator(".clusters tbody th a bdi").evaluate(
-            "e => getComputedStyle(e).unicodeBidi"
-        )
-        assert isolated == "isolate"
-        report.show(f"cluster={clusters[0]}")
-        report.screenshot("attacked")
-        assert report.is_clean()
-
-
-def test_the_policy_holds_even_against_the_page_itself(browser, page_path):
-    """Were there a hole in the page, the browser would still load and run nothing."""
-    with report_in(browser, page_path) as report:
-        found = report.page.evaluate("""async () => {
-          const tried = {};
-          const attempt = (name, action) => { try { action(); tried[name] = 'done'; } catch (error) { tried[name] = error.name; } };
-          attempt('markup', () => { document.createElement('div').innerHTML = '<b>x</b>'; });
-          attempt('script', () => { document.createElement('script').src = 'https://host.example/x.js'; });
-          await fetch('http://127.0.0.1:9/').then(() => { tried.fetch = 'done'; }, (error) => { tried.fetch = error.name; });
-          const div = document.createElement('div');
-          div.setAttribute('style', 'color: red');
-          document.body.append(div);
-          tried.style = getComputedStyle(div).color === 'rgb(255, 0, 0)' ? 'done' : 'refused';
-          return tried;
-        }""")
-    assert found["markup"] == found["script"] == "TypeError"
-    assert (found["fetch"], found["style"]) == ("TypeError", "refused")
+            assert report.page.evaluate(probe("contrast")) == []
 
 
 @pytest.fixture(scope="module")
@@ -515,6 +368,8 @@ def test_what_is_left_out_is_said(browser, in_files, tables, largest):
         assert "does not have both texts" in report.page.locator(".beside .left-out").inner_text()
         report.show(f"cluster={largest['cluster_id']}")
         assert report.page.locator(".two .text").count() == 2
+        told = report.page.locator(".beside > p.note code").inner_text()
+        assert told.startswith(f"respun explain {in_files.parent} ")
 
 
 def test_a_missing_file_is_said(browser, in_files, tmp_path):

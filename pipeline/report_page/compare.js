@@ -15,14 +15,14 @@ async function fillBeside(section, cluster, i, j) {
   }
   if (section.dataset.wanted !== `${i}/${j}`) return; // another two were picked meanwhile
   const head = [h("h2", null, `${i + 1} and ${j + 1} side by side`), h("p", { class: "measures" }, pairWords(pair, i))];
-  const command = whyCommand(members);
+  const why = whyCommand(members);
   if (texts.includes(null)) {
-    put(section, ...head, h("p", { class: "left-out" }, "The report does not have both texts. ", run.shape.has_texts ? ["Write it with all of them: ", h("code", null, `respun report ${run.summary.run_id}`), "."] : "The run was made with keep_texts = false."), command);
+    put(section, ...head, h("p", { class: "left-out" }, "The report does not have both texts. ", run.shape.has_texts ? ["Write it with all of them: ", command("report"), "."] : "The run was made with keep_texts = false."), why);
     return;
   }
   const found = align(...texts);
   const columnsOf = [found.left, found.right].map((own, side) => column(own, side, members[side], [i, j][side]));
-  put(section, ...head, alignedWords(found), h("div", { class: "two", onclick: follow, onkeydown: followKey }, columnsOf), command);
+  put(section, ...head, alignedWords(found), h("div", { class: "two", onclick: follow, onkeydown: followKey }, columnsOf), why);
 }
 
 function pairWords(pair, i) {
@@ -139,8 +139,6 @@ function followKey(event) {
 }
 
 function whyCommand(members) {
-  const ids = members.map((member) => member.article_id);
-  if (ids.some((id) => HIDDEN.test(id) || id.startsWith("-") || id.includes("\n"))) return null;
-  const quoted = ids.map((id) => (/^[\w./:@-]+$/.test(id) ? id : `'${id.replaceAll("'", "'\\''")}'`));
-  return h("p", { class: "note" }, "Why: ", h("code", { dir: "ltr" }, `respun explain ${run.summary.run_id} ${quoted.join(" ")}`));
+  const told = command("explain", ...members.map((member) => member.article_id));
+  return told && h("p", { class: "note" }, "Why: ", told);
 }

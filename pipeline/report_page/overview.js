@@ -45,7 +45,7 @@ function leftOut() {
   const { n_texts: nTexts, n_shown: nShown, has_texts: hasTexts } = run.shape;
   if (nTexts === nShown) return null;
   const shown = nTexts ? `The report has the texts of ${count(nTexts)} of the ${count(nShown)} articles that it shows: those with repeats, and those of the largest clusters. ` : "The report has no texts. ";
-  return h("p", { class: "left-out" }, shown, hasTexts ? ["Write it with all of them: ", h("code", null, `respun report ${run.summary.run_id}`), "."] : "The run was made with keep_texts = false.");
+  return h("p", { class: "left-out" }, shown, hasTexts ? ["Write it with all of them: ", command("report"), "."] : "The run was made with keep_texts = false.");
 }
 
 function probabilities(threshold) {

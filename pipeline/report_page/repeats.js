@@ -36,13 +36,29 @@ async function showRepeated(at) {
   if (!text) return [...head, h("p", { class: "left-out" }, "The report does not have this text.")];
   const places = unitsOf(text.body);
   const parts = groupsOf(article).find((group) => group[0].level === "part");
-  const body = parts
-    ? h("div", { class: "two" }, parts.map((section, k) => h("article", { class: "text", lang: "", "aria-label": `version ${k + 1}` },
-      h("header", null, h("strong", null, `Version ${k + 1}`), h("span", { class: "note" }, plural(section.n_tokens, "word"))),
-      repeatedText(article, text.body, places, section.begin, section.end, "part"))))
-    : null;
+  const body = parts ? h("div", null, versions(text, places, parts)) : null;
   return [...head, body, h("section", { class: "whole" }, parts ? h("h2", null, "The whole page") : null,
-    h("article", { class: "text", lang: "" }, repeatedText(article, text.body, places, 0, places.length - 1, null)))];
+    h("article", { class: "text", lang: "" }, repeatedText(article, text.body, places)))];
+}
+
+// The versions of one story on a page side by side, each against the first, the first against the second.
+function versions(text, places, parts) {
+  const own = parts.map((section) => partOf(text, places[section.begin], places[section.end]));
+  const aligned = own.slice(1).map((part) => align(own[0], part));
+  const sidesShown = [aligned[0].left, ...aligned.map((one) => one.right)];
+  return [alignedWords(aligned[0]), h("div", { class: "two", onclick: own.length === 2 ? follow : null, onkeydown: own.length === 2 ? followKey : null },
+    sidesShown.map((side, k) => h("article", { class: "text", lang: "", "data-side": k, "aria-label": `version ${k + 1}` },
+      h("header", null, h("strong", null, `Version ${k + 1}`), h("span", { class: "note" }, plural(parts[k].n_tokens, "word"))),
+      h("div", { class: "body" }, paragraphs(side, 0, k)))))];
+}
+
+// A text's piece [begin, end), in units of its body, as a text of its own.
+function partOf(text, begin, end) {
+  const shift = text.title.length + 1 + begin;
+  const body = text.body.slice(begin, end);
+  const tokens = text.tokens.filter((token) => token.begin >= shift && token.end <= shift + end - begin)
+    .map((token) => ({ ...token, begin: token.begin - shift, end: token.end - shift }));
+  return { title: "", body, text: body, tokens, nLeftOut: 0 };
 }
 
 function groupsOf(article) {
@@ -59,13 +75,12 @@ function unitsOf(text) {
   return found;
 }
 
-// The text [from, to) cut at the sections' edges; each piece has the colour of the smallest section around it.
-function repeatedText(article, text, places, from, to, without) {
+// The text cut at the sections' edges; each piece has the colour of the smallest section around it.
+function repeatedText(article, text, places) {
   const groups = groupsOf(article);
   const number = new Map(groups.map((group, k) => [group[0].group_id, k]));
-  const sections = article.sections.filter((section) => section.level !== without && section.begin >= from && section.end <= to);
-  const edges = [...new Set([from, to, ...sections.flatMap((section) => [section.begin, section.end])])].sort((a, b) => a - b);
-  const prefix = without ? "v" : "w";
+  const { sections } = article;
+  const edges = [...new Set([0, places.length - 1, ...sections.flatMap((section) => [section.begin, section.end])])].sort((a, b) => a - b);
   return h("div", { class: "body pre", dir: "auto" }, edges.slice(0, -1).map((begin, k) => {
     const piece = visible(text.slice(places[begin], places[edges[k + 1]]));
     const around = sections.filter((section) => section.begin <= begin && section.end >= edges[k + 1]).sort((a, b) => a.end - a.begin - (b.end - b.begin))[0];
@@ -73,7 +88,7 @@ function repeatedText(article, text, places, from, to, without) {
     const group = number.get(around.group_id);
     const own = groups[group];
     const isStart = begin === around.begin;
-    const id = (section) => `${prefix}-${group}-${section.occurrence}`;
+    const id = (section) => `repeat-${group}-${section.occurrence}`;
     const next = own[(own.indexOf(around) + 1) % own.length];
     return h("span", { class: `repeat hue-${group % 6}`, id: isStart ? id(around) : null },
       isStart ? h("button", { type: "button", class: "jump", "aria-label": `${around.level} ${group + 1}, time ${around.occurrence + 1} of ${own.length}: to the next`, onclick: () => jump(id(next)) }, `${group + 1}.${around.occurrence + 1}`) : null, piece);

@@ -101,3 +101,16 @@ function relationsOf(bits) {
 function say(text) {
   document.getElementById("said").textContent = text;
 }
+
+// For a shell: in single quotes where it needs them; null where a terminal could be misled.
+function shellWord(text) {
+  if (HIDDEN.test(text) || text.startsWith("-") || text.includes("\n")) return null;
+  return /^[\w./:@-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+// A command of respun on this run, whose folder is where the page is.
+function command(name, ...words) {
+  const here = location.protocol === "file:" ? decodeURIComponent(location.pathname).replace(/\/[^/]*$/, "") : `runs/${run.summary.run_id}`;
+  const quoted = [here, ...words].map(shellWord);
+  return quoted.includes(null) ? null : h("code", { dir: "ltr" }, `respun ${name} ${quoted.join(" ")}`);
+}
