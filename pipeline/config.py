@@ -250,7 +250,7 @@ class ReportConfig(_Section):
         le=10_000_000,
         description=(
             "Texts that the report holds, those with repeated sections and of the largest clusters first "
-            "(articles). Higher takes longer and more space, about 7 KB for each article of 4 KB. Without "
+            "(articles). Higher takes longer and more space, about 8 KB for each article of 4 KB. Without "
             "keep_texts it holds none."
         ),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,11 @@ def browser():
         found = started.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield found
         found.close()
+
+
+@pytest.fixture
+def demo(sample_run, tmp_path, monkeypatch) -> Path:
+    """A folder in which out/demo holds a run over the sample, as after `make demo`."""
+    shutil.copytree(sample_run.run_dir.parents[1], tmp_path / "out" / "demo")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
