@@ -29,17 +29,19 @@ MAX_BINS, UNITS = 130, ("h", "D", "M", "Y")
 def overview(folder: Path, clusters: pa.Table, members: Members, pairs: Pairs) -> dict[str, Any]:
     """The numbers of the summary and the manifest as they are, and the distributions."""
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    summary = asdict(read_summary(folder))
-    summary.pop("run_dir")
+    # Where files lie is not the report's to tell: it may be mailed, or moved.
+    inputs = [{"name": file["name"]} for file in manifest["inputs"]]
+    summary = {k: v for k, v in asdict(read_summary(folder)).items() if k not in ("run_dir", "page")}
     rejected = pq.read_table(folder / "rejected.parquet").slice(0, N_REJECTED)
     return {
         "summary": summary,
-        "manifest": manifest | {"inputs": manifest["inputs"][:N_INPUTS], "n_inputs": len(manifest["inputs"])},
+        "manifest": manifest | {"inputs": inputs[:N_INPUTS], "n_inputs": len(inputs)},
         "rejected": rejected.to_pylist(),
         "sizes": _sizes(clusters["n_articles"].to_numpy()),
         "probabilities": _probabilities(folder),
         "timeline": timeline(members),
         "n_between": pairs.n_between,
+        "between": pairs.between.to_pylist(),
     }
 
 

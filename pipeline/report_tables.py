@@ -20,6 +20,7 @@ from pipeline.words import run_starts
 # Pairs of one cluster that the page gets, the least certain ones: a cluster of a thousand copies has half a
 # million pairs, and nobody looks at the certain ones.
 MAX_PAIRS = 2_000
+MAX_BETWEEN = 200  # pairs between clusters
 PAIR_NUMBERS = (
     "probability", "cosine", "cosine_bigrams", "cosine_names", "cosine_numbers", "jaccard",
     "containment_l_in_r", "containment_r_in_l",
@@ -123,7 +124,8 @@ class Pairs:
     """Confirmed pairs of two members of one cluster, by cluster; `left`, `right` int64: places in `Members`.
 
     `n_all` int64 (n_clusters,): how many each cluster has; at most MAX_PAIRS of them are in `table`.
-    `n_between`: confirmed pairs whose articles are in different clusters, or alone: excerpts join none.
+    `n_between`: confirmed pairs whose articles are in different clusters, or alone; `between` has their ids,
+    relation and probability, at most MAX_BETWEEN, the most certain first.
     """
 
     table: pa.Table
@@ -132,6 +134,7 @@ class Pairs:
     ends: Rows
     n_all: Rows
     n_between: int
+    between: pa.Table
 
 
 def pairs_of(folder: Path, members: Members) -> Pairs:
@@ -144,7 +147,12 @@ def pairs_of(folder: Path, members: Members) -> Pairs:
         for side in ("article_id_l", "article_id_r")
     )
     none = np.append(members.cluster, -1)
-    inside = np.flatnonzero((left >= 0) & (right >= 0) & (none[left] == none[right]))
+    is_inside = (left >= 0) & (right >= 0) & (none[left] == none[right])
+    inside = np.flatnonzero(is_inside)
+    between = table.filter(pa.array(~is_inside)).select(
+        ["article_id_l", "article_id_r", "relation", "probability"]
+    )
+    order = [("probability", "descending"), ("article_id_l", "ascending"), ("article_id_r", "ascending")]
     cluster = none[left[inside]]
     inside = inside[np.lexsort((table["probability"].to_numpy()[inside], cluster))]
     cluster = np.sort(cluster)
@@ -154,7 +162,8 @@ def pairs_of(folder: Path, members: Members) -> Pairs:
     kept = inside[nth < MAX_PAIRS]
     ends = np.cumsum(np.minimum(n_all, MAX_PAIRS))
     chosen = table.select(["relation", *PAIR_NUMBERS, "found_by"]).take(pa.array(kept))
-    return Pairs(chosen, left[kept], right[kept], ends, n_all, table.num_rows - len(inside))
+    shown = between.sort_by(order)[:MAX_BETWEEN]
+    return Pairs(chosen, left[kept], right[kept], ends, n_all, len(between), shown)
 
 
 def cluster_columns(clusters: pa.Table, members: Members, begin: int, end: int) -> dict[str, Any]:

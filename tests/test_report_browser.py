@@ -87,6 +87,16 @@ def test_the_overview_has_the_numbers_of_the_summary_and_the_manifest(report, sa
     assert f"{counts['n_confirmed_pairs']:,} confirmed pairs" in printed
 
 
+def test_pairs_between_clusters_are_listed(report, tables):
+    own = {article["article_id"]: article["cluster_id"] for article in tables["articles"]}
+    pairs = [p for p in tables["confirmed_pairs"] if own[p["article_id_l"]] != own[p["article_id_r"]]]
+    assert pairs
+    assert report.page.get_by_text(f"{len(pairs)} pairs of them lead out of a cluster").is_visible()
+    ids = report.page.locator(".between .id").evaluate_all("all => all.map(e => e.textContent)")
+    told = set(zip(ids[::2], ids[1::2], strict=True))
+    assert told == {(p["article_id_l"], p["article_id_r"]) for p in pairs}
+
+
 def test_the_list_sorts(report, tables):
     report.show("clusters")
     sizes = [int(n) for n in report.page.locator(".clusters tbody td:nth-child(2)").all_inner_texts()]

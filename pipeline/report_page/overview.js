@@ -16,7 +16,7 @@ function showOverview() {
     leftOut(),
     h("div", { class: "grid" },
       part("Confirmed pairs by relation", bars("Confirmed pairs by relation", RELATIONS.map((name) => ({ label: h("span", { class: `relation ${name}` }, name), n: summary.pairs_by_relation[name], parts: [{ class: `fill-${name}`, n: summary.pairs_by_relation[name] }] }))),
-        run.n_between ? h("p", { class: "note" }, `${plural(run.n_between, "pair")} of them lead out of a cluster: excerpts join none.`) : null),
+        betweenPairs()),
       part("Clusters by their loosest relation", bars("Clusters by their loosest relation", RELATIONS.map((name, i) => ({ label: h("a", { href: `#clusters?loosest=${i}`, class: `relation ${name}` }, name), n: summary.clusters_by_relation[name], parts: [{ class: `fill-${name}`, n: summary.clusters_by_relation[name] }] })))),
       part("Sizes of the clusters", bars("Clusters by number of articles", run.sizes.filter((bin) => bin.n).map((bin) => ({ label: `${bin.label} articles`, n: bin.n })))),
       part("Probabilities of the confirmed pairs", probabilities(manifest.threshold)),
@@ -31,6 +31,18 @@ function showOverview() {
     rejectedPart(),
     stagesPart(manifest),
     runPart(manifest),
+  ];
+}
+
+// Confirmed pairs that are in no cluster's graph.
+function betweenPairs() {
+  if (!run.n_between) return null;
+  return [
+    h("p", { class: "note" }, `${plural(run.n_between, "pair")} of them lead out of a cluster: excerpts join none, and chains are broken.`),
+    h("details", null, h("summary", null, "Which"), h("div", { class: "scroll" }, h("table", { class: "rows between" },
+      h("tbody", null, run.between.map((pair) => h("tr", null, h("td", null, outside(pair.article_id_l, { class: "id" }), h("br"), outside(pair.article_id_r, { class: "id" })),
+        h("td", null, h("span", { class: `relation ${pair.relation}` }, pair.relation)), h("td", { class: "number" }, decimals(pair.probability))))))),
+    run.between.length < run.n_between ? h("p", { class: "left-out" }, `The ${count(run.between.length)} most certain of ${count(run.n_between)}; confirmed_pairs.parquet has all.`) : null),
   ];
 }
 
