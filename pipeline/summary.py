@@ -49,7 +49,7 @@ class Summary:
     n_articles_with_repeats: int
     n_repeated_groups: int
     tables: tuple[str, ...]
-    page: Path | None
+    page: Path | None = None
 
     @property
     def n_rejected(self) -> int:
