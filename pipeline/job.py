@@ -324,7 +324,7 @@ def wording_calls(staged: Weighed, screened: Sequence[Ref], config: Config, work
 
 
 def report_calls(staged: Weighed, config: Config, work: Path) -> list[Call]:
-    """The arguments of `report_texts.write_texts` for each group of shards; none for a report without texts."""
+    """The arguments of `report_texts.write_texts` for each group; none for a report without texts."""
     tables, n_texts = work / TABLES, config.report.max_texts
     return [
         (group, staged.furniture, staged.statistics, tables, n_texts, config, tables / REPORT, work)

@@ -82,7 +82,8 @@ function sentencesOf(text) {
   const cutter = window.Intl && Intl.Segmenter ? new Intl.Segmenter(undefined, { granularity: "sentence" }) : null;
   let at = 0;
   for (const line of text.split("\n")) {
-    if (cutter) for (const part of cutter.segment(line)) found.push([at + part.index, at + part.index + part.segment.length]);
+    if (cutter)
+      for (const part of cutter.segment(line)) found.push([at + part.index, at + part.index + part.segment.length]);
     else if (line) found.push([at, at + line.length]);
     at += line.length + 1;
   }
@@ -121,7 +122,8 @@ function align(a, b) {
     nSame += size;
   });
   const isOpen = (sentence) =>
-    sentence.tokens.length >= MIN_SENTENCE && sentence.tokens.filter((token) => token.run >= 0).length <= sentence.tokens.length / 2;
+    sentence.tokens.length >= MIN_SENTENCE &&
+    sentence.tokens.filter((token) => token.run >= 0).length <= sentence.tokens.length / 2;
   const found = [];
   left.sentences.forEach((one, i) => {
     if (!isOpen(one)) return;
@@ -142,7 +144,10 @@ function align(a, b) {
     if (sentence.other < 0) continue;
     sentence.link = right.sentences[sentence.other].link = ++nReworded;
   }
-  for (const [own, other] of [[left, right], [right, left]]) {
+  for (const [own, other] of [
+    [left, right],
+    [right, left],
+  ]) {
     for (const token of own.tokens) token.isOnly = token.kind > 0 && !other.terms.has(token.term);
   }
   return { left, right, nSame, nReworded };

@@ -3,15 +3,52 @@
 // Horizontal bars: [{label, n, parts?: [{class, n}], note?}].
 function bars(label, items, unit) {
   const most = Math.max(1, ...items.map((item) => item.n));
-  return h("table", { class: "bars" }, h("caption", { class: "unseen" }, label), h("tbody", null, items.map((item) =>
-    h("tr", null,
-      h("th", { scope: "row" }, item.label),
-      h("td", { class: "bar" }, s("svg", { width: "100%", height: 12, "aria-hidden": "true", preserveAspectRatio: "none", viewBox: "0 0 100 12" },
-        (item.parts || [{ class: "ink", n: item.n }]).reduce(([pieces, x], part) => {
-          const width = (100 * part.n) / most;
-          return [[...pieces, part.n ? s("rect", { x, y: 1, width: Math.max(width, 0.4), height: 10, class: part.class }) : null], x + width];
-        }, [[], 0])[0])),
-      h("td", { class: "number" }, item.note || count(item.n), unit ? ` ${unit}` : "")))));
+  return h(
+    "table",
+    { class: "bars" },
+    h("caption", { class: "unseen" }, label),
+    h(
+      "tbody",
+      null,
+      items.map((item) =>
+        h(
+          "tr",
+          null,
+          h("th", { scope: "row" }, item.label),
+          h(
+            "td",
+            { class: "bar" },
+            s(
+              "svg",
+              {
+                width: "100%",
+                height: 12,
+                "aria-hidden": "true",
+                preserveAspectRatio: "none",
+                viewBox: "0 0 100 12",
+              },
+              (item.parts || [{ class: "ink", n: item.n }]).reduce(
+                ([pieces, x], part) => {
+                  const width = (100 * part.n) / most;
+                  return [
+                    [
+                      ...pieces,
+                      part.n
+                        ? s("rect", { x, y: 1, width: Math.max(width, 0.4), height: 10, class: part.class })
+                        : null,
+                    ],
+                    x + width,
+                  ];
+                },
+                [[], 0],
+              )[0],
+            ),
+          ),
+          h("td", { class: "number" }, item.note || count(item.n), unit ? ` ${unit}` : ""),
+        ),
+      ),
+    ),
+  );
 }
 
 // Stacked columns: `series` [{class, label, values}] over `labels`.
@@ -32,13 +69,25 @@ function columns(title, labels, series, axis, width) {
   }
   labels.forEach((label, i) => {
     let base = 0;
-    const group = s("g", null, s("title", null, `${label}: ${series.map((one) => `${count(one.values[i])} ${one.label}`).join(", ")}`));
+    const group = s(
+      "g",
+      null,
+      s("title", null, `${label}: ${series.map((one) => `${count(one.values[i])} ${one.label}`).join(", ")}`),
+    );
     group.append(s("rect", { x: left + i * step, y: top, width: step, height: height - top - bottom, class: "hit" }));
     for (const one of series) {
       const value = one.values[i];
       if (value) {
         const from = y(base + value);
-        group.append(s("rect", { x: left + i * step + Math.min(1, step / 8), y: from, width: Math.max(step - Math.min(2, step / 4), 0.8), height: y(base) - from, class: one.class }));
+        group.append(
+          s("rect", {
+            x: left + i * step + Math.min(1, step / 8),
+            y: from,
+            width: Math.max(step - Math.min(2, step / 4), 0.8),
+            height: y(base) - from,
+            class: one.class,
+          }),
+        );
       }
       base += value;
     }
@@ -53,20 +102,72 @@ function columns(title, labels, series, axis, width) {
 }
 
 function legend(series) {
-  return h("ul", { class: "legend" }, series.map((one) => h("li", null, s("svg", { width: 12, height: 12, "aria-hidden": "true" }, s("rect", { width: 12, height: 12, class: one.class })), one.label)));
+  return h(
+    "ul",
+    { class: "legend" },
+    series.map((one) =>
+      h(
+        "li",
+        null,
+        s(
+          "svg",
+          { width: 12, height: 12, "aria-hidden": "true" },
+          s("rect", { width: 12, height: 12, class: one.class }),
+        ),
+        one.label,
+      ),
+    ),
+  );
 }
 
 function inWords(title, labels, series) {
-  return h("details", { class: "words" }, h("summary", null, "as a table"), h("div", { class: "scroll" }, h("table", null,
-    h("caption", { class: "unseen" }, title),
-    h("thead", null, h("tr", null, h("th", { scope: "col" }, ""), series.map((one) => h("th", { scope: "col", class: "number" }, one.label)))),
-    h("tbody", null, labels.map((label, i) => (series.some((one) => one.values[i]) ? h("tr", null, h("th", { scope: "row" }, label), series.map((one) => h("td", { class: "number" }, count(one.values[i])))) : null))))));
+  return h(
+    "details",
+    { class: "words" },
+    h("summary", null, "as a table"),
+    h(
+      "div",
+      { class: "scroll" },
+      h(
+        "table",
+        null,
+        h("caption", { class: "unseen" }, title),
+        h(
+          "thead",
+          null,
+          h(
+            "tr",
+            null,
+            h("th", { scope: "col" }, ""),
+            series.map((one) => h("th", { scope: "col", class: "number" }, one.label)),
+          ),
+        ),
+        h(
+          "tbody",
+          null,
+          labels.map((label, i) =>
+            series.some((one) => one.values[i])
+              ? h(
+                  "tr",
+                  null,
+                  h("th", { scope: "row" }, label),
+                  series.map((one) => h("td", { class: "number" }, count(one.values[i]))),
+                )
+              : null,
+          ),
+        ),
+      ),
+    ),
+  );
 }
 
 function ticks(most) {
   const raw = most / 3;
   const power = 10 ** Math.floor(Math.log10(raw));
-  const step = Math.max(1, [1, 2, 5, 10].map((m) => m * power).find((value) => value >= raw));
+  const step = Math.max(
+    1,
+    [1, 2, 5, 10].map((m) => m * power).find((value) => value >= raw),
+  );
   const found = [];
   for (let value = step; value <= most; value += step) found.push(value);
   return found;
@@ -119,11 +220,24 @@ function pairGraph(cluster, weakBelow, pick) {
   const links = cluster.pairs.filter((pair) => pair.l < n && pair.r < n);
   const joins = links.filter((pair) => RELATIONS[pair.relation] !== "excerpt");
   const isWhole = cluster.pairs.length === cluster.nPairs && n === cluster.members.length;
-  const cut = isWhole ? bridges(n, joins.map((pair) => [pair.l, pair.r])) : new Set();
+  const cut = isWhole
+    ? bridges(
+        n,
+        joins.map((pair) => [pair.l, pair.r]),
+      )
+    : new Set();
   const size = 380;
   const radius = n > 2 ? size / 2 - 34 : size / 4;
-  const at = (i) => [size / 2 + radius * Math.sin((2 * Math.PI * i) / n), size / 2 - radius * Math.cos((2 * Math.PI * i) / n)];
-  const svg = s("svg", { viewBox: `0 0 ${size} ${size}`, class: "graph", role: "group", "aria-label": "Confirmed pairs" });
+  const at = (i) => [
+    size / 2 + radius * Math.sin((2 * Math.PI * i) / n),
+    size / 2 - radius * Math.cos((2 * Math.PI * i) / n),
+  ];
+  const svg = s("svg", {
+    viewBox: `0 0 ${size} ${size}`,
+    class: "graph",
+    role: "group",
+    "aria-label": "Confirmed pairs",
+  });
   const weakFirst = [...links].sort((a, b) => a.probability - b.probability).reverse();
   let nWeak = 0;
   for (const pair of weakFirst) {
@@ -133,30 +247,98 @@ function pairGraph(cluster, weakBelow, pick) {
     const isWeak = pair.probability < weakBelow;
     nWeak += isWeak;
     const words = `${pair.l + 1} and ${pair.r + 1}: ${RELATIONS[pair.relation]}, probability ${decimals(pair.probability)}${isWeak ? ", weak" : ""}${isBridge ? ", the only link between two parts" : ""}`;
-    svg.append(s("g", { class: "link", onclick: () => pick(pair.l, pair.r) },
-      s("title", null, words),
-      s("line", { x1, y1, x2, y2, class: "hit" }),
-      s("line", { x1, y1, x2, y2, class: `edge ${RELATIONS[pair.relation]}${isWeak ? " weak" : ""}${isBridge ? " bridge" : ""}`, "stroke-width": 0.8 + 2.2 * pair.probability })));
+    svg.append(
+      s(
+        "g",
+        { class: "link", onclick: () => pick(pair.l, pair.r) },
+        s("title", null, words),
+        s("line", { x1, y1, x2, y2, class: "hit" }),
+        s("line", {
+          x1,
+          y1,
+          x2,
+          y2,
+          class: `edge ${RELATIONS[pair.relation]}${isWeak ? " weak" : ""}${isBridge ? " bridge" : ""}`,
+          "stroke-width": 0.8 + 2.2 * pair.probability,
+        }),
+      ),
+    );
   }
   for (let i = 0; i < n; i++) {
     const [x, y] = at(i);
     const member = cluster.members[i];
-    svg.append(s("g", { class: `node${member.is_representative ? " representative" : ""}`, "data-member": i },
-      s("title", null, `${i + 1}: ${visibleWords(member.title || member.article_id)}`),
-      s("circle", { cx: x, cy: y, r: n > 30 ? 8 : 12 }),
-      s("text", { x, y: y + 4, class: "tick middle" }, String(i + 1))));
+    svg.append(
+      s(
+        "g",
+        { class: `node${member.is_representative ? " representative" : ""}`, "data-member": i },
+        s("title", null, `${i + 1}: ${visibleWords(member.title || member.article_id)}`),
+        s("circle", { cx: x, cy: y, r: n > 30 ? 8 : 12 }),
+        s("text", { x, y: y + 4, class: "tick middle" }, String(i + 1)),
+      ),
+    );
   }
   const left = cluster.members.length - n;
-  return h("figure", { class: "pairs" }, svg,
-    h("ul", { class: "legend" },
-      RELATIONS.map((name) => (links.some((pair) => RELATIONS[pair.relation] === name) ? h("li", null, s("svg", { width: 22, height: 10, "aria-hidden": "true" }, s("line", { x1: 0, x2: 22, y1: 5, y2: 5, class: `edge ${name}`, "stroke-width": 3 })), name) : null)),
-      nWeak ? h("li", null, s("svg", { width: 22, height: 10, "aria-hidden": "true" }, s("line", { x1: 0, x2: 22, y1: 5, y2: 5, class: "edge weak", "stroke-width": 2 })), `weak, under ${decimals(weakBelow)}`) : null,
-      cut.size ? h("li", null, s("svg", { width: 22, height: 10, "aria-hidden": "true" }, s("line", { x1: 0, x2: 22, y1: 5, y2: 5, class: "edge bridge", "stroke-width": 2 })), "only link") : null),
+  return h(
+    "figure",
+    { class: "pairs" },
+    svg,
+    h(
+      "ul",
+      { class: "legend" },
+      RELATIONS.map((name) =>
+        links.some((pair) => RELATIONS[pair.relation] === name)
+          ? h(
+              "li",
+              null,
+              s(
+                "svg",
+                { width: 22, height: 10, "aria-hidden": "true" },
+                s("line", { x1: 0, x2: 22, y1: 5, y2: 5, class: `edge ${name}`, "stroke-width": 3 }),
+              ),
+              name,
+            )
+          : null,
+      ),
+      nWeak
+        ? h(
+            "li",
+            null,
+            s(
+              "svg",
+              { width: 22, height: 10, "aria-hidden": "true" },
+              s("line", { x1: 0, x2: 22, y1: 5, y2: 5, class: "edge weak", "stroke-width": 2 }),
+            ),
+            `weak, under ${decimals(weakBelow)}`,
+          )
+        : null,
+      cut.size
+        ? h(
+            "li",
+            null,
+            s(
+              "svg",
+              { width: 22, height: 10, "aria-hidden": "true" },
+              s("line", { x1: 0, x2: 22, y1: 5, y2: 5, class: "edge bridge", "stroke-width": 2 }),
+            ),
+            "only link",
+          )
+        : null,
+    ),
     left > 0 || cluster.pairs.length < cluster.nPairs
-      ? h("p", { class: "left-out" }, left > 0 ? `The graph shows the first ${count(n)} of ${count(cluster.members.length)} members. ` : "",
-        cluster.pairs.length < cluster.nPairs ? `Of ${count(cluster.nPairs)} confirmed pairs the report has the ${count(cluster.pairs.length)} least certain.` : "")
-      : null);
+      ? h(
+          "p",
+          { class: "left-out" },
+          left > 0 ? `The graph shows the first ${count(n)} of ${count(cluster.members.length)} members. ` : "",
+          cluster.pairs.length < cluster.nPairs
+            ? `Of ${count(cluster.nPairs)} confirmed pairs the report has the ${count(cluster.pairs.length)} least certain.`
+            : "",
+        )
+      : null,
+  );
 }
 
 // A string from the outside where no element can be: in a tooltip.
-const visibleWords = (text) => visible(String(text)).map((piece) => (typeof piece === "string" ? piece : `[${piece.textContent}]`)).join("");
+const visibleWords = (text) =>
+  visible(String(text))
+    .map((piece) => (typeof piece === "string" ? piece : `[${piece.textContent}]`))
+    .join("");

@@ -6,11 +6,11 @@ const waiting = new Map(); // name -> what to do when its script has called `res
 
 const trusted = window.trustedTypes
   ? trustedTypes.createPolicy("respun", {
-    createScriptURL(url) {
-      if (/^report\/[a-z]+(-\d+){0,2}\.js$/.test(url)) return url;
-      throw new TypeError(`not a file of the report: ${url}`);
-    },
-  })
+      createScriptURL(url) {
+        if (/^report\/[a-z]+(-\d+){0,2}\.js$/.test(url)) return url;
+        throw new TypeError(`not a file of the report: ${url}`);
+      },
+    })
   : { createScriptURL: (url) => url };
 
 Object.defineProperty(window, "respun", {
@@ -32,7 +32,9 @@ function load(name) {
   const promise = inside ? Promise.resolve(JSON.parse(inside.textContent)) : beside(name);
   taken.set(name, promise);
   promise.catch(() => taken.delete(name));
-  const large = [...taken.keys()].filter((key) => /^(texts|clusters)-/.test(key) && !document.getElementById(`data-${key}`));
+  const large = [...taken.keys()].filter(
+    (key) => /^(texts|clusters)-/.test(key) && !document.getElementById(`data-${key}`),
+  );
   for (const key of large.slice(0, Math.max(0, large.length - KEPT))) taken.delete(key);
   return promise;
 }
@@ -97,7 +99,9 @@ async function clusterAt(i) {
   const at = i - cuts[file];
   const list = await load(`list-${Math.floor(i / run.shape.list_clusters)}`);
   const head = Object.fromEntries(
-    Object.keys(list).filter((key) => !key.startsWith("source")).map((key) => [key, list[key][i % run.shape.list_clusters]]),
+    Object.keys(list)
+      .filter((key) => !key.startsWith("source"))
+      .map((key) => [key, list[key][i % run.shape.list_clusters]]),
   );
   return { ...head, members: rows(own.members, at), pairs: rows(own.pairs, at), nPairs: own.pairs.n_all[at] };
 }
@@ -106,7 +110,8 @@ function rows(columns, at) {
   const begin = at ? columns.ends[at - 1] : 0;
   const names = Object.keys(columns).filter((name) => name !== "ends" && name !== "n_all");
   const found = [];
-  for (let k = begin; k < columns.ends[at]; k++) found.push(Object.fromEntries(names.map((name) => [name, columns[name][k]])));
+  for (let k = begin; k < columns.ends[at]; k++)
+    found.push(Object.fromEntries(names.map((name) => [name, columns[name][k]])));
   return found;
 }
 
@@ -145,8 +150,12 @@ function telling(title, body, packed, nTokens, terms) {
     begin += values[i];
     const bits = values[i + 1] & 7;
     tokens.push({
-      begin, end: begin + (values[i + 1] >> 3), term: terms.terms[values[i + 2]], rarity: terms.rarity[values[i + 2]] / 10,
-      kind: bits & 3, furniture: (bits & 4) !== 0,
+      begin,
+      end: begin + (values[i + 1] >> 3),
+      term: terms.terms[values[i + 2]],
+      rarity: terms.rarity[values[i + 2]] / 10,
+      kind: bits & 3,
+      furniture: (bits & 4) !== 0,
     });
   }
   return { title, body, text: `${title}\n${body}`, tokens, nLeftOut: nTokens - tokens.length };

@@ -10,7 +10,11 @@ function asked() {
   const hash = location.hash.slice(1) || "overview";
   const [name, query] = hash.split("?");
   const [view, value] = name.split("=");
-  return { view, value: value === undefined ? null : value.split("/"), query: Object.fromEntries(new URLSearchParams(query || "")) };
+  return {
+    view,
+    value: value === undefined ? null : value.split("/"),
+    query: Object.fromEntries(new URLSearchParams(query || "")),
+  };
 }
 
 async function content({ view, value, query }) {
@@ -57,7 +61,11 @@ async function show() {
 function theme(wanted) {
   const root = document.documentElement;
   if (wanted) root.dataset.theme = wanted;
-  else root.dataset.theme = (root.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark" ? "light" : "dark";
+  else
+    root.dataset.theme =
+      (root.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark"
+        ? "light"
+        : "dark";
   try {
     localStorage.setItem("respun-theme", root.dataset.theme);
   } catch {
@@ -65,13 +73,47 @@ function theme(wanted) {
   }
 }
 
-const KEYS = [["1 2 3 4", "overview, clusters, repeats, sources"], ["/", "search"], ["n p", "in a cluster: next and previous cluster of the list"],
-  ["j k", "in a cluster: next and previous article on the right"], ["x", "in a cluster: change sides"], ["Enter", "on a reworded sentence: to its like"], ["t", "light or dark"], ["?", "these keys"], ["Esc", "close"]];
+const KEYS = [
+  ["1 2 3 4", "overview, clusters, repeats, sources"],
+  ["/", "search"],
+  ["n p", "in a cluster: next and previous cluster of the list"],
+  ["j k", "in a cluster: next and previous article on the right"],
+  ["x", "in a cluster: change sides"],
+  ["Enter", "on a reworded sentence: to its like"],
+  ["t", "light or dark"],
+  ["?", "these keys"],
+  ["Esc", "close"],
+];
 
 function help() {
   const dialog = document.getElementById("help");
-  put(dialog, h("h2", null, "Keys"), h("dl", { class: "keys" }, KEYS.map(([key, what]) => [h("dt", null, key.split(" ").map((one) => h("kbd", null, one))), h("dd", null, what)])),
-    h("form", { method: "dialog", onsubmit: (event) => { event.preventDefault(); dialog.close(); } }, h("button", { type: "submit" }, "Close")));
+  put(
+    dialog,
+    h("h2", null, "Keys"),
+    h(
+      "dl",
+      { class: "keys" },
+      KEYS.map(([key, what]) => [
+        h(
+          "dt",
+          null,
+          key.split(" ").map((one) => h("kbd", null, one)),
+        ),
+        h("dd", null, what),
+      ]),
+    ),
+    h(
+      "form",
+      {
+        method: "dialog",
+        onsubmit: (event) => {
+          event.preventDefault();
+          dialog.close();
+        },
+      },
+      h("button", { type: "submit" }, "Close"),
+    ),
+  );
   dialog.showModal();
 }
 
@@ -80,7 +122,10 @@ function onKey(event) {
   const isTyping = event.target.matches("input:not([type=radio]), select, textarea");
   if (isTyping) return;
   const part = Object.keys(PARTS)[Number(event.key) - 1];
-  const action = stepping[event.key] || { "/": focusSearch, "?": help, t: () => theme() }[event.key] || (part && (() => (location.hash = part)));
+  const action =
+    stepping[event.key] ||
+    { "/": focusSearch, "?": help, t: () => theme() }[event.key] ||
+    (part && (() => (location.hash = part)));
   if (!action) return;
   event.preventDefault();
   action();
@@ -96,7 +141,9 @@ async function focusSearch() {
 
 async function start() {
   run = await load("overview");
-  document.getElementById("parts").append(...Object.entries(PARTS).map(([key, label]) => h("a", { href: `#${key}`, "data-part": key }, label)));
+  document
+    .getElementById("parts")
+    .append(...Object.entries(PARTS).map(([key, label]) => h("a", { href: `#${key}`, "data-part": key }, label)));
   document.getElementById("run").append(outside(run.summary.run_id));
   document.getElementById("theme").addEventListener("click", () => theme());
   document.getElementById("keys").addEventListener("click", help);

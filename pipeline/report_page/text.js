@@ -1,10 +1,23 @@
 // Everything that the page shows is made here: text goes in as text, never as markup.
 
 const SVG = "http://www.w3.org/2000/svg";
-const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069\ufeff]/;
+const HIDDEN =
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069\ufeff]/;
 const HIDDEN_NAMES = {
-  0x61c: "ALM", 0x200e: "LRM", 0x200f: "RLM", 0x202a: "LRE", 0x202b: "RLE", 0x202c: "PDF", 0x202d: "LRO",
-  0x202e: "RLO", 0x2066: "LRI", 0x2067: "RLI", 0x2068: "FSI", 0x2069: "PDI", 0x2028: "LS", 0x2029: "PS",
+  0x61c: "ALM",
+  0x200e: "LRM",
+  0x200f: "RLM",
+  0x202a: "LRE",
+  0x202b: "RLE",
+  0x202c: "PDF",
+  0x202d: "LRO",
+  0x202e: "RLO",
+  0x2066: "LRI",
+  0x2067: "RLI",
+  0x2068: "FSI",
+  0x2069: "PDI",
+  0x2028: "LS",
+  0x2029: "PS",
   0xfeff: "BOM",
 };
 
@@ -28,7 +41,8 @@ function fill(element, props, children) {
   return element;
 }
 
-const solid = (children) => children.flat(Infinity).filter((child) => child !== null && child !== false && child !== undefined);
+const solid = (children) =>
+  children.flat(Infinity).filter((child) => child !== null && child !== false && child !== undefined);
 
 function put(element, ...children) {
   element.replaceChildren(...solid(children));
@@ -70,21 +84,33 @@ function address(url) {
     return outside(url, { class: "url" });
   }
   if (parsed.protocol !== "https:" && parsed.protocol !== "http:") return outside(url, { class: "url" });
-  return h("a", { class: "url", href: parsed.href, target: "_blank", rel: "noopener noreferrer nofollow" }, outside(url));
+  return h(
+    "a",
+    { class: "url", href: parsed.href, target: "_blank", rel: "noopener noreferrer nofollow" },
+    outside(url),
+  );
 }
 
 const NUMBER = new Intl.NumberFormat("en");
 const count = (n) => NUMBER.format(n);
 const plural = (n, noun) => `${count(n)} ${noun}${n === 1 ? "" : "s"}`;
-const share = (part, whole) => (whole ? `${((100 * part) / whole).toFixed(part && part / whole < 0.1 ? 1 : 0)} %` : "–");
+const share = (part, whole) =>
+  whole ? `${((100 * part) / whole).toFixed(part && part / whole < 0.1 ? 1 : 0)} %` : "–";
 const decimals = (value, digits = 2) => (value === null || value === undefined ? "–" : value.toFixed(digits));
 
 function when(at) {
-  return at === null || at === undefined ? "no date" : new Date(at * 1000).toISOString().slice(0, 16).replace("T", " ");
+  return at === null || at === undefined
+    ? "no date"
+    : new Date(at * 1000).toISOString().slice(0, 16).replace("T", " ");
 }
 
 function lasting(seconds) {
-  const units = [[86400 * 365.25, "y"], [86400, "d"], [3600, "h"], [60, "min"]];
+  const units = [
+    [86400 * 365.25, "y"],
+    [86400, "d"],
+    [3600, "h"],
+    [60, "min"],
+  ];
   const unit = units.find(([size]) => seconds >= size);
   if (!unit) return `${Math.round(seconds)} s`;
   const value = seconds / unit[0];
@@ -92,10 +118,15 @@ function lasting(seconds) {
 }
 
 const RELATIONS = ["exact", "reprint", "excerpt", "respun"];
-const relation = (number) => (number < 0 ? null : h("span", { class: `relation ${RELATIONS[number]}` }, RELATIONS[number]));
+const relation = (number) =>
+  number < 0 ? null : h("span", { class: `relation ${RELATIONS[number]}` }, RELATIONS[number]);
 
 function relationsOf(bits) {
-  return h("span", { class: "relations" }, RELATIONS.map((_, i) => (bits & (1 << i) ? relation(i) : null)));
+  return h(
+    "span",
+    { class: "relations" },
+    RELATIONS.map((_, i) => (bits & (1 << i) ? relation(i) : null)),
+  );
 }
 
 function say(text) {
@@ -110,7 +141,10 @@ function shellWord(text) {
 
 // A command of respun on this run, whose folder is where the page is.
 function command(name, ...words) {
-  const here = location.protocol === "file:" ? decodeURIComponent(location.pathname).replace(/\/[^/]*$/, "") : `runs/${run.summary.run_id}`;
+  const here =
+    location.protocol === "file:"
+      ? decodeURIComponent(location.pathname).replace(/\/[^/]*$/, "")
+      : `runs/${run.summary.run_id}`;
   const quoted = [here, ...words].map(shellWord);
   return quoted.includes(null) ? null : h("code", { dir: "ltr" }, `respun ${name} ${quoted.join(" ")}`);
 }

@@ -6,4 +6,4 @@
   }
   const names = [...document.querySelectorAll("*")].flatMap((element) => element.getAttributeNames());
   return names.filter((name) => name.startsWith("on") || name === "style");
-}
+};

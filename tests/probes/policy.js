@@ -15,10 +15,13 @@ async () => {
   attempt("script", () => {
     document.createElement("script").src = "https://host.example/x.js";
   });
-  await fetch("http://127.0.0.1:9/").then(() => (tried.fetch = "done"), (error) => (tried.fetch = error.name));
+  await fetch("http://127.0.0.1:9/").then(
+    () => (tried.fetch = "done"),
+    (error) => (tried.fetch = error.name),
+  );
   const div = document.createElement("div");
   div.setAttribute("style", "color: red");
   document.body.append(div);
   tried.style = getComputedStyle(div).color === "rgb(255, 0, 0)" ? "done" : "refused";
   return tried;
-}
+};
