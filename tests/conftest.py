@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from browser import ARGUMENTS, CHROMIUM
 from command_line import SAMPLE, Command, command
@@ -23,6 +24,19 @@ def sample_run(tmp_path_factory) -> Command:
 def page_path(sample_run) -> Path:
     """The report of the run over the sample."""
     return sample_run.run_dir / "report.html"
+
+
+@pytest.fixture(scope="session")
+def tables(sample_run) -> dict[str, list[dict]]:
+    """The rows of the tables of the run over the sample."""
+    names = ("articles", "clusters", "cluster_members", "confirmed_pairs", "repeated_sections", "texts")
+    return {name: pq.read_table(sample_run.run_dir / f"{name}.parquet").to_pylist() for name in names}
+
+
+@pytest.fixture(scope="session")
+def largest(tables) -> dict:
+    """Its largest cluster."""
+    return max(tables["clusters"], key=lambda cluster: cluster["n_articles"])
 
 
 @pytest.fixture(scope="module")

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from datetime import UTC, datetime
-from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 from browser import probe, report_in
 
-from pipeline import report_pages
 from pipeline.aligned import LEFT_OUT
 from pipeline.executor import Silence, ThreadExecutor
-from pipeline.job import explain_articles, report_run
+from pipeline.job import explain_articles
 
 VIEWS = ("overview", "clusters", "cluster={first}", "repeats", "repeats=0", "sources")
 EVENT = "story/A01"
@@ -31,17 +27,6 @@ def report(browser, page_path):
         assert opened.is_clean()
 
 
-@pytest.fixture(scope="module")
-def tables(sample_run) -> dict[str, list[dict]]:
-    names = ("articles", "clusters", "cluster_members", "confirmed_pairs", "repeated_sections", "texts")
-    return {name: pq.read_table(sample_run.run_dir / f"{name}.parquet").to_pylist() for name in names}
-
-
-@pytest.fixture(scope="module")
-def largest(tables) -> dict:
-    return max(tables["clusters"], key=lambda cluster: cluster["n_articles"])
-
-
 def views_of(largest: dict) -> list[str]:
     return [view.format(first=largest["cluster_id"]) for view in VIEWS]
 
@@ -49,10 +34,6 @@ def views_of(largest: dict) -> list[str]:
 def in_order(tables: dict, cluster_id: str) -> list[dict]:
     own = [article for article in tables["articles"] if article["cluster_id"] == cluster_id]
     return sorted(own, key=lambda a: (a["published_at"] or datetime.max.replace(tzinfo=UTC), a["article_id"]))
-
-
-def titles(report) -> list[str]:
-    return report.page.locator(".clusters tbody th a").all_inner_texts()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -323,6 +304,22 @@ def test_keys_alone_are_enough(report):
     assert report.page.get_by_label("right 4", exact=True).is_checked()
 
 
+def test_the_focus_stays_where_one_works(report):
+    report.show("clusters")
+    for button, view in (
+        ("sort-n_sources", "clusters?sort=n_sources"),
+        ("sort-n_sources", "clusters?sort=n_sources&way=up"),
+    ):
+        report.page.locator(f"[name={button}]").focus()
+        report.page.keyboard.press("Enter")
+        report.shown(view)
+        assert report.page.evaluate("document.activeElement.name") == button
+    report.page.locator(".clusters tbody a").first.focus()
+    report.page.keyboard.press("Enter")
+    report.page.wait_for_selector(".beside .two")
+    assert report.page.evaluate("document.activeElement.id") == "main"
+
+
 def test_tab_reaches_everything_that_a_click_does(report, largest):
     """But for the graph's lines, whose pairs the two columns of choices reach."""
     for view in views_of(largest):
@@ -341,52 +338,6 @@ def test_the_contrast_is_enough_to_read(browser, page_path, largest, scheme):
             for closed in report.page.locator("details").all():
                 closed.evaluate("e => { e.open = true; }")
             assert report.page.evaluate(probe("contrast")) == []
-
-
-@pytest.fixture(scope="module")
-def in_files(sample_run, tmp_path_factory) -> Path:
-    """The sample's report as that of a large run: all but the overview in many files beside it."""
-    folder = tmp_path_factory.mktemp("in-files") / "run"
-    shutil.copytree(sample_run.run_dir, folder)
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in (("INLINE_BYTES", 0), ("LIST_CLUSTERS", 10), ("DETAIL_MEMBERS", 20)):
-            patch.setattr(report_pages, name, value)
-        return report_run(folder, 30, ThreadExecutor(1), Silence())
-
-
-def test_data_beside_the_page_come_when_they_are_needed(browser, in_files, tables, largest):
-    with report_in(browser, in_files) as report:
-        assert [url for url in report.requests if url.endswith(".js")] == []
-        report.show("clusters?q=memo")
-        assert len(titles(report)) == 1
-        for cluster in tables["clusters"]:
-            report.show(f"cluster={cluster['cluster_id']}")
-            assert report.page.locator(".members tbody tr").count() == cluster["n_articles"]
-        loaded = [url for url in report.requests if url.endswith(".js")]
-        assert len(loaded) == len(set(loaded)) > 6
-        assert report.is_clean()
-
-
-def test_what_is_left_out_is_said(browser, in_files, tables, largest):
-    with report_in(browser, in_files) as report:
-        repeated = {s["article_id"] for s in tables["repeated_sections"]}
-        clustered = {m["article_id"] for m in tables["cluster_members"] if m["cluster_size"] > 1}
-        shown = len(repeated | clustered)
-        assert f"the texts of 30 of the {shown} articles" in report.page.locator(".left-out").inner_text()
-        smallest = min(tables["clusters"], key=lambda cluster: cluster["n_articles"])
-        report.show(f"cluster={smallest['cluster_id']}")
-        assert "does not have both texts" in report.page.locator(".beside .left-out").inner_text()
-        report.show(f"cluster={largest['cluster_id']}")
-        assert report.page.locator(".two .text").count() == 2
-        told = report.page.locator(".beside > p.note code").inner_text()
-        assert told.startswith(f"respun explain {in_files.parent} ")
-
-
-def test_a_missing_file_is_said(browser, in_files, tmp_path):
-    shutil.copy(in_files, tmp_path / "report.html")
-    with report_in(browser, tmp_path / "report.html") as report:
-        report.page.goto(f"{report.page.url}#sources")
-        report.page.get_by_text("report/sources.js can't be loaded").wait_for()
 
 
 def test_a_cluster_that_is_not_there_is_said(report):

@@ -215,7 +215,7 @@ function fillList(table, status, form, set) {
       },
       h(
         "button",
-        { type: "button", class: "sort", onclick: () => set({ sort: key, way }) },
+        { type: "button", name: `sort-${key}`, class: "sort", onclick: () => set({ sort: key, way }) },
         label,
         h("span", { "aria-hidden": "true" }, isSorted ? (form.way === "down" ? " ↓" : " ↑") : ""),
       ),
@@ -224,9 +224,17 @@ function fillList(table, status, form, set) {
   const pager = h(
     "nav",
     { class: "pager", "aria-label": "Pages of the list" },
-    h("button", { type: "button", disabled: at === 1, onclick: () => set({ page: String(at - 1) }) }, "← Previous"),
+    h(
+      "button",
+      { type: "button", name: "previous", disabled: at === 1, onclick: () => set({ page: String(at - 1) }) },
+      "← Previous",
+    ),
     h("span", null, `Page ${count(at)} of ${count(nPages)}`),
-    h("button", { type: "button", disabled: at === nPages, onclick: () => set({ page: String(at + 1) }) }, "Next →"),
+    h(
+      "button",
+      { type: "button", name: "next", disabled: at === nPages, onclick: () => set({ page: String(at + 1) }) },
+      "Next →",
+    ),
   );
   put(
     table,

@@ -28,6 +28,7 @@ async function show() {
   const wanted = asked();
   const hash = location.hash;
   const main = document.getElementById("main");
+  const focused = main.dataset.shown && document.activeElement !== document.body ? document.activeElement : null;
   stepping = {};
   const current = { cluster: "clusters" }[wanted.view] || wanted.view;
   for (const link of document.querySelectorAll("#parts a")) {
@@ -38,10 +39,9 @@ async function show() {
   try {
     if (wanted.view === "clusters") {
       lastList = hash || "#clusters";
-      const focused = document.activeElement?.name;
       const { page, filled } = await showClusters(wanted.query);
       put(main, page);
-      if (focused) main.querySelector(`[name="${CSS.escape(focused)}"]`)?.focus();
+      refocus(main, focused, null);
       await filled;
     } else {
       const nodes = await content(wanted);
@@ -51,11 +51,19 @@ async function show() {
   } catch (error) {
     put(main, h("h1", null, "This part can't be shown"), h("p", { class: "left-out" }, error.message));
   }
+  refocus(main, focused, main);
   main.removeAttribute("aria-busy");
   const title = main.querySelector("h1")?.textContent || "";
   document.title = `${visibleWords(title)} – respun report`;
   say(title);
   main.dataset.shown = hash;
+}
+
+// Who works with keys goes on where they were: at the field or button of the same name, else at the beginning.
+function refocus(main, before, otherwise) {
+  if (!before || document.activeElement !== document.body) return;
+  const again = before.name && main.querySelector(`[name="${CSS.escape(before.name)}"]:enabled`);
+  (again || otherwise)?.focus({ preventScroll: true });
 }
 
 function theme(wanted) {

@@ -178,6 +178,7 @@ function sourcesTable(form, set) {
         "button",
         {
           type: "button",
+          name: `sort-${key}`,
           class: "sort",
           onclick: () => set({ sort: key, way: isSorted && form.way === "down" ? "up" : "down" }),
         },
