@@ -310,7 +310,7 @@ def _run_stages(
     return run.call(
         "publish",
         publish.publish,
-        output, run_id, config, units, staged, tuple(judged), whole, tuple(placed), tuple(run.reports),
+        output, run_id, config, units, staged, tuple(judged), whole, tuple(run.reports), tuple(placed),
         rows=lambda _: staged.accepted.n_accepted,
     )  # fmt: skip
 

@@ -16,7 +16,7 @@ from pipeline.errors import OutputError
 from pipeline.executor import StageReport
 from pipeline.inputs import OUTPUT_MARKER, InputUnit
 from pipeline.manifest import MANIFEST, Stages, make_manifest, write_manifest
-from pipeline.report_files import REPORT
+from pipeline.report_files import PAGE, REPORT
 from pipeline.report_pages import write_pages
 from pipeline.scratch import WORK
 from pipeline.table_checks import CheckedTable, check_counts
@@ -58,8 +58,8 @@ def publish(
     staged: Stages,
     judged: Sequence[Ref],
     tables: Mapping[str, CheckedTable],
-    placed: Sequence[Ref],
     reports: Sequence[StageReport],
+    placed: Sequence[Ref] = (),
 ) -> Path:
     """Write manifest and report beside the checked `tables`, make all current. Returns the run's folder.
 
@@ -73,7 +73,7 @@ def publish(
         folder = Path(next(iter(tables.values())).ref.path).parent
         manifest = make_manifest(run_id, config, units, staged, judged, tables, reports)
         write_manifest(folder, manifest)
-        if config.report.write:
+        if config.report.write and not (folder / PAGE).exists():
             write_pages(folder, placed, folder / REPORT)
         _move(folder, final)
     _make_current(output, run_id)

@@ -152,7 +152,10 @@ def _kinds(
 
 def _furniture(folder: Path, names: list[str]) -> dict[str, Any]:
     """Lines of furniture of each source, those of most articles first; under "" those of the collection."""
-    table = pq.read_table(folder / "furniture.parquet").sort_by([("n_articles", "descending")])
+    file = folder / "furniture.parquet"
+    if not file.is_file():  # a run of before there was that table
+        return {"furniture": {}, "n_furniture": {}}
+    table = pq.read_table(file).sort_by([("n_articles", "descending")])
     place = {name: str(i) for i, name in enumerate(names)}
     lines: dict[str, list[list[Any]]] = {}
     n_lines: dict[str, int] = {}

@@ -60,17 +60,18 @@ def write_pages(folder: Path, placed: Sequence[Ref], data: Path) -> None:
     else:
         inline = ["overview"]
     pieces = _page({name: read_data(data, name) for name in inline})
-    for name in inline:
-        (data / f"{name}.js").unlink()
     final = folder / REPORT
-    if data != final and final.exists():
-        shutil.rmtree(final)
-    if len(inline) == len(everything):
-        shutil.rmtree(data)
-    elif data != final:
+    if data != final:
+        if final.exists():
+            shutil.rmtree(final)
         data.rename(final)
     with atomic_file(folder / PAGE) as file:
         file.writelines(pieces)
+    # Only now: until the page is there, it can be made again from these files.
+    for name in inline:
+        (final / f"{name}.js").unlink()
+    if len(inline) == len(everything):
+        shutil.rmtree(final)
 
 
 def _write_data(
