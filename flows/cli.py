@@ -93,7 +93,7 @@ def explain(run_dir: Path, id_a: str, id_b: str, as_json: bool, verbose: bool) -
     with errors_in_one_line(verbose):
         from flows.explain_report import print_explanation
         from pipeline.executor import Silence, ThreadExecutor
-        from pipeline.job import explain_articles
+        from pipeline.revisit import explain_articles
 
         found = explain_articles(run_dir, id_a, id_b, ThreadExecutor(0), Silence())
     print_explanation(found, as_json)
@@ -115,7 +115,7 @@ def compare(file_a: Path, file_b: Path, as_json: bool, verbose: bool) -> None:
     with errors_in_one_line(verbose):
         from flows.explain_report import print_explanation
         from pipeline.executor import Silence, ThreadExecutor
-        from pipeline.job import explain_files
+        from pipeline.revisit import explain_files
 
         found = explain_files(file_a, file_b, ThreadExecutor(0), Silence())
     print_explanation(found, as_json)
@@ -279,6 +279,30 @@ def label(run_path: Path, output: Path, n: int, seed: int, verbose: bool) -> Non
         for line in sample_lines(found):
             click.echo(line)
         click.echo(f"written: {output}")
+
+
+@cli.command()
+@click.argument("run_path", metavar="RUN", type=click.Path(path_type=Path))
+@click.option(
+    "--max-texts",
+    metavar="N",
+    type=click.IntRange(0),
+    help="Articles with their text, those with repeats and of the largest clusters first. Without it: all.",
+)
+@click.option("--verbose", is_flag=True, help="Show the traceback of an error.")
+def report(run_path: Path, max_texts: int | None, verbose: bool) -> None:
+    """Write report.html of RUN, a run's folder or an output folder, again, with all texts.
+
+    The last line on stdout is the page's path.
+    """
+    with errors_in_one_line(verbose):
+        from flows.progress import progress_display
+        from pipeline.executor import ThreadExecutor
+        from pipeline.revisit import report_run
+
+        with progress_display("starting") as listen:
+            page = report_run(run_path, max_texts, ThreadExecutor(0), listen)
+    click.echo(page.absolute())
 
 
 for command in (index, *COMMANDS):

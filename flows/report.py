@@ -29,6 +29,8 @@ def summary_lines(summary: Summary) -> Iterator[str]:
             f"  {_count(cluster.n_articles, 'article')} from {_count(cluster.n_sources, 'source')} "
             f"({', '.join(cluster.relations)}): {_shorten(cluster.title)}"
         )
+    if summary.page:
+        yield f"report: {summary.page}"
     yield f"tables in {summary.run_dir}: {', '.join(summary.tables)}"
 
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipeline.config_load import load_into, render, shipped_file
 
 # Keys that change how a run is executed or what it keeps, not what it finds.
-NOT_IN_FINGERPRINT = ("n_workers", "keep_texts", "keep_candidates", "keep_scratch_days", "index")
+NOT_IN_FINGERPRINT = ("n_workers", "keep_texts", "keep_candidates", "keep_scratch_days", "index", "report")
 
 
 class _Section(BaseModel):
@@ -282,6 +282,25 @@ class IndexConfig(_Section):
     )
 
 
+class ReportConfig(_Section):
+    """The page report.html beside the tables."""
+
+    write: bool = Field(
+        default=True,
+        description=("Write report.html. `respun report` writes it later, with all texts."),
+    )
+    max_texts: int = Field(
+        default=5_000,
+        ge=0,
+        le=10_000_000,
+        description=(
+            "Texts that the report holds, those with repeated sections and of the largest clusters first "
+            "(articles). Higher takes longer and more space, about 8 KB for each article of 4 KB. Without "
+            "keep_texts it holds none."
+        ),
+    )
+
+
 class Config(_Section):
     """All of respun's configuration; frozen, unknown keys are errors."""
 
@@ -351,6 +370,7 @@ class Config(_Section):
     clusters: ClustersConfig = ClustersConfig()
     sections: SectionsConfig = SectionsConfig()
     index: IndexConfig = IndexConfig()
+    report: ReportConfig = ReportConfig()
 
     def compared(self) -> dict[str, Any]:
         """The keys that affect what a run finds; in place of the calibration the SHA-256 of its content."""

@@ -6,7 +6,7 @@ most MAX_GROUPS groups of shards, so that a run has under a hundred calls.
 
 from __future__ import annotations
 
-import tempfile
+import shutil
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -20,7 +20,6 @@ from pipeline import (
     candidates,
     clusters,
     confirm,
-    explain,
     furniture,
     index_recall,
     index_recognise,
@@ -28,7 +27,7 @@ from pipeline import (
     journal,
     manifest,
     publish,
-    published,
+    report_texts,
     screen,
     sections,
     signatures,
@@ -41,19 +40,19 @@ from pipeline.array_files import ArrayFiles
 from pipeline.config import Config
 from pipeline.errors import RespunError, RunError
 from pipeline.executor import Call, Executor, Listener, Stage, StageReport, StageRunner
-from pipeline.explained import Explanation
 from pipeline.index_run import IndexRun, check_index, held_index
 from pipeline.index_segments import OpenIndex
 from pipeline.index_stages import OLD_GROUPS, name_stage, recall_stages, recalled_wording, segment_stages
 from pipeline.inputs import InputFile
+from pipeline.report_files import REPORT
 from pipeline.rule import load_rule
 from pipeline.scratch import LOG, Job, Keeping, scratch_folder
 from pipeline.shards import MAX_GROUPS, ShardGroup, group_shards, slices
 from pipeline.staged import Counted, Staged, Weighed
-from pipeline.tables import Ref, read_batches, ref_rows, write_ipc
+from pipeline.tables import Ref, ref_rows
 
 # The stages of a run, in their order.
-STAGES = (*journal.READS, "publish")
+STAGES = (*journal.READS, "report", "publish")
 TABLES = "tables"  # folder of the tables before they are published
 
 
@@ -235,45 +234,6 @@ def count_stages(
     return Counted(tuple(groups), tuple(kept), masked, tuple(c.bags for c in counts), statistics)
 
 
-def explain_articles(run_dir: Path, id_a: str, id_b: str, execute: Executor, listen: Listener) -> Explanation:
-    """Why two articles of a published run are, or are not, in one cluster.
-
-    `run_dir` is the run's folder, or an output folder, whose current run it is then. The terms of the run's
-    texts are counted again. Raises InputError, OutputError or ConfigError when the run can't be asked.
-    """
-    run = published.open_run(publish.find_run(run_dir))
-    asked = run.find(id_a, id_b)
-    with tempfile.TemporaryDirectory(prefix="respun-") as folder:
-        work = Path(folder)
-        frozen = index_run.frozen_of(run.manifest["index"], work)
-        if frozen is not None:
-            return explain.explain(asked, *frozen, run.config, work / "pair")
-        shards = articles.write_shards(run.articles(), work / "articles", "explained")
-        return _explain(asked, shards, run.config, execute, listen, work)
-
-
-def explain_files(path_a: Path, path_b: Path, execute: Executor, listen: Listener) -> Explanation:
-    """What `explain_articles` says, of two text files, as if these were the whole collection.
-
-    Raises InputError when a file can't be read or holds no text.
-    """
-    config = Config()
-    asked = published.read_two(path_a, path_b, config)
-    with tempfile.TemporaryDirectory(prefix="respun-") as folder:
-        work = Path(folder)
-        shard = write_ipc(work / "articles" / "explained.arrow", asked.pair.schema, [asked.pair])
-        return _explain(asked, [shard], config, execute, listen, work)
-
-
-def _explain(
-    asked: explain.Asked, shards: Sequence[Ref], config: Config, execute: Executor, listen: Listener,
-    work: Path,
-) -> Explanation:  # fmt: skip
-    text_bytes = sum(articles.text_bytes(batch) for ref in shards for batch in read_batches(ref.path))
-    counted = term_stages(shards, text_bytes, config, StageRunner(execute, listen), work)
-    return explain.explain(asked, counted.furniture, counted.statistics, config, work / "pair")
-
-
 def _run_stages(
     units: Sequence[articles.InputUnit], output: Path, run_id: str, config: Config, run: StageRunner,
     work: Path, held: IndexRun | None, night: str | None,
@@ -315,18 +275,22 @@ def _run_stages(
         rows=lot_rows,
     )
     tables = {name: ref for lot in (*texts, *written) for name, ref in lot.items()}
-    checked = run.map(
-        "check",
-        table_checks.check,
-        [(tables, names) for names in table_checks.lots(tables)],
-        rows=lambda found: sum(table.ref.rows for table in found.values()),
+    checked, placed = run.together(
+        Stage(
+            "check",
+            table_checks.check,
+            [(tables, names) for names in table_checks.lots(tables)],
+            lambda found: sum(table.ref.rows for table in found.values()),
+        ),
+        Stage("report", report_texts.write_texts, report_calls(staged, config, work), ref_rows),
     )
     whole = {name: table for lot in checked for name, table in lot.items()}
     following, described = segment_stages(held, staged, found, run_id, config, run, work)
     run_dir = run.call(
         "publish",
         publish.publish,
-        output, run_id, config, units, staged, tuple(judged), whole, tuple(run.reports), night, described,
+        output, run_id, config, units, staged, tuple(judged), whole, tuple(run.reports), tuple(placed), night,
+        described,
         rows=lambda _: staged.accepted.n_accepted,
     )  # fmt: skip
     # Last: a run that dies in between is published, and the next one finds its articles new once more.
@@ -359,6 +323,17 @@ def wording_calls(
     return [
         (group, tokens, staged.furniture, staged.statistics, tuple(screened), config, work)
         for group, tokens in zip(staged.groups, staged.tokens, strict=True)
+    ]
+
+
+def report_calls(staged: Weighed, config: Config, work: Path) -> list[Call]:
+    """The arguments of `report_texts.write_texts` for each group; none for a report without texts."""
+    tables, n_texts = work / TABLES, config.report.max_texts
+    shutil.rmtree(tables / REPORT, ignore_errors=True)  # of a run that died: it may have shown others
+    return [
+        (group, staged.furniture, staged.statistics, tables, n_texts, config, tables / REPORT, work)
+        for group in staged.groups
+        if config.report.write and config.keep_texts and n_texts
     ]
 
 

@@ -17,6 +17,8 @@ from pipeline.errors import OutputError
 from pipeline.executor import StageReport
 from pipeline.inputs import OUTPUT_MARKER, InputUnit
 from pipeline.manifest import MANIFEST, Stages, make_manifest, write_manifest
+from pipeline.report_files import REPORT
+from pipeline.report_pages import write_pages
 from pipeline.scratch import WORK
 from pipeline.table_checks import CheckedTable, check_counts
 from pipeline.tables import Ref, atomic_file, sync_folder
@@ -60,12 +62,14 @@ def publish(
     judged: Sequence[Ref],
     tables: Mapping[str, CheckedTable],
     reports: Sequence[StageReport],
+    placed: Sequence[Ref] = (),
     night: str | None = None,
     index: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write the manifest beside the checked `tables` and make both current. Returns the run's folder.
+    """Write manifest and report beside the checked `tables`, make all current. Returns the run's folder.
 
-    `night` is the date, ISO 8601, whose nightly run this is.
+    `placed`: the texts that the report has (`report_texts.PLACES`). `night` is the date, ISO 8601, whose
+    nightly run this is, `index` what the manifest says of an index.
 
     `tables` must lie in one folder of the output's file system, which is moved. May be called again after
     a failure, whatever it had done by then. Raises RunError when a table or a row of the input is missing.
@@ -76,7 +80,9 @@ def publish(
         folder = Path(next(iter(tables.values())).ref.path).parent
         manifest = make_manifest(run_id, config, units, staged, judged, tables, reports, night, index)
         write_manifest(folder, manifest)
-        _remove_others(folder, {MANIFEST, *(Path(table.ref.path).name for table in tables.values())})
+        _remove_others(folder, {MANIFEST, REPORT, *(Path(table.ref.path).name for table in tables.values())})
+        if config.report.write:
+            write_pages(folder, placed, folder / REPORT)
         _move(folder, final)
     _make_current(output, run_id)
     return final

@@ -36,6 +36,11 @@ class PublishedRun:
     manifest: dict[str, Any]
     config: Config
 
+    @property
+    def has_texts(self) -> bool:
+        """Whether the run kept its texts."""
+        return (self.folder / "texts.parquet").is_file()
+
     def articles(self) -> Iterator[pa.Table]:
         """The articles as they were read (ARTICLE_SHARD), in order, in pieces; url and time are null."""
         sources = self._read("articles", ["source"])["source"]
@@ -101,18 +106,24 @@ def open_run(folder: Path) -> PublishedRun:
     Raises InputError when it kept no texts; ConfigError when this version of respun, or the calibration as it
     is now, would judge otherwise than the run did.
     """
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    config = load_values(Config, manifest["config"])
-    if not (folder / "texts.parquet").is_file():
+    run = read_run(folder)
+    config = run.config
+    if not run.has_texts:
         raise InputError(
             f"run {folder.name}: must have texts.parquet, has none: it was run with keep_texts=false"
         )
-    if config.fingerprint() != manifest["config_fingerprint"]:
+    if config.fingerprint() != run.manifest["config_fingerprint"]:
         raise ConfigError(
             f"run {folder.name}: configuration and calibration must be as they were for the run, this "
             f"version of respun and {config.calibration} as it is now give another fingerprint"
         )
-    return PublishedRun(folder, manifest, config)
+    return run
+
+
+def read_run(folder: Path) -> PublishedRun:
+    """The run published in a folder, whatever version judged it. Raises ConfigError for unknown keys."""
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    return PublishedRun(folder, manifest, load_values(Config, manifest["config"]))
 
 
 def read_two(path_a: Path, path_b: Path, config: Config) -> Asked:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.confirm import RELATIONS
+from pipeline.report_files import PAGE
 
 N_LARGEST = 5
 
@@ -36,8 +37,8 @@ class Summary:
 
     `n_clusters` counts clusters of two or more articles. `clusters_by_relation` adds up to it: a cluster
     counts once, under the loosest relation among its pairs. `tables` are the names of the Parquet files in
-    `run_dir`. `newest` are clusters whose first article was published last; without dates there are none.
-    `index` is what the manifest says of it, None for a run without one.
+    `run_dir`, `page` is its report, None without one. `newest` are clusters whose first article was published
+    last; without dates there are none. `index` is what the manifest says of it, None for a run without one.
     """
 
     run_id: str
@@ -56,6 +57,7 @@ class Summary:
     n_articles_with_repeats: int
     n_repeated_groups: int
     tables: tuple[str, ...]
+    page: Path | None = None
 
     @property
     def n_rejected(self) -> int:
@@ -103,6 +105,7 @@ def read_summary(run_dir: Path) -> Summary:
         n_articles_with_repeats=pc.count_distinct(repeats["article_id"]).as_py(),
         n_repeated_groups=pc.count_distinct(repeats["group_id"]).as_py(),
         tables=tuple(sorted(path.stem for path in run_dir.glob("*.parquet"))),
+        page=page if (page := run_dir / PAGE).is_file() else None,
     )
 
 

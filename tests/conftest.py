@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
 import pytest
+from browser import ARGUMENTS, CHROMIUM
 from command_line import SAMPLE, Command, command
 
 
@@ -13,3 +18,42 @@ def sample_run(tmp_path_factory) -> Command:
     done = command("run", SAMPLE, "--output", output, "--config", "smoke", "--direct")
     assert done.code == 0, done.stderr
     return done
+
+
+@pytest.fixture(scope="session")
+def page_path(sample_run) -> Path:
+    """The report of the run over the sample."""
+    return sample_run.run_dir / "report.html"
+
+
+@pytest.fixture(scope="session")
+def tables(sample_run) -> dict[str, list[dict]]:
+    """The rows of the tables of the run over the sample."""
+    names = ("articles", "clusters", "cluster_members", "confirmed_pairs", "repeated_sections", "texts")
+    return {name: pq.read_table(sample_run.run_dir / f"{name}.parquet").to_pylist() for name in names}
+
+
+@pytest.fixture(scope="session")
+def largest(tables) -> dict:
+    """Its largest cluster."""
+    return max(tables["clusters"], key=lambda cluster: cluster["n_articles"])
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Debian's Chromium. By module: while Playwright lives, no test can start an event loop of its own."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("no chromium on PATH: apt-get install chromium")
+    with playwright.sync_playwright() as started:
+        found = started.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def demo(sample_run, tmp_path, monkeypatch) -> Path:
+    """A folder in which out/demo holds a run over the sample, as after `make demo`."""
+    shutil.copytree(sample_run.run_dir.parents[1], tmp_path / "out" / "demo")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -65,6 +65,7 @@ def test_a_run_tells_stages_and_summary_on_stderr(sample_run):
     assert [line.split()[1] for line in (stages[0], stages[-1])] == ["read:", "publish:"]
     assert "177 articles, " in sample_run.stderr
     assert "largest clusters:" in lines
+    assert lines[-2] == f"report: {sample_run.run_dir / 'report.html'}"
     assert lines[-1].startswith(f"tables in {sample_run.run_dir}: articles, ")
 
 

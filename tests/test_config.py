@@ -155,7 +155,7 @@ def test_fingerprint_is_of_what_affects_the_result():
         )
         same = changed.fingerprint() == fingerprint
         executed = key in {"n_workers", "keep_texts", "keep_candidates", "keep_scratch_days"}
-        assert same == (executed or key.startswith("index.")), key
+        assert same == (executed or key.startswith(("index.", "report."))), key
 
 
 def test_fingerprint_is_of_the_calibration_s_content(tmp_path):

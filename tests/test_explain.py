@@ -21,8 +21,8 @@ from flows.cli import cli
 from flows.explain_report import explanation_lines
 from pipeline.executor import Silence, ThreadExecutor
 from pipeline.explained import Explanation
-from pipeline.job import explain_articles
 from pipeline.measures import FEATURES
+from pipeline.revisit import explain_articles
 
 EVENT = "story/A01"
 SOURCE, TRIMMED, HEAVY, FOLLOWUP, EXCERPT, COPY = (

@@ -27,6 +27,7 @@ TOP = {
     f"pipeline.{name}"
     for name in (
         "job",
+        "revisit",
         "executor",
         "journal",
         "nights",
@@ -38,6 +39,8 @@ TOP = {
         "index_stages",
         "index_job",
         "index_admin",
+        "report_overview",
+        "report_pages",
     )
 }
 # What looks at finished runs. It may use all of the pipeline, and nothing of the pipeline uses it.
@@ -55,6 +58,7 @@ FLOWS_MAY_USE = {
     "pipeline.index_job",
     "pipeline.index_rebuild",
     "pipeline.job",
+    "pipeline.revisit",
     "pipeline.nights",
     "pipeline.summary",
     "pipeline.evaluate",

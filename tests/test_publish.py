@@ -178,9 +178,8 @@ def test_a_run_becomes_current_with_its_tables_and_manifest(run):
     folder = run.publish()
     assert folder == run.output / "runs" / "one" == publish.current_run(run.output)
     assert json.loads((run.output / "latest.json").read_text()) == {"run_id": "one", "path": "runs/one"}
-    assert {path.name for path in folder.iterdir()} == {f"{name}.parquet" for name in run.tables} | {
-        "manifest.json"
-    }
+    tables = {f"{name}.parquet" for name in run.tables}
+    assert {path.name for path in folder.iterdir()} == tables | {"manifest.json", "report.html"}
     found = json.loads((folder / "manifest.json").read_text())
     assert found["run_id"] == "one"
     assert found["config"] == CONFIG.model_dump()

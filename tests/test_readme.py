@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from pathlib import Path
 
 import duckdb
@@ -78,14 +77,6 @@ def _columns(names: str, rows: list[tuple]) -> list[str]:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in table
     ]
-
-
-@pytest.fixture
-def demo(sample_run, tmp_path, monkeypatch) -> Path:
-    """A folder in which out/demo holds a run over the sample, as after `make demo`."""
-    shutil.copytree(sample_run.run_dir.parents[1], tmp_path / "out" / "demo")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def test_the_picture_is_of_the_sample(sample_run):

@@ -1,0 +1,175 @@
+// Which part of the report is shown: the address after `#` says it, so that back, forward and bookmarks work.
+
+const PARTS = { overview: "Overview", clusters: "Clusters", repeats: "Repeats", sources: "Sources" };
+let stepping = {}; // keys of the part that is shown
+let lastList = "#clusters"; // where the list was left
+
+const listHash = () => lastList;
+
+function asked() {
+  const hash = location.hash.slice(1) || "overview";
+  const [name, query] = hash.split("?");
+  const [view, value] = name.split("=");
+  return {
+    view,
+    value: value === undefined ? null : value.split("/"),
+    query: Object.fromEntries(new URLSearchParams(query || "")),
+  };
+}
+
+async function content({ view, value, query }) {
+  if (view === "cluster" && value) return showCluster(value[0], ...value.slice(1).map(Number));
+  if (view === "repeats") return value ? showRepeated(Number(value[0])) : showRepeats();
+  if (view === "sources") return showSources(query);
+  return showOverview();
+}
+
+async function show() {
+  const wanted = asked();
+  const hash = location.hash;
+  const main = document.getElementById("main");
+  const focused = main.dataset.shown && document.activeElement !== document.body ? document.activeElement : null;
+  stepping = {};
+  const current = { cluster: "clusters" }[wanted.view] || wanted.view;
+  for (const link of document.querySelectorAll("#parts a")) {
+    if (link.dataset.part === (PARTS[current] ? current : "overview")) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  main.setAttribute("aria-busy", "true");
+  try {
+    if (wanted.view === "clusters") {
+      lastList = hash || "#clusters";
+      const { page, filled } = await showClusters(wanted.query);
+      put(main, page);
+      refocus(main, focused, null);
+      await filled;
+    } else {
+      const nodes = await content(wanted);
+      if (location.hash.split("/")[0] !== hash.split("/")[0]) return; // another part was asked for meanwhile
+      put(main, nodes);
+    }
+  } catch (error) {
+    put(main, h("h1", null, "This part can't be shown"), h("p", { class: "left-out" }, error.message));
+  }
+  refocus(main, focused, main);
+  main.removeAttribute("aria-busy");
+  const title = main.querySelector("h1")?.textContent || "";
+  document.title = `${visibleWords(title)} – respun report`;
+  say(title);
+  main.dataset.shown = hash;
+}
+
+// Who works with keys goes on where they were: at the field or button of the same name, else at the beginning.
+function refocus(main, before, otherwise) {
+  if (!before || document.activeElement !== document.body) return;
+  const again = before.name && main.querySelector(`[name="${CSS.escape(before.name)}"]:enabled`);
+  (again || otherwise)?.focus({ preventScroll: true });
+}
+
+function theme(wanted) {
+  const root = document.documentElement;
+  if (wanted) root.dataset.theme = wanted;
+  else
+    root.dataset.theme =
+      (root.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark"
+        ? "light"
+        : "dark";
+  try {
+    localStorage.setItem("respun-theme", root.dataset.theme);
+  } catch {
+    // Pages from disk may have no storage; the choice holds until the page is closed.
+  }
+}
+
+const KEYS = [
+  ["1 2 3 4", "overview, clusters, repeats, sources"],
+  ["/", "search"],
+  ["n p", "in a cluster: next and previous cluster of the list"],
+  ["j k", "in a cluster: next and previous article on the right"],
+  ["x", "in a cluster: change sides"],
+  ["Enter", "on a reworded sentence: to its like"],
+  ["t", "light or dark"],
+  ["?", "these keys"],
+  ["Esc", "close"],
+];
+
+function help() {
+  const dialog = document.getElementById("help");
+  put(
+    dialog,
+    h("h2", null, "Keys"),
+    h(
+      "dl",
+      { class: "keys" },
+      KEYS.map(([key, what]) => [
+        h(
+          "dt",
+          null,
+          key.split(" ").map((one) => h("kbd", null, one)),
+        ),
+        h("dd", null, what),
+      ]),
+    ),
+    h(
+      "form",
+      {
+        method: "dialog",
+        onsubmit: (event) => {
+          event.preventDefault();
+          dialog.close();
+        },
+      },
+      h("button", { type: "submit" }, "Close"),
+    ),
+  );
+  dialog.showModal();
+}
+
+function onKey(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || document.getElementById("help").open) return;
+  const isTyping = event.target.matches("input:not([type=radio]), select, textarea");
+  if (isTyping) return;
+  const part = Object.keys(PARTS)[Number(event.key) - 1];
+  const action =
+    stepping[event.key] ||
+    { "/": focusSearch, "?": help, t: () => theme() }[event.key] ||
+    (part && (() => (location.hash = part)));
+  if (!action) return;
+  event.preventDefault();
+  action();
+}
+
+async function focusSearch() {
+  if (!document.getElementById("search")) {
+    location.hash = "clusters";
+    await show();
+  }
+  document.getElementById("search")?.focus();
+}
+
+async function start() {
+  run = await load("overview");
+  document
+    .getElementById("parts")
+    .append(...Object.entries(PARTS).map(([key, label]) => h("a", { href: `#${key}`, "data-part": key }, label)));
+  document.getElementById("run").append(outside(run.summary.run_id));
+  document.getElementById("theme").addEventListener("click", () => theme());
+  document.getElementById("keys").addEventListener("click", help);
+  document.querySelector(".skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    document.getElementById("main").focus();
+  });
+  try {
+    const known = localStorage.getItem("respun-theme");
+    if (known === "dark" || known === "light") theme(known);
+  } catch {
+    // no storage: as the system has it
+  }
+  window.addEventListener("hashchange", () => {
+    show().then(() => window.scrollTo(0, 0));
+  });
+  document.addEventListener("keydown", onKey);
+  await show();
+}
+
+start();

@@ -1,0 +1,216 @@
+// Articles that tell something twice: the list, and one of them with its repeats.
+
+async function showRepeats() {
+  const { articles } = await load("repeats");
+  sources = await load("sources");
+  if (!articles.length)
+    return [h("h1", null, "Repeated sections"), h("p", null, "No article of this run repeats a section of its own.")];
+  return [
+    h("h1", null, "Repeated sections"),
+    h("p", { class: "note" }, `${plural(articles.length, "article")} tell a passage twice or more.`),
+    h(
+      "div",
+      { class: "scroll" },
+      h(
+        "table",
+        { class: "rows" },
+        h(
+          "thead",
+          null,
+          h(
+            "tr",
+            null,
+            ["Article", "Level", "Sections", "Relation", "Words repeated"].map((name, i) =>
+              h("th", { scope: "col", class: i % 2 || i === 0 ? null : "number" }, name),
+            ),
+          ),
+        ),
+        h(
+          "tbody",
+          null,
+          articles.map((article, i) => {
+            const again = article.sections.filter((section) => section.occurrence > 0);
+            return h(
+              "tr",
+              null,
+              h(
+                "th",
+                { scope: "row", class: "story" },
+                h("a", { href: `#repeats=${i}` }, outside(article.title || article.article_id)),
+                h(
+                  "span",
+                  { class: "note" },
+                  sourceName(article.source),
+                  " · ",
+                  outside(article.article_id, { class: "id" }),
+                ),
+              ),
+              h("td", null, [...new Set(article.sections.map((section) => section.level))].join(", ")),
+              h("td", { class: "number" }, count(article.sections.length)),
+              h(
+                "td",
+                null,
+                RELATIONS.map((name, k) => (again.some((section) => section.relation === name) ? relation(k) : null)),
+              ),
+              h("td", { class: "number" }, count(again.reduce((sum, section) => sum + section.n_tokens, 0))),
+            );
+          }),
+        ),
+      ),
+    ),
+  ];
+}
+
+async function showRepeated(at) {
+  const { articles } = await load("repeats");
+  sources = await load("sources");
+  const article = articles[at];
+  if (!article) return [h("h1", null, "No such article")];
+  const text = await textAt(article.place);
+  const head = [
+    h("p", { class: "crumbs" }, h("a", { href: "#repeats" }, "Repeated sections")),
+    h("h1", null, outside(article.title || article.article_id)),
+    h(
+      "p",
+      { class: "facts" },
+      sourceName(article.source),
+      `, ${when(article.published_at)}. `,
+      outside(article.article_id, { class: "id" }),
+      article.url ? [" ", address(article.url)] : null,
+    ),
+    h(
+      "ul",
+      { class: "legend groups" },
+      groupsOf(article).map((group, k) =>
+        h(
+          "li",
+          null,
+          h("span", { class: `repeat hue-${k % 6}` }, `${group[0].level} ${k + 1}`),
+          ` ${plural(group.length, "time")}, `,
+          group
+            .slice(1)
+            .map((section) => [
+              relation(RELATIONS.indexOf(section.relation)),
+              ` cosine ${decimals(section.cosine)}, jaccard ${decimals(section.jaccard)} `,
+            ]),
+        ),
+      ),
+    ),
+  ];
+  if (!text) return [...head, h("p", { class: "left-out" }, "The report does not have this text.")];
+  const places = unitsOf(text.body);
+  const parts = groupsOf(article).find((group) => group[0].level === "part");
+  const body = parts ? h("div", null, versions(text, places, parts)) : null;
+  return [
+    ...head,
+    body,
+    h(
+      "section",
+      { class: "whole" },
+      parts ? h("h2", null, "The whole page") : null,
+      h("article", { class: "text", lang: "" }, repeatedText(article, text.body, places)),
+    ),
+  ];
+}
+
+// The versions of one story on a page side by side, each against the first, the first against the second.
+function versions(text, places, parts) {
+  const own = parts.map((section) => partOf(text, places[section.begin], places[section.end]));
+  const aligned = own.slice(1).map((part) => align(own[0], part));
+  const sidesShown = [aligned[0].left, ...aligned.map((one) => one.right)];
+  return [
+    alignedWords(aligned[0]),
+    h(
+      "div",
+      { class: "two", onclick: own.length === 2 ? follow : null, onkeydown: own.length === 2 ? followKey : null },
+      sidesShown.map((side, k) =>
+        h(
+          "article",
+          { class: "text", lang: "", "data-side": k, "aria-label": `version ${k + 1}` },
+          h(
+            "header",
+            null,
+            h("strong", null, `Version ${k + 1}`),
+            h("span", { class: "note" }, plural(parts[k].n_tokens, "word")),
+          ),
+          h("div", { class: "body" }, paragraphs(side, 0, k)),
+        ),
+      ),
+    ),
+  ];
+}
+
+// A text's piece [begin, end), in units of its body, as a text of its own.
+function partOf(text, begin, end) {
+  const shift = text.title.length + 1 + begin;
+  const body = text.body.slice(begin, end);
+  const tokens = text.tokens
+    .filter((token) => token.begin >= shift && token.end <= shift + end - begin)
+    .map((token) => ({ ...token, begin: token.begin - shift, end: token.end - shift }));
+  return { title: "", body, text: body, tokens, nLeftOut: 0 };
+}
+
+function groupsOf(article) {
+  const groups = new Map();
+  for (const section of article.sections)
+    groups.set(section.group_id, [...(groups.get(section.group_id) || []), section]);
+  return [...groups.values()].map((group) => group.sort((a, b) => a.occurrence - b.occurrence));
+}
+
+// Spans count code points, strings UTF-16 units: the unit at which each code point begins, and the end.
+function unitsOf(text) {
+  const found = [];
+  for (let unit = 0; unit < text.length; unit += text.codePointAt(unit) > 0xffff ? 2 : 1) found.push(unit);
+  found.push(text.length);
+  return found;
+}
+
+// The text cut at the sections' edges; each piece has the colour of the smallest section around it.
+function repeatedText(article, text, places) {
+  const groups = groupsOf(article);
+  const number = new Map(groups.map((group, k) => [group[0].group_id, k]));
+  const { sections } = article;
+  const edges = [
+    ...new Set([0, places.length - 1, ...sections.flatMap((section) => [section.begin, section.end])]),
+  ].sort((a, b) => a - b);
+  return h(
+    "div",
+    { class: "body pre", dir: "auto" },
+    edges.slice(0, -1).map((begin, k) => {
+      const piece = visible(text.slice(places[begin], places[edges[k + 1]]));
+      const around = sections
+        .filter((section) => section.begin <= begin && section.end >= edges[k + 1])
+        .sort((a, b) => a.end - a.begin - (b.end - b.begin))[0];
+      if (!around) return piece;
+      const group = number.get(around.group_id);
+      const own = groups[group];
+      const isStart = begin === around.begin;
+      const id = (section) => `repeat-${group}-${section.occurrence}`;
+      const next = own[(own.indexOf(around) + 1) % own.length];
+      return h(
+        "span",
+        { class: `repeat hue-${group % 6}`, id: isStart ? id(around) : null },
+        isStart
+          ? h(
+              "button",
+              {
+                type: "button",
+                class: "jump",
+                "aria-label": `${around.level} ${group + 1}, time ${around.occurrence + 1} of ${own.length}: to the next`,
+                onclick: () => jump(id(next)),
+              },
+              `${group + 1}.${around.occurrence + 1}`,
+            )
+          : null,
+        piece,
+      );
+    }),
+  );
+}
+
+function jump(id) {
+  const to = document.getElementById(id);
+  if (!to) return;
+  to.scrollIntoView({ block: "center" });
+  to.querySelector("button")?.focus({ preventScroll: true });
+}

@@ -1,0 +1,255 @@
+// Sources: who prints first and who later, who takes from whom, and each one's furniture.
+
+const MOST_SOURCES = 16; // in the matrix
+const MOST_ROWS = 200;
+const SOURCE_SORTS = {
+  name: "Source",
+  n_articles: "Articles",
+  n_first: "First",
+  n_later: "Later copies",
+  original: "Original",
+  furniture_share: "Furniture",
+};
+
+async function showSources(asked) {
+  sources = await load("sources");
+  const form = { q: "", sort: "n_articles", way: "down", ...asked };
+  const set = (changes) => (location.hash = `sources?${new URLSearchParams({ ...form, ...changes })}`);
+  if (!sources.names.length)
+    return [h("h1", null, "Sources"), h("p", null, "The articles of this run have no source.")];
+  return [
+    h("h1", null, "Sources"),
+    part("Who takes from whom", matrix(), "wide"),
+    part(
+      "Each source",
+      h(
+        "form",
+        { class: "filters", onsubmit: (event) => event.preventDefault() },
+        h(
+          "label",
+          null,
+          h("span", null, "Search"),
+          h("input", {
+            type: "search",
+            id: "search",
+            value: form.q,
+            onchange: (event) => set({ q: event.target.value.trim() }),
+          }),
+        ),
+      ),
+      sourcesTable(form, set),
+    ),
+    sources.furniture[""] ? part("Furniture of the whole collection", furnitureOf("")) : null,
+  ];
+}
+
+// Share of its articles that are not later copies of another source's.
+const original = (i) => (sources.n_articles[i] - sources.n_later[i]) / sources.n_articles[i];
+
+function matrix() {
+  const flows = sources.flows.map(([from, to, reprinted, respun, through]) => ({
+    from,
+    to,
+    parts: [reprinted, respun, through],
+    n: reprinted + respun + through,
+  }));
+  if (!flows.length) return h("p", { class: "note" }, "No cluster has dated articles of two sources.");
+  const weight = new Map();
+  for (const flow of flows) for (const end of [flow.from, flow.to]) weight.set(end, (weight.get(end) || 0) + flow.n);
+  const shown = [...weight]
+    .sort((a, b) => b[1] - a[1] || a[0] - b[0])
+    .slice(0, MOST_SOURCES)
+    .map(([place]) => place);
+  const cells = new Map(flows.map((flow) => [`${flow.from},${flow.to}`, flow]));
+  const most = Math.max(...flows.map((flow) => flow.n));
+  const shade = (n) => Math.min(5, Math.ceil((5 * n) / most));
+  return [
+    h(
+      "p",
+      { class: "note" },
+      "Rows published first, columns later: articles of the column's source after the first of their cluster, the row's. Reprinted + re-spun + linked through others.",
+    ),
+    h(
+      "div",
+      { class: "scroll", tabindex: 0, role: "region", "aria-label": "Who takes from whom" },
+      h(
+        "table",
+        { class: "matrix" },
+        h(
+          "thead",
+          null,
+          h(
+            "tr",
+            null,
+            h("td"),
+            shown.map((place) => h("th", { scope: "col" }, h("span", null, sourceName(place)))),
+          ),
+        ),
+        h(
+          "tbody",
+          null,
+          shown.map((from) =>
+            h(
+              "tr",
+              null,
+              h("th", { scope: "row" }, sourceName(from)),
+              shown.map((to) => {
+                const flow = cells.get(`${from},${to}`);
+                if (!flow) return h("td", { class: from === to ? "self" : null });
+                return h(
+                  "td",
+                  {
+                    class: `shade-${shade(flow.n)}`,
+                    title: `${count(flow.parts[0])} reprinted, ${count(flow.parts[1])} re-spun, ${count(flow.parts[2])} linked through others`,
+                  },
+                  h("strong", null, count(flow.n)),
+                  h("small", null, flow.parts.join("+")),
+                );
+              }),
+            ),
+          ),
+        ),
+      ),
+    ),
+    weight.size > shown.length
+      ? h("p", { class: "left-out" }, `The ${shown.length} sources with most of it, of ${count(weight.size)}.`)
+      : null,
+    h(
+      "details",
+      null,
+      h("summary", null, "As a list"),
+      h(
+        "div",
+        { class: "scroll" },
+        h(
+          "table",
+          { class: "rows" },
+          h(
+            "thead",
+            null,
+            h(
+              "tr",
+              null,
+              ["From", "To", "Articles", "Reprinted", "Re-spun", "Through others"].map((name, i) =>
+                h("th", { scope: "col", class: i > 1 ? "number" : null }, name),
+              ),
+            ),
+          ),
+          h(
+            "tbody",
+            null,
+            flows.slice(0, MOST_ROWS).map((flow) =>
+              h(
+                "tr",
+                null,
+                h("td", null, sourceName(flow.from)),
+                h("td", null, sourceName(flow.to)),
+                [flow.n, ...flow.parts].map((n) => h("td", { class: "number" }, count(n))),
+              ),
+            ),
+          ),
+        ),
+      ),
+      sources.n_flows > MOST_ROWS
+        ? h("p", { class: "left-out" }, `The first ${MOST_ROWS} of ${count(sources.n_flows)}.`)
+        : null,
+    ),
+  ];
+}
+
+function sourcesTable(form, set) {
+  const found = sources.names.flatMap((name, i) => (name.toLowerCase().includes(form.q.toLowerCase()) ? [i] : []));
+  const value = (i) =>
+    form.sort === "original" ? original(i) : form.sort === "name" ? sources.names[i] : sources[form.sort][i];
+  const way = form.way === "down" ? -1 : 1;
+  found.sort(
+    (i, j) => way * (form.sort === "name" ? value(i).localeCompare(value(j)) : value(i) - value(j)) || i - j,
+  );
+  const head = Object.entries(SOURCE_SORTS).map(([key, label]) => {
+    const isSorted = form.sort === key;
+    return h(
+      "th",
+      {
+        scope: "col",
+        class: key === "name" ? null : "number",
+        "aria-sort": isSorted ? (form.way === "down" ? "descending" : "ascending") : null,
+      },
+      h(
+        "button",
+        {
+          type: "button",
+          name: `sort-${key}`,
+          class: "sort",
+          onclick: () => set({ sort: key, way: isSorted && form.way === "down" ? "up" : "down" }),
+        },
+        label,
+        h("span", { "aria-hidden": "true" }, isSorted ? (form.way === "down" ? " ↓" : " ↑") : ""),
+      ),
+    );
+  });
+  return [
+    h(
+      "div",
+      { class: "scroll" },
+      h(
+        "table",
+        { class: "rows sources" },
+        h("thead", null, h("tr", null, head, h("th", { scope: "col" }, "Lines that it repeats"))),
+        h(
+          "tbody",
+          null,
+          found
+            .slice(0, MOST_ROWS)
+            .map((i) =>
+              h(
+                "tr",
+                null,
+                h(
+                  "th",
+                  { scope: "row" },
+                  h("a", { href: `#clusters?${new URLSearchParams({ source: sources.names[i] })}` }, sourceName(i)),
+                ),
+                h("td", { class: "number" }, count(sources.n_articles[i])),
+                h("td", { class: "number" }, count(sources.n_first[i])),
+                h("td", { class: "number" }, count(sources.n_later[i])),
+                h(
+                  "td",
+                  { class: "number" },
+                  share(sources.n_articles[i] - sources.n_later[i], sources.n_articles[i]),
+                ),
+                h("td", { class: "number" }, share(sources.furniture_share[i], 1)),
+                h(
+                  "td",
+                  null,
+                  sources.furniture[i]
+                    ? h("details", null, h("summary", null, plural(sources.n_furniture[i], "line")), furnitureOf(i))
+                    : "",
+                ),
+              ),
+            ),
+        ),
+      ),
+      found.length > MOST_ROWS
+        ? h("p", { class: "left-out" }, `The first ${MOST_ROWS} of ${count(found.length)}.`)
+        : null,
+    ),
+    h(
+      "p",
+      { class: "note" },
+      "First: published before all others of its cluster. Later copies: after another source. Original: articles that are no later copy. Furniture: share of the words that stand in lines repeated on many pages.",
+    ),
+  ];
+}
+
+function furnitureOf(key) {
+  const lines = sources.furniture[key];
+  const all = sources.n_furniture[key];
+  return [
+    h(
+      "ul",
+      { class: "furniture-lines" },
+      lines.map(([line, n]) => h("li", null, outside(line), h("span", { class: "note" }, plural(n, "article")))),
+    ),
+    all > lines.length ? h("p", { class: "left-out" }, `The first ${lines.length} of ${count(all)}.`) : null,
+  ];
+}

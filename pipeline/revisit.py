@@ -1,0 +1,95 @@
+"""A finished run looked at again: why two articles are, or are not, in one cluster; its report."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline import articles, explain, index_run, publish, published, report_texts
+from pipeline.config import Config
+from pipeline.executor import Executor, Listener, StageRunner
+from pipeline.explained import Explanation
+from pipeline.job import term_stages
+from pipeline.report_files import PAGE, REPORT
+from pipeline.report_pages import write_pages
+from pipeline.shards import MAX_GROUPS, group_shards
+from pipeline.tables import Ref, read_batches, ref_rows, write_ipc
+
+
+def explain_articles(run_dir: Path, id_a: str, id_b: str, execute: Executor, listen: Listener) -> Explanation:
+    """Why two articles of a published run are, or are not, in one cluster.
+
+    `run_dir` is the run's folder, or an output folder, whose current run it is then. The terms of the run's
+    texts are counted again. Raises InputError, OutputError or ConfigError when the run can't be asked.
+    """
+    run = published.open_run(publish.find_run(run_dir))
+    asked = run.find(id_a, id_b)
+    with tempfile.TemporaryDirectory(prefix="respun-") as folder:
+        work = Path(folder)
+        frozen = index_run.frozen_of(run.manifest["index"], work)
+        if frozen is not None:
+            return explain.explain(asked, *frozen, run.config, work / "pair")
+        shards = articles.write_shards(run.articles(), work / "articles", "explained")
+        return _explain(asked, shards, run.config, execute, listen, work)
+
+
+def explain_files(path_a: Path, path_b: Path, execute: Executor, listen: Listener) -> Explanation:
+    """What `explain_articles` says, of two text files, as if these were the whole collection.
+
+    Raises InputError when a file can't be read or holds no text.
+    """
+    config = Config()
+    asked = published.read_two(path_a, path_b, config)
+    with tempfile.TemporaryDirectory(prefix="respun-") as folder:
+        work = Path(folder)
+        shard = write_ipc(work / "articles" / "explained.arrow", asked.pair.schema, [asked.pair])
+        return _explain(asked, [shard], config, execute, listen, work)
+
+
+def report_run(run_dir: Path, max_texts: int | None, execute: Executor, listen: Listener) -> Path:
+    """Write report.html of a published run again, with the texts of all articles that it shows.
+
+    `run_dir` as in `explain_articles`; `max_texts` limits the texts. The page is replaced last. The terms of
+    the run's texts are counted again. Returns the page's path. Raises OutputError or ConfigError when the run
+    can't be used.
+    """
+    run = published.read_run(publish.find_run(run_dir))
+    with (
+        tempfile.TemporaryDirectory(prefix="respun-") as folder,
+        tempfile.TemporaryDirectory(prefix=".report-", dir=run.folder) as beside,
+    ):
+        work, data = Path(folder), Path(beside) / REPORT
+        placed: list[Ref] = []
+        if run.has_texts and max_texts != 0:
+            shards = articles.write_shards(run.articles(), work / "articles", "reported")
+            stages = StageRunner(execute, listen)
+            masked, statistics = index_run.frozen_of(run.manifest["index"], work) or _counted(
+                shards, run.config, stages, work
+            )
+            placed = stages.map(
+                "report",
+                report_texts.write_texts,
+                [
+                    (group, masked, statistics, run.folder, max_texts, run.config, data, work)
+                    for group in group_shards(shards, MAX_GROUPS)
+                ],
+                rows=ref_rows,
+            )
+        write_pages(run.folder, placed, data)
+    return run.folder / PAGE
+
+
+def _explain(
+    asked: explain.Asked, shards: Sequence[Ref], config: Config, execute: Executor, listen: Listener,
+    work: Path,
+) -> Explanation:  # fmt: skip
+    counted = _counted(shards, config, StageRunner(execute, listen), work)
+    return explain.explain(asked, *counted, config, work / "pair")
+
+
+def _counted(shards: Sequence[Ref], config: Config, run: StageRunner, work: Path) -> tuple[Ref, Ref]:
+    """Furniture and counts of terms of some articles."""
+    text_bytes = sum(articles.text_bytes(batch) for ref in shards for batch in read_batches(ref.path))
+    counted = term_stages(shards, text_bytes, config, run, work)
+    return counted.furniture, counted.statistics

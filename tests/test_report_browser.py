@@ -1,0 +1,345 @@
+"""The report as people see it: each part renders, filters filter, marks say what the evidence says."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+
+import pytest
+from browser import probe, report_in
+
+from pipeline.aligned import LEFT_OUT
+from pipeline.executor import Silence, ThreadExecutor
+from pipeline.revisit import explain_articles
+
+VIEWS = ("overview", "clusters", "cluster={first}", "repeats", "repeats=0", "sources")
+EVENT = "story/A01"
+WITHOUT_MARKS = """all => all.map((e) => {
+  for (const mark of e.querySelectorAll('sup')) mark.remove();
+  return e.textContent; })"""
+
+
+@pytest.fixture
+def report(browser, page_path):
+    with report_in(browser, page_path) as opened:
+        yield opened
+        assert opened.is_clean()
+
+
+def views_of(largest: dict) -> list[str]:
+    return [view.format(first=largest["cluster_id"]) for view in VIEWS]
+
+
+def in_order(tables: dict, cluster_id: str) -> list[dict]:
+    own = [article for article in tables["articles"] if article["cluster_id"] == cluster_id]
+    return sorted(own, key=lambda a: (a["published_at"] or datetime.max.replace(tzinfo=UTC), a["article_id"]))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 360])
+def test_every_part_renders(browser, page_path, largest, scheme, width):
+    viewport = {"width": width, "height": 900}
+    with report_in(browser, page_path, viewport=viewport, color_scheme=scheme) as report:
+        for view in views_of(largest):
+            report.show(view)
+            assert report.page.locator("h1").inner_text()
+            assert report.page.get_by_text(re.compile(r"\b(null|undefined|NaN|\[object)")).count() == 0
+            assert report.page.evaluate("document.scrollingElement.scrollWidth") <= width
+            report.screenshot(f"{view.split('=')[0]}-{scheme}-{width}")
+        assert report.is_clean()
+
+
+def test_the_overview_has_the_numbers_of_the_summary_and_the_manifest(report, sample_run):
+    manifest = json.loads((sample_run.run_dir / "manifest.json").read_text(encoding="utf-8"))
+    told = report.page.locator(".figures").inner_text()
+    counts = manifest["counts"]
+    for number in (
+        counts["n_accepted"],
+        counts["n_clusters"],
+        counts["n_confirmed_pairs"],
+        counts["n_rejected"],
+    ):
+        assert re.search(rf"\b{number:,}\b", told)
+    stages = report.page.locator(".stages tbody th").all_inner_texts()
+    assert stages == [stage["stage"] for stage in manifest["stages"]]
+    printed = sample_run.stderr
+    assert f"{counts['n_accepted']:,} articles, " in printed
+    assert f"{counts['n_confirmed_pairs']:,} confirmed pairs" in printed
+
+
+def test_pairs_between_clusters_are_listed(report, tables):
+    own = {article["article_id"]: article["cluster_id"] for article in tables["articles"]}
+    pairs = [p for p in tables["confirmed_pairs"] if own[p["article_id_l"]] != own[p["article_id_r"]]]
+    assert pairs
+    assert report.page.get_by_text(f"{len(pairs)} pairs of them lead out of a cluster").is_visible()
+    ids = report.page.locator(".between .id").evaluate_all("all => all.map(e => e.textContent)")
+    told = set(zip(ids[::2], ids[1::2], strict=True))
+    assert told == {(p["article_id_l"], p["article_id_r"]) for p in pairs}
+
+
+def test_the_list_sorts(report, tables):
+    report.show("clusters")
+    sizes = [int(n) for n in report.page.locator(".clusters tbody td:nth-child(2)").all_inner_texts()]
+    assert sizes == sorted((c["n_articles"] for c in tables["clusters"]), reverse=True)
+    report.page.get_by_role("button", name="Weakest pair", exact=True).click()
+    report.shown("clusters?sort=min_probability&way=up")
+    weakest = [float(p) for p in report.page.locator(".clusters tbody td:nth-child(6)").all_inner_texts()]
+    assert weakest == sorted(weakest)
+    assert report.page.locator("th[aria-sort=ascending]").inner_text().startswith("Weakest pair")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "holds"),
+    [
+        ("relation", "0", lambda c, a: "exact" in c["relations"]),
+        ("loosest", "3", lambda c, a: "respun" in c["relations"]),
+        ("source", "clickpulse", lambda c, a: any("clickpulse" in x["source"] for x in a)),
+        ("min", "5", lambda c, a: c["n_articles"] >= 5),
+        ("max", "2", lambda c, a: c["n_articles"] <= 2),
+        ("from", "2026-05-01", lambda c, a: c["last_published_at"] >= datetime(2026, 5, 1, tzinfo=UTC)),
+        ("to", "2026-02-28", lambda c, a: c["first_published_at"] < datetime(2026, 3, 1, tzinfo=UTC)),
+        ("weakest", "0.5", lambda c, a: c["min_probability"] < 0.5),
+        ("q", "memo BENJA", lambda c, a: any("memo" in x["title"].lower() for x in a)
+         and any("benja" in x["title"].lower() for x in a)),
+        ("q", "story/A03/light", lambda c, a: any(x["article_id"] == "story/A03/light" for x in a)),
+    ],
+)  # fmt: skip
+def test_filters_filter(report, tables, name, value, holds):
+    report.show("clusters")
+    field = report.page.locator(f"[name={name}]")
+    if field.evaluate("element => element.tagName") == "SELECT":
+        field.select_option(value)
+    else:
+        field.fill(value)
+        field.press("Enter")
+    report.page.wait_for_function("() => document.getElementById('main').dataset.shown.includes('?')")
+    wanted = [c for c in tables["clusters"] if holds(c, in_order(tables, c["cluster_id"]))]
+    links = report.page.locator(".clusters tbody th a").evaluate_all("all => all.map(a => a.hash)")
+    assert sorted(links) == sorted(f"#cluster={c['cluster_id']}" for c in wanted)
+    assert wanted
+    if len(wanted) < len(tables["clusters"]):
+        status = report.page.get_by_text(f"{len(wanted)} of {len(tables['clusters'])} clusters")
+        assert status.count() == 1
+
+
+def test_a_filter_that_nothing_meets_says_so(report):
+    report.show("clusters?q=zzzz")
+    assert report.page.get_by_text("No cluster is like this.").is_visible()
+
+
+def test_members_come_in_the_order_of_publishing(report, tables, largest):
+    report.show(f"cluster={largest['cluster_id']}")
+    own = in_order(tables, largest["cluster_id"])
+    shown = report.page.locator(".members .story .id").all_inner_texts()
+    assert shown == [article["article_id"] for article in own]
+    assert f"First published by {own[0]['source']}" in report.page.locator(".facts").inner_text()
+    scores = {m["article_id"]: m for m in tables["cluster_members"]}
+    last = report.page.locator(".members tbody tr td:last-child").all_inner_texts()
+    for article, words in zip(own, last, strict=True):
+        member = scores[article["article_id"]]
+        expected = "representative" if member["is_representative"] else f"{member['probability']:.2f}"
+        assert expected in words
+
+
+def test_the_graph_has_the_confirmed_pairs_and_marks_the_weak(report, tables, largest, sample_run):
+    report.show(f"cluster={largest['cluster_id']}")
+    ids = [article["article_id"] for article in in_order(tables, largest["cluster_id"])]
+    pairs = [p for p in tables["confirmed_pairs"] if {p["article_id_l"], p["article_id_r"]} <= set(ids)]
+    told = report.page.locator(".graph .link title").evaluate_all("all => all.map(t => t.textContent)")
+    threshold = json.loads((sample_run.run_dir / "manifest.json").read_text(encoding="utf-8"))["threshold"]
+    expected = set()
+    for pair in pairs:
+        low, high = sorted((ids.index(pair["article_id_l"]) + 1, ids.index(pair["article_id_r"]) + 1))
+        weak = pair["probability"] < (1 + threshold) / 2
+        expected.add((low, high, pair["relation"], weak))
+    found = set()
+    for words in told:
+        a, b, relation, rest = re.match(r"(\d+) and (\d+): (\w+), (.*)", words).groups()
+        found.add((*sorted((int(a), int(b))), relation, "weak" in rest))
+    assert found == expected
+    assert report.page.locator(".graph .edge.weak").count() == sum(pair[3] for pair in expected)
+
+
+def squeezed(text: str) -> str:
+    return re.sub(r"\W", "", text)
+
+
+@pytest.mark.parametrize("other", ["light", "heavy", "trimmed", "copy"])
+def test_side_by_side_marks_what_the_evidence_says(report, tables, sample_run, other):
+    """The page aligns by itself; what it finds is what `respun explain` finds with the run's own aligner."""
+    ids = (f"{EVENT}/source", f"{EVENT}/{other}")
+    found = explain_articles(sample_run.run_dir, *ids, ThreadExecutor(1), Silence())
+    cluster_id = next(a["cluster_id"] for a in tables["articles"] if a["article_id"] == ids[0])
+    members = [article["article_id"] for article in in_order(tables, cluster_id)]
+    report.show(f"cluster={cluster_id}/{members.index(ids[0])}/{members.index(ids[1])}")
+    runs = [passage for passage in found.alignment.passages if passage.same]
+    marks = report.page.locator("[data-side] [data-run]").evaluate_all(
+        "all => all.map(e => [+e.closest('[data-side]').dataset.side, +e.dataset.run, e.textContent])"
+    )
+    for side, name in enumerate(("text_a", "text_b")):
+        marked: dict[int, str] = {}
+        for own, run, text in marks:
+            if own == side:
+                marked[run] = marked.get(run, "") + squeezed(text)
+        told = [squeezed(getattr(passage, name).replace(LEFT_OUT, "")) for passage in runs]
+        assert [marked[run] for run in sorted(marked)] == told
+    legend = report.page.locator(".aligned .legend").inner_text()
+    assert re.search(rf"\b{found.alignment.n_tokens_same:,} words?, ", legend)
+    for side in (0, 1):
+        only = report.page.locator(f"[data-side='{side}'] .only").all_inner_texts()
+        passages = found.alignment.passages
+        told_only = [
+            (p.text_a, p.text_b)[side][fact.begin : fact.end]
+            for p in passages for fact in (p.facts_a, p.facts_b)[side] if not fact.in_other
+        ]  # fmt: skip
+        assert only == told_only
+    pair = {"article_id_l": min(ids), "article_id_r": max(ids)}
+    row = next((p for p in tables["confirmed_pairs"] if pair.items() <= p.items()), None)
+    measures = report.page.locator(".measures").inner_text()
+    if row:
+        assert f"probability {row['probability']:.2f}" in measures.replace("\n", " ")
+    report.screenshot(f"beside-{other}")
+
+
+def test_any_two_members_can_be_put_side_by_side(report, tables, largest):
+    report.show(f"cluster={largest['cluster_id']}")
+    ids = [article["article_id"] for article in in_order(tables, largest["cluster_id"])]
+    report.page.get_by_label("left 4", exact=True).check()
+    report.page.get_by_label("right 7", exact=True).check()
+    heads = report.page.locator(".two .text header .id")
+    report.page.wait_for_function(
+        "id => document.querySelectorAll('.two header .id')[1]?.textContent === id", arg=ids[6]
+    )
+    assert heads.all_inner_texts() == [ids[3], ids[6]]
+    body = next(t["text"] for t in tables["texts"] if t["article_id"] == ids[3])
+    [shown] = report.page.locator("[data-side='0'] .body").evaluate_all(WITHOUT_MARKS)
+    assert squeezed(shown) == squeezed(body)
+
+
+def test_reworded_sentences_are_linked_both_ways(report, tables):
+    cluster_id = next(a["cluster_id"] for a in tables["articles"] if a["article_id"] == f"{EVENT}/source")
+    members = [article["article_id"] for article in in_order(tables, cluster_id)]
+    report.show(f"cluster={cluster_id}/{members.index(f'{EVENT}/source')}/{members.index(f'{EVENT}/light')}")
+    left, right = (
+        report.page.locator(f"[data-side='{side}'] .reworded").evaluate_all(
+            "all => all.map(e => e.dataset.link)"
+        )
+        for side in (0, 1)
+    )
+    assert sorted(left) == sorted(right)
+    assert len(left) >= 5
+    report.page.locator("#reworded-0-2").focus()
+    report.page.keyboard.press("Enter")
+    assert report.page.evaluate("document.activeElement.id") == "reworded-1-2"
+    assert report.page.locator(".lit").count() == 2
+
+
+def test_repeats_are_the_spans_of_the_table(report, tables):
+    report.show("repeats=0")
+    article_id = report.page.locator(".facts .id").inner_text()
+    own = [s for s in tables["repeated_sections"] if s["article_id"] == article_id]
+    body = next(t["text"] for t in tables["texts"] if t["article_id"] == article_id)
+    assert own
+    assert report.page.locator(".two .text").count() == sum(s["level"] == "part" for s in own)
+    versions = report.page.locator(".two .text .body").evaluate_all(WITHOUT_MARKS)
+    parts = [body[s["begin"] : s["end"]] for s in own if s["level"] == "part"]
+    assert [squeezed(version) for version in versions] == [squeezed(part) for part in parts]
+    assert report.page.locator(".two .reworded").count() > 5
+    whole = report.page.locator(".whole .repeat").evaluate_all(
+        "all => all.map(e => { e.querySelector('button')?.remove(); return e.textContent; })"
+    )
+    assert whole == [body[s["begin"] : s["end"]] for s in sorted(own, key=lambda s: s["begin"])]
+
+
+def test_repeats_are_linked(report):
+    report.show("repeats=0")
+    jumps = report.page.locator(".whole .jump")
+    jumps.first.focus()
+    report.page.keyboard.press("Enter")
+    assert report.page.evaluate("document.activeElement.textContent") == jumps.nth(1).inner_text()
+
+
+def test_sources_count_who_was_first(report, tables):
+    report.show("sources")
+    first: dict[str, int] = {}
+    for cluster in tables["clusters"]:
+        own = in_order(tables, cluster["cluster_id"])
+        first[own[0]["source"]] = first.get(own[0]["source"], 0) + 1
+    for row in report.page.locator(".sources tbody tr").all():
+        name = row.locator("th").inner_text()
+        assert int(row.locator("td").nth(1).inner_text()) == first.get(name, 0)
+
+
+def test_keys_alone_are_enough(report):
+    press = report.page.keyboard.press
+    press("2")
+    report.shown("clusters")
+    press("/")
+    assert report.page.evaluate("document.activeElement.id") == "search"
+    report.page.keyboard.type("memo")
+    press("Enter")
+    report.shown("clusters?q=memo")
+    for _ in range(60):
+        if report.page.evaluate("document.activeElement.matches('.clusters tbody a')"):
+            break
+        press("Tab")
+    assert report.page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    press("Enter")
+    report.page.wait_for_selector(".beside .two")
+    before = report.page.locator(".beside h2").inner_text()
+    press("j")
+    report.page.wait_for_function(
+        "words => document.querySelector('.beside h2')?.textContent !== words", arg=before
+    )
+    press("x")
+    press("?")
+    assert report.page.locator("#help").is_visible()
+    press("Escape")
+    assert not report.page.locator("#help").is_visible()
+    press("t")
+    assert report.page.evaluate("document.documentElement.dataset.theme") == "dark"
+    report.page.get_by_label("right 3", exact=True).focus()
+    press("ArrowDown")
+    assert report.page.get_by_label("right 4", exact=True).is_checked()
+
+
+def test_the_focus_stays_where_one_works(report):
+    report.show("clusters")
+    for button, view in (
+        ("sort-n_sources", "clusters?sort=n_sources"),
+        ("sort-n_sources", "clusters?sort=n_sources&way=up"),
+    ):
+        report.page.locator(f"[name={button}]").focus()
+        report.page.keyboard.press("Enter")
+        report.shown(view)
+        assert report.page.evaluate("document.activeElement.name") == button
+    report.page.locator(".clusters tbody a").first.focus()
+    report.page.keyboard.press("Enter")
+    report.page.wait_for_selector(".beside .two")
+    assert report.page.evaluate("document.activeElement.id") == "main"
+
+
+def test_tab_reaches_everything_that_a_click_does(report, largest):
+    """But for the graph's lines, whose pairs the two columns of choices reach."""
+    for view in views_of(largest):
+        report.show(view)
+        controls = report.page.locator("a, button, input, select, summary, [role=button]")
+        unreachable = controls.evaluate_all("all => all.filter(e => e.tabIndex < 0).map(e => e.outerHTML)")
+        assert unreachable == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_contrast_is_enough_to_read(browser, page_path, largest, scheme):
+    """WCAG 2.2, AA: 4.5 to 1, and 3 to 1 for large letters."""
+    with report_in(browser, page_path, color_scheme=scheme) as report:
+        for view in views_of(largest):
+            report.show(view)
+            for closed in report.page.locator("details").all():
+                closed.evaluate("e => { e.open = true; }")
+            assert report.page.evaluate(probe("contrast")) == []
+
+
+def test_a_cluster_that_is_not_there_is_said(report):
+    report.show("cluster=ffffffffffffffff")
+    assert report.page.get_by_role("heading", name="No such cluster").is_visible()
