@@ -108,8 +108,8 @@ def freeze(store: Store, version: str, furniture: Ref, statistics: Ref, work: Pa
 def drift(index: OpenIndex, bags: Sequence[ArrayFiles]) -> float:
     """Share of the night's terms, each once an article, that nobody had when the statistics were frozen.
 
-    0 for no terms, and without frozen statistics. A new term may fall into a bucket that is not empty: what is
-    seen is divided by the share of the empty ones.
+    0 for no terms, and without frozen statistics. A new term may fall into a bucket that is not empty: what
+    is seen is divided by the share of the empty ones.
     """
     if index.statistics is None:
         return 0.0
