@@ -248,7 +248,7 @@ class IndexConfig(_Section):
     """The index of past nights, for runs with `--index`. No key here changes how articles are compared."""
 
     max_drift: float = Field(
-        default=0.1,
+        default=0.05,
         gt=0.0,
         le=1.0,
         description=(

@@ -108,7 +108,8 @@ def freeze(store: Store, version: str, furniture: Ref, statistics: Ref, work: Pa
 def drift(index: OpenIndex, bags: Sequence[ArrayFiles]) -> float:
     """Share of the night's terms, each once an article, that nobody had when the statistics were frozen.
 
-    0 for no terms, and without frozen statistics. Terms that share a bucket hide some.
+    0 for no terms, and without frozen statistics. A new term may fall into a bucket that is not empty: what
+    is seen is divided by the share of the empty ones.
     """
     if index.statistics is None:
         return 0.0
@@ -121,7 +122,7 @@ def drift(index: OpenIndex, bags: Sequence[ArrayFiles]) -> float:
         keys = Bags.of(files.load()).term_keys
         n += len(keys)
         n_unknown += int(np.count_nonzero(unknown[keys & np.uint32(len(unknown) - 1)]))
-    return n_unknown / max(n, 1)
+    return min(1.0, n_unknown / max(n * float(unknown.mean()), 1.0))
 
 
 # Tables of a segment that are written at the same time, the longest first.
