@@ -46,7 +46,7 @@ from pipeline.index_stages import OLD_GROUPS, name_stage, recall_stages, recalle
 from pipeline.inputs import InputFile
 from pipeline.report_files import REPORT
 from pipeline.rule import load_rule
-from pipeline.scratch import LOG, Job, Keeping, scratch_folder
+from pipeline.scratch import LOG, JobKey, Keeping, scratch_folder
 from pipeline.shards import MAX_GROUPS, ShardGroup, group_shards, slices
 from pipeline.staged import Counted, Staged, Weighed
 from pipeline.tables import Ref, ref_rows
@@ -91,7 +91,7 @@ def run_job(
     contents = journal.input_contents(manifest.files_of(units))
     keeping = Keeping(resume, keep_work, config.keep_scratch_days)
     run_id = manifest.run_id(datetime.now(UTC), config, units)
-    with scratch_folder(output, run_id, _job(contents, config, index, night), keeping) as work:
+    with scratch_folder(output, run_id, _job_key(contents, config, index, night), keeping) as work:
         run_id = work.name
         stages = StageRunner(execute, listen, journal.Journal(work, contents))
         try:
@@ -111,11 +111,11 @@ def run_job(
     return Outcome(run_id, run_dir, tuple(stages.reports))
 
 
-def _job(contents: Mapping[InputFile, str], config: Config, index: str | None, night: str | None) -> Job:
+def _job_key(contents: Mapping[InputFile, str], config: Config, index: str | None, night: str | None) -> JobKey:
     """What tells this job from others: only the number of workers doesn't."""
     files = [[file.name, content] for file, content in contents.items()]
     kept = [config.fingerprint(), config.keep_texts, config.keep_candidates, index, night]
-    return Job(journal.digest(files), journal.digest(kept))
+    return JobKey(journal.digest(files), journal.digest(kept))
 
 
 def check_run(
