@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from flows.one_line import errors_in_one_line as _errors_in_one_line
+from flows.scheduling import COMMANDS
 from pipeline import __version__
-from pipeline.errors import RespunError
 
 if TYPE_CHECKING:
     from pipeline.config import Config
     from pipeline.executor import Listener
     from pipeline.job import Outcome
-
-FAILED = 1
-INTERRUPTED = 130
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -47,6 +42,8 @@ def cli() -> None:
     metavar="KEY=VALUE",
     help="Override one key, such as columns.text=body. May be given several times.",
 )
+@click.option("--resume", is_flag=True, help="Go on from what a run over this INPUT left in DIR, if one did.")
+@click.option("--keep-work", is_flag=True, help="Leave the scratch files in DIR, for --resume.")
 @click.option("--direct", is_flag=True, help="Execute the stages in threads, without Prefect.")
 @click.option("--verbose", is_flag=True, help="Show Prefect's log, and the traceback of an error.")
 def run(
@@ -54,6 +51,8 @@ def run(
     output: Path,
     config: str | None,
     overrides: tuple[str, ...],
+    resume: bool,
+    keep_work: bool,
     direct: bool,
     verbose: bool,
 ) -> None:
@@ -66,7 +65,7 @@ def run(
     interrupted.
     """
     with _errors_in_one_line(verbose):
-        outcome = _execute(inputs, output, config, overrides, direct, verbose)
+        outcome = _execute(inputs, output, config, overrides, direct, verbose, resume, keep_work)
         _print_summary(outcome)
     click.echo(outcome.run_dir.absolute())
 
@@ -122,74 +121,44 @@ def _execute(
     overrides: tuple[str, ...],
     direct: bool,
     verbose: bool,
+    resume: bool,
+    keep_work: bool,
 ) -> Outcome:
     from flows.progress import progress_display
     from pipeline.config import load_config
-    from pipeline.job import check_run
+    from pipeline.executor import ThreadExecutor
+    from pipeline.job import check_run, run_job
 
     settings = load_config(config, overrides)
     # Prefect takes seconds to start; what can't work is said before.
     check_run(inputs, output, settings)
     with progress_display("starting" if direct else "starting Prefect") as listen:
-        if direct:
-            return _run_in_threads(inputs, output, settings, listen)
-        return _run_in_prefect(inputs, output, config, overrides, listen, verbose)
-
-
-def _run_in_threads(inputs: tuple[str, ...], output: Path, settings: Config, listen: Listener) -> Outcome:
-    from pipeline.executor import ThreadExecutor
-    from pipeline.job import run_job
-
-    return run_job(inputs, output, settings, ThreadExecutor(settings.n_workers), listen)
+        if not direct:
+            return _run_in_prefect(inputs, output, settings, listen, verbose, resume, keep_work)
+        threads = ThreadExecutor(settings.n_workers)
+        return run_job(inputs, output, settings, threads, listen, resume=resume, keep_work=keep_work)
 
 
 def _run_in_prefect(
     inputs: tuple[str, ...],
     output: Path,
-    config: str | None,
-    overrides: tuple[str, ...],
+    settings: Config,
     listen: Listener,
     verbose: bool,
+    resume: bool,
+    keep_work: bool,
 ) -> Outcome:
     if not verbose:  # the server, where there is one, gets the log all the same
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     from flows.cluster_articles import run_flow
 
-    return run_flow(inputs, output, config, overrides, listen)
+    return run_flow(inputs, output, settings, listen, resume, keep_work)
 
 
 def _print_summary(outcome: Outcome) -> None:
-    from flows.report import summary_lines
-    from pipeline.summary import read_summary
+    from flows.report import print_summary
 
-    for line in summary_lines(read_summary(outcome.run_dir)):
-        click.echo(line, err=True)
-
-
-@contextmanager
-def _errors_in_one_line(verbose: bool) -> Iterator[None]:
-    """Whatever is raised, the user gets one line and the exit code."""
-    try:
-        yield
-    except RespunError as error:
-        _fail(error, error.exit_code, verbose)
-    except KeyboardInterrupt as error:
-        _fail(error, INTERRUPTED, verbose)
-    except Exception as error:  # noqa: BLE001 - no error is left to be a traceback
-        _fail(error, FAILED, verbose)
-
-
-def _fail(error: BaseException, exit_code: int, verbose: bool) -> NoReturn:
-    if verbose:
-        traceback.print_exception(error)
-    if isinstance(error, KeyboardInterrupt):
-        message = "interrupted"
-    elif isinstance(error, RespunError):
-        message = str(error)
-    else:
-        message = " ".join(f"{type(error).__name__}: {error}".split())
-    click.echo(f"respun: error: {message}", err=True)
-    sys.exit(exit_code)
+    print_summary(outcome.run_dir)
 
 
 @cli.command()
@@ -301,6 +270,10 @@ def label(run_path: Path, output: Path, n: int, seed: int, verbose: bool) -> Non
         for line in sample_lines(found):
             click.echo(line)
         click.echo(f"written: {output}")
+
+
+for command in COMMANDS:
+    cli.add_command(command)
 
 
 def main(args: list[str] | None = None) -> NoReturn:

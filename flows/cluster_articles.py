@@ -13,22 +13,31 @@ if __name__ == "__main__":  # before Prefect is imported: the command line decid
 
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from prefect import flow, get_run_logger, task
+from prefect import flow, get_run_logger, tags, task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State, TaskRun
+from prefect.client.schemas.objects import FlowRun, State, TaskRun
+from prefect.flows import Flow
 from prefect.futures import PrefectFuture, as_completed
+from prefect.logging.loggers import flow_run_logger
 from prefect.runtime import task_run
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import Task, exponential_backoff
+from prefect.variables import Variable
+from pydantic import Field
 
+from flows.artifacts import ProgressArtifact, leave_artifacts, server_is_kept
 from flows.progress import LogLines
-from pipeline.config import load_config
-from pipeline.executor import Call, Job, Listener, n_threads
+from pipeline.config import Config
+from pipeline.errors import ConfigError
+from pipeline.executor import Job, Listener, n_threads
 from pipeline.job import Outcome, run_job
 
+DEFAULTS = Config()
+TAG = "respun"  # by it the automation of flows/deployments.py knows our runs
 INTERRUPT = {signal.SIGINT}
 RETRIES = 2
 
@@ -64,13 +73,14 @@ class PrefectExecutor:
             cache_policy=NO_CACHE,
             persist_result=False,
         )
-        def execute(number: int, function: Callable[..., Any], call: Call) -> Any:
-            return function(*call)
+        def execute(number: int, call: Callable[[], Any]) -> Any:
+            return call()
 
         tasks = {job.stage: execute.with_options(name=job.stage) for job in jobs}
         futures: dict[PrefectFuture[Any], Job] = {}
         for job in jobs:
-            call = {"number": job.number, "function": job.function, "call": job.call}
+            # Prefect looks into a task's arguments one by one, but not into a function that holds them.
+            call = {"number": job.number, "call": partial(job.function, *job.call)}
             futures[self._runner.submit(tasks[job.stage], call)] = job
         try:
             for future in as_completed(list(futures)):
@@ -84,24 +94,81 @@ class PrefectExecutor:
 LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 
-@flow(name="cluster-articles", retries=0, persist_result=False)
-def cluster_articles(
-    inputs: list[str], output: str, config: str | None = None, overrides: list[str] | None = None
-) -> Outcome:
-    """Cluster the articles of `inputs` and publish the tables under `output`.
+def tell_end(flow: Flow[Any, Any], run: FlowRun, state: State[Any]) -> None:
+    """Hook of a flow that did not complete: the end of its log says how, and what will happen."""
+    flow_run_logger(run, flow).error(
+        "%s ended %s: %s. What was published before is still current; the next run over the same input goes "
+        "on from the calls that were finished.", run.name, state.name, state.message,
+    )  # fmt: skip
 
-    `config` is a TOML file or a preset's name, `overrides` are "key=value". Raises RespunError.
+
+# What every flow has. No retries: a run that fails goes on when it is started again, by the next night or by
+# `prefect flow-run retry`. The timeout is for runs that hang: it leaves a night half of the day.
+FLOW_OPTIONS: dict[str, Any] = {
+    "retries": 0,
+    "persist_result": False,
+    "timeout_seconds": 12 * 3600,
+    "on_failure": [tell_end],
+    "on_crashed": [tell_end],
+    "on_cancellation": [tell_end],
+}
+
+
+def location(given: str | None, name: str) -> str:
+    """A parameter of a flow, or where it isn't given the Prefect variable `respun_<name>`.
+
+    Raises ConfigError when there is neither.
+    """
+    found = given or Variable.get(f"respun_{name}")
+    if not found:
+        raise ConfigError(f"{name}: must be given, or set as the Prefect variable respun_{name}; is neither")
+    return str(found)
+
+
+def job_in_prefect(
+    inputs: Sequence[str], output: Path, config: Config, *, resume: bool, keep_work: bool = False,
+    night: str | None = None,
+) -> Outcome:  # fmt: skip
+    """Run the job inside a flow, each call a task; leaves artifacts on a server that is kept."""
+    told = LISTENER.get()
+    listen = told or LogLines(get_run_logger().info)
+    if server_is_kept():
+        listen = ProgressArtifact(listen, night)
+    runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=n_threads(config.n_workers))
+    with runner:
+        outcome = run_job(
+            inputs, output, config, PrefectExecutor(runner), listen, resume=resume, keep_work=keep_work,
+            night=night,
+        )  # fmt: skip
+    if server_is_kept():
+        leave_artifacts(outcome, night)
+    return outcome
+
+
+@flow(name="cluster-articles", **FLOW_OPTIONS)
+def cluster_articles(
+    inputs: Annotated[list[str], Field(min_length=1)],
+    output: str | None = None,
+    config: Config = DEFAULTS,
+    resume: bool = True,
+    keep_work: bool = False,
+) -> Outcome:
+    """Cluster the articles of some files and publish the tables.
+
+    Args:
+        inputs: Parquet, JSONL or CSV files, folders of .txt files, or globs of these; one collection.
+        output: Folder for the runs' tables. Without it, that of the Prefect variable respun_output.
+        config: What differs from the defaults.
+        resume: Go on from what an earlier run over the same input left, if one did.
+        keep_work: Leave the scratch files, so that a run with other thresholds can go on from them.
     """
     signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPT)
-    settings = load_config(config, overrides or [])
-    listen = LISTENER.get() or LogLines(get_run_logger().info)
-    runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=n_threads(settings.n_workers))
-    with runner:
-        return run_job(inputs, Path(output), settings, PrefectExecutor(runner), listen)
+    folder = Path(location(output, "output"))
+    return job_in_prefect(inputs, folder, config, resume=resume, keep_work=keep_work)
 
 
 def run_flow(
-    inputs: Sequence[str], output: Path, config: str | None, overrides: Sequence[str], listen: Listener
+    inputs: Sequence[str], output: Path, config: Config, listen: Listener, resume: bool, keep_work: bool
 ) -> Outcome:
     """Run the flow in this process, with Prefect's temporary server where no server is configured.
 
@@ -112,6 +179,7 @@ def run_flow(
     LISTENER.set(listen)
     signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPT)
     try:
-        return cluster_articles(list(inputs), str(output), config, list(overrides))
+        with tags(TAG):
+            return cluster_articles(list(inputs), str(output), config, resume, keep_work)
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPT)

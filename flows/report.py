@@ -3,14 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
-from pipeline.summary import Summary
+import click
+
+from pipeline.summary import Summary, read_summary
 
 TITLE_WIDTH = 72
 
 
+def print_summary(run_dir: Path) -> None:
+    """Print the summary of a published run to stderr."""
+    for line in summary_lines(read_summary(run_dir)):
+        click.echo(line, err=True)
+
+
 def summary_lines(summary: Summary) -> Iterator[str]:
     """The summary's lines: counts, the largest clusters, where the tables are."""
+    yield from count_lines(summary)
+    if summary.largest:
+        yield "largest clusters:"
+    for cluster in summary.largest:
+        yield (
+            f"  {_count(cluster.n_articles, 'article')} from {_count(cluster.n_sources, 'source')} "
+            f"({', '.join(cluster.relations)}): {_shorten(cluster.title)}"
+        )
+    yield f"tables in {summary.run_dir}: {', '.join(summary.tables)}"
+
+
+def count_lines(summary: Summary) -> Iterator[str]:
+    """The lines of the summary that count."""
     yield f"{_count(summary.n_articles, 'article')}, {summary.n_clustered:,} of them in clusters"
     yield f"{summary.n_rejected:,} rejected{_parts(summary.rejected_by_reason)}"
     yield f"{_count(summary.n_pairs, 'confirmed pair')}{_parts(summary.pairs_by_relation)}"
@@ -22,14 +44,6 @@ def summary_lines(summary: Summary) -> Iterator[str]:
         f"{_count(summary.n_articles_with_repeats, 'article')} with repeated sections, "
         f"{_count(summary.n_repeated_groups, 'group')}"
     )
-    if summary.largest:
-        yield "largest clusters:"
-    for cluster in summary.largest:
-        yield (
-            f"  {_count(cluster.n_articles, 'article')} from {_count(cluster.n_sources, 'source')} "
-            f"({', '.join(cluster.relations)}): {_shorten(cluster.title)}"
-        )
-    yield f"tables in {summary.run_dir}: {', '.join(summary.tables)}"
 
 
 def _count(n: int, noun: str) -> str:

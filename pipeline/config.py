@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipeline.config_load import load_into, shipped_file
 
 # Keys that change how a run is executed or what it keeps, not what it finds.
-NOT_IN_FINGERPRINT = ("n_workers", "keep_texts", "keep_candidates")
+NOT_IN_FINGERPRINT = ("n_workers", "keep_texts", "keep_candidates", "keep_scratch_days")
 
 
 class _Section(BaseModel):
@@ -287,6 +287,15 @@ class Config(_Section):
         description=(
             "Write candidate_pairs.parquet: each pair compared, and why it was confirmed or not. true "
             "needs more space."
+        ),
+    )
+    keep_scratch_days: int = Field(
+        default=3,
+        ge=0,
+        le=365,
+        description=(
+            "How long the scratch files of a run that failed or was killed stay, for `--resume` to go on "
+            "from (days); later runs with the same output folder remove them. 0 removes them at once."
         ),
     )
     columns: ColumnsConfig = ColumnsConfig()

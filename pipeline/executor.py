@@ -20,13 +20,17 @@ Call = tuple[Any, ...]  # the arguments of one call: paths, Refs, configuration,
 
 @dataclass(frozen=True)
 class StageReport:
-    """How one stage went. `peak_rss_bytes` is the process's peak up to the end of the stage."""
+    """How one stage went. `peak_rss_bytes` is the process's peak up to the end of the stage.
+
+    `n_reused` of its `n_calls` calls were not made: their results were known from before the run was resumed.
+    """
 
     stage: str
     n_calls: int
     n_rows: int
     seconds: float
     peak_rss_bytes: int
+    n_reused: int = 0
 
     @property
     def rows_per_second(self) -> float:
@@ -66,6 +70,31 @@ class Listener(Protocol):
 
     def stage_finished(self, report: StageReport) -> None:
         """All calls of the stage have finished."""
+
+
+class Journal(Protocol):
+    """Remembers the results of calls, so that a run that is resumed doesn't make them again."""
+
+    def recall(
+        self, stage: str, function: Callable[..., T], calls: Sequence[Call]
+    ) -> tuple[dict[int, T], list[Call]]:
+        """The results that are known, by the number of the call, and all calls as they are to be made."""
+
+    def note(self, stage: str, number: int, result: object) -> None:
+        """Keep the result of a call; called from the thread that started the run."""
+
+
+class NoJournal:
+    """Remembers nothing: for stages that are run over a folder of the moment."""
+
+    def recall(
+        self, stage: str, function: Callable[..., T], calls: Sequence[Call]
+    ) -> tuple[dict[int, T], list[Call]]:
+        """Nothing is known."""
+        return {}, list(calls)
+
+    def note(self, stage: str, number: int, result: object) -> None:
+        """Nothing."""
 
 
 class Silence:
@@ -110,11 +139,15 @@ class Stage(Generic[T]):
 
 
 class StageRunner:
-    """Executes stages, times them and tells the listener. `reports` holds what has finished, in order."""
+    """Executes stages, times them and tells the listener. `reports` holds what has finished, in order.
 
-    def __init__(self, execute: Executor, listen: Listener) -> None:
+    What the journal knows is not executed again.
+    """
+
+    def __init__(self, execute: Executor, listen: Listener, journal: Journal | None = None) -> None:
         self._execute = execute
         self._listen = listen
+        self._journal = journal or NoJournal()
         self.reports: list[StageReport] = []
         self.current = ""
 
@@ -135,17 +168,23 @@ class StageRunner:
         beginning to the end of its last call.
         """
         began = time.perf_counter()
-        jobs = []
+        jobs: list[Job] = []
+        results: dict[str, dict[int, Any]] = {}
         for stage in stages:
             self._listen.stage_started(stage.name, len(stage.calls))
-            jobs += [Job(stage.name, number, stage.function, call) for number, call in enumerate(stage.calls)]
-        results: dict[str, dict[int, Any]] = {stage.name: {} for stage in stages}
+            known, calls = self._journal.recall(stage.name, stage.function, stage.calls)
+            results[stage.name] = known
+            jobs += [Job(stage.name, i, stage.function, call) for i, call in enumerate(calls) if i not in known]
+            for result in known.values():
+                self._listen.call_finished(stage.name, stage.rows(result))
+        n_reused = {stage.name: len(results[stage.name]) for stage in stages}
         ended = {stage.name: began for stage in stages}
         rows = {stage.name: stage.rows for stage in stages}
 
         def done(job: Job, outcome: Callable[[], Any]) -> None:
             self.current = job.stage
             results[job.stage][job.number] = result = outcome()
+            self._journal.note(job.stage, job.number, result)
             ended[job.stage] = time.perf_counter()
             self._listen.call_finished(job.stage, rows[job.stage](result))
 
@@ -154,7 +193,9 @@ class StageRunner:
         for stage in stages:
             n_rows = sum(map(stage.rows, results[stage.name].values()))
             seconds = ended[stage.name] - began
-            report = StageReport(stage.name, len(stage.calls), n_rows, seconds, peak_rss_bytes())
+            report = StageReport(
+                stage.name, len(stage.calls), n_rows, seconds, peak_rss_bytes(), n_reused[stage.name]
+            )
             self.reports.append(report)
             self._listen.stage_finished(report)
         return [[results[stage.name][i] for i in range(len(stage.calls))] for stage in stages]

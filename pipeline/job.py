@@ -22,6 +22,7 @@ from pipeline import (
     confirm,
     explain,
     furniture,
+    journal,
     manifest,
     publish,
     published,
@@ -38,11 +39,14 @@ from pipeline.config import Config
 from pipeline.errors import RespunError, RunError
 from pipeline.executor import Call, Executor, Listener, Stage, StageReport, StageRunner
 from pipeline.explained import Explanation
+from pipeline.inputs import InputFile
 from pipeline.rule import load_rule
-from pipeline.scratch import LOG, scratch_folder
+from pipeline.scratch import LOG, Job, Keeping, scratch_folder
 from pipeline.shards import MAX_GROUPS, ShardGroup, group_shards
 from pipeline.tables import Ref, read_batches, write_ipc
 
+# The stages of a run, in their order.
+STAGES = (*journal.READS, "publish")
 TABLES = "tables"  # folder of the tables before they are published
 
 
@@ -56,19 +60,36 @@ class Outcome:
 
 
 def run_job(
-    inputs: Sequence[str], output: Path, config: Config, execute: Executor, listen: Listener
+    inputs: Sequence[str],
+    output: Path,
+    config: Config,
+    execute: Executor,
+    listen: Listener,
+    *,
+    resume: bool = False,
+    keep_work: bool = False,
+    night: str | None = None,
 ) -> Outcome:
     """Cluster the articles of `inputs` and publish the tables under `output`.
+
+    `resume` goes on from what an earlier run over the same input left, where it left something; `keep_work`
+    leaves the scratch files for that after a success too. `night` is kept in the manifest: the date, ISO
+    8601, of a nightly run.
 
     Raises ConfigError, InputError or OutputError when the run can't begin, RunError when it can't be
     finished; what was published before stays valid in any case.
     """
     units = check_run(inputs, output, config)
+    contents = journal.input_contents(manifest.files_of(units))
+    keeping = Keeping(resume, keep_work, config.keep_scratch_days)
     run_id = manifest.run_id(datetime.now(UTC), config, units)
-    stages = StageRunner(execute, listen)
-    with scratch_folder(output, run_id) as work:
+    with scratch_folder(output, run_id, _job(contents, config, night), keeping) as work:
+        run_id = work.name
+        stages = StageRunner(execute, listen, journal.Journal(work, contents))
         try:
-            run_dir = _run_stages(units, output, run_id, config, stages, work)
+            run_dir = publish.finish_publishing(output, run_id) or _run_stages(
+                units, output, run_id, config, stages, work, night
+            )
         except RespunError as error:
             if error.exit_code != RunError.exit_code:
                 raise
@@ -76,6 +97,13 @@ def run_job(
         except Exception as error:
             raise _failure(error, stages.current, work) from error
     return Outcome(run_id, run_dir, tuple(stages.reports))
+
+
+def _job(contents: Mapping[InputFile, str], config: Config, night: str | None) -> Job:
+    """What tells this job from others: only the number of workers doesn't."""
+    files = [[file.name, content] for file, content in contents.items()]
+    kept = [config.fingerprint(), config.keep_texts, config.keep_candidates, night]
+    return Job(journal.digest(files), journal.digest(kept))
 
 
 def check_run(inputs: Sequence[str], output: Path, config: Config) -> list[articles.InputUnit]:
@@ -217,7 +245,7 @@ def _explain(
 
 def _run_stages(
     units: Sequence[articles.InputUnit], output: Path, run_id: str, config: Config, run: StageRunner,
-    work: Path,
+    work: Path, night: str | None,
 ) -> Path:  # fmt: skip
     """The stages in their order. Returns the folder of the published run."""
     staged = candidate_stages(units, config, run, work)
@@ -271,7 +299,7 @@ def _run_stages(
     return run.call(
         "publish",
         publish.publish,
-        output, run_id, config, units, staged, tuple(judged), whole, tuple(run.reports),
+        output, run_id, config, units, staged, tuple(judged), whole, tuple(run.reports), night,
         rows=lambda _: staged.accepted.n_accepted,
     )  # fmt: skip
 

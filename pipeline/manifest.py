@@ -73,11 +73,13 @@ def make_manifest(
     judged: Sequence[Ref],
     tables: Mapping[str, CheckedTable],
     reports: Sequence[StageReport],
+    night: str | None,
 ) -> dict[str, Any]:
     """The manifest as a JSON object. Times in seconds, sizes in bytes."""
     rule = load_rule(config.calibration)
     return {
         "run_id": run_id,
+        "night": night,
         "config": config.model_dump(),
         "config_fingerprint": config.fingerprint(),
         "versions": versions(),
@@ -158,6 +160,7 @@ def _stage(report: StageReport) -> dict[str, Any]:
     return {
         "stage": report.stage,
         "n_calls": report.n_calls,
+        "n_reused": report.n_reused,
         "n_rows": report.n_rows,
         "seconds": round(report.seconds, 4),
         "rows_per_second": round(report.rows_per_second, 1),

@@ -57,8 +57,11 @@ def publish(
     judged: Sequence[Ref],
     tables: Mapping[str, CheckedTable],
     reports: Sequence[StageReport],
+    night: str | None = None,
 ) -> Path:
     """Write the manifest beside the checked `tables` and make both current. Returns the run's folder.
+
+    `night` is the date, ISO 8601, whose nightly run this is.
 
     `tables` must lie in one folder of the output's file system, which is moved. May be called again after
     a failure, whatever it had done by then. Raises RunError when a table or a row of the input is missing.
@@ -67,9 +70,19 @@ def publish(
     if not final.exists():
         check_counts({name: table.ref for name, table in tables.items()}, staged.accepted)
         folder = Path(next(iter(tables.values())).ref.path).parent
-        manifest = make_manifest(run_id, config, units, staged, judged, tables, reports)
+        manifest = make_manifest(run_id, config, units, staged, judged, tables, reports, night)
         write_manifest(folder, manifest)
+        _remove_others(folder, {MANIFEST, *(Path(table.ref.path).name for table in tables.values())})
         _move(folder, final)
+    _make_current(output, run_id)
+    return final
+
+
+def finish_publishing(output: Path, run_id: str) -> Path | None:
+    """Make a run current that was cut off when all its files had their place; None when they had not."""
+    final = output / RUNS / run_id
+    if not (final / MANIFEST).is_file():
+        return None
     _make_current(output, run_id)
     return final
 
@@ -92,6 +105,13 @@ def find_run(folder: Path) -> Path:
     Raises OutputError when there is none.
     """
     return folder if (folder / MANIFEST).is_file() else current_run(folder)
+
+
+def _remove_others(folder: Path, ours: set[str]) -> None:
+    """Remove what an earlier attempt, with another configuration, left in the folder."""
+    for entry in folder.iterdir():
+        if entry.name not in ours:
+            entry.unlink()
 
 
 def _move(folder: Path, final: Path) -> None:

@@ -217,6 +217,7 @@ TABLE_INFO: dict[str, TableInfo] = {
 # manifest.json beside the tables: keys, those of `counts` with a point, and what they mean.
 MANIFEST_KEYS: dict[str, str] = {
     "run_id": "UTC time of the run and 8 hex digits",
+    "night": "date whose nightly run this is, or null",
     "config": "every key of the configuration",
     "config_fingerprint": (
         "SHA-256 of the keys that affect what is found, with the calibration's content: runs of one "
@@ -242,7 +243,8 @@ MANIFEST_KEYS: dict[str, str] = {
     "counts.n_clusters": "rows of `clusters`",
     "counts.n_repeated_sections": "rows of `repeated_sections`",
     "tables": "rows, bytes and SHA-256 of each table's file",
-    "stages": "calls, rows, seconds, rows per second and peak memory of each stage but the last",
+    "stages": "calls, those that a resumed run did not have to make, rows, seconds, rows per second and "
+    "peak memory of each stage but the last",
     "peak_rss_bytes": "most memory that the process has held",
     "threshold": "probability from which a pair was confirmed",
     "calibration": "version of the fitted rule",

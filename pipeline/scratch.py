@@ -1,23 +1,48 @@
 """The scratch folder of a run, `<output>/.work/<run_id>/`, and what dead runs left behind.
 
-A run holds a lock on its folder for as long as it lives, so the next run can tell a dead one's folder, and
-removes its data. Only the log of a failed run stays.
+A run holds a lock on its folder for as long as it lives, so another run can tell a dead one's folder. A run
+that succeeds removes its folder. What another left stays for a while, so that the same run can go on from it,
+and is then removed by any run with the same output folder, but for the log.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import json
+import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
-from pipeline.errors import OutputError
+from pipeline.errors import OutputError, RespunError, RunError
 
 WORK = ".work"
 LOG = "run.log"
-_LOCK = "lock"
+_LOCK, _JOB = "lock", "job.json"
+_DAY_SECONDS = 86_400
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a run is to do: digests of its input, and of all that it is to find and to keep."""
+
+    inputs: str
+    settings: str
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """Whether a run goes on from what another left, whether it leaves its own files, and for how long."""
+
+    resume: bool = False
+    keep: bool = False
+    days: int = 0
 
 
 def log_path(output: Path, run_id: str) -> Path:
@@ -26,36 +51,74 @@ def log_path(output: Path, run_id: str) -> Path:
 
 
 @contextmanager
-def scratch_folder(output: Path, run_id: str) -> Iterator[Path]:
-    """A folder for the shards of one run, gone at the end; after a failure its log is kept.
+def scratch_folder(output: Path, run_id: str, job: Job, keeping: Keeping) -> Iterator[Path]:
+    """The folder for the files of one run, named after it.
 
-    Raises OutputError when the folder can't be made.
+    With `keeping.resume` it is the folder that the same job left, under its old name; or one of another job
+    over the same input, which is renamed. Raises OutputError when the folder can't be made.
     """
     folder = output / WORK / run_id
     try:
-        folder.mkdir(parents=True)
-        lock = (folder / _LOCK).open("w")
+        (output / WORK).mkdir(parents=True, exist_ok=True)
+        taken = _take_over(output, folder, job) if keeping.resume else None
+        folder, lock = taken or _new_folder(folder)
+        (folder / _JOB).write_text(json.dumps(asdict(job)), encoding="utf-8")
+        _remove_partial(folder)
+        sweep(output, keeping.days, None if keeping.resume else job.inputs)
     except OSError as error:
         reason = error.strerror or error
         raise OutputError(f"output: must be a folder that can be written, {folder}: {reason}") from None
     with lock:
-        _hold(lock)
-        sweep(output)
         try:
             yield folder
-        except BaseException:
-            _remove_data(folder)
+        except BaseException as error:
+            if not keeping.days or not _worth_keeping(error):
+                _remove_data(folder)
             raise
-        shutil.rmtree(folder)
+        if not keeping.keep:
+            shutil.rmtree(folder)
     _remove_if_empty(output / WORK)
 
 
-def sweep(output: Path) -> None:
-    """Remove the data of runs that ended without cleaning up: killed, or cut off by a power failure."""
+def sweep(output: Path, days: int, inputs: str | None) -> None:
+    """Remove the data that dead runs left `days` ago or earlier, or that were of the given input."""
     for folder in (entry for entry in (output / WORK).iterdir() if entry.is_dir()):
         with suppress(OSError), (folder / _LOCK).open("r+") as lock:
+            began = os.stat(lock.fileno()).st_mtime
             if _hold(lock):
-                _remove_data(folder)
+                old = time.time() - began >= days * _DAY_SECONDS
+                left = _job_of(folder)
+                if old or left is None or left.inputs == inputs:
+                    _remove_data(folder)
+
+
+def _new_folder(folder: Path) -> tuple[Path, IO[str]]:
+    folder.mkdir()
+    lock = (folder / _LOCK).open("w")
+    _hold(lock)
+    return folder, lock
+
+
+def _take_over(output: Path, new: Path, job: Job) -> tuple[Path, IO[str]] | None:
+    """The folder to go on from, locked: the same job's before another's, the newest first."""
+    left = {entry: _job_of(entry) for entry in (output / WORK).iterdir()}
+    fitting = [entry for entry, of in left.items() if of is not None and of.inputs == job.inputs]
+    for folder in sorted(fitting, key=lambda entry: (left[entry] == job, entry.name), reverse=True):
+        with suppress(OSError):
+            lock = (folder / _LOCK).open("r+")
+            # Whoever held the lock before may have moved or removed the folder meanwhile.
+            if _hold(lock) and os.path.samestat(os.stat(folder / _LOCK), os.fstat(lock.fileno())):
+                os.utime(folder / _LOCK)
+                return (folder if left[folder] == job else folder.rename(new)), lock
+            lock.close()
+    return None
+
+
+def _job_of(folder: Path) -> Job | None:
+    try:
+        return Job(**json.loads((folder / _JOB).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def _hold(lock: IO[str]) -> bool:
@@ -64,6 +127,22 @@ def _hold(lock: IO[str]) -> bool:
     except OSError:
         return False
     return True
+
+
+def _worth_keeping(error: BaseException) -> bool:
+    """Whether the run may go on later. On a full disk others need the space more."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in _NO_SPACE:
+            return False
+        cause = cause.__cause__
+    return not isinstance(error, RespunError) or error.exit_code == RunError.exit_code
+
+
+def _remove_partial(folder: Path) -> None:
+    """Remove files that were being written when the run was killed; they have temporary names."""
+    for path in folder.rglob(".*.tmp"):
+        path.unlink(missing_ok=True)
 
 
 def _remove_data(folder: Path) -> None:

@@ -8,7 +8,6 @@ every place for the estimate of the resemblance (b-bit minwise hashing, Li & Kö
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numba as nb
 import numpy as np
@@ -25,7 +24,7 @@ from pipeline.elements import rare_elements, shingle_elements
 from pipeline.furniture import FurnitureMask, kept_with_salts
 from pipeline.minhash import fmix32, permutations, sign_sets
 from pipeline.shards import ShardGroup
-from pipeline.tables import Ref, atomic_file, file_ref, write_ipc
+from pipeline.tables import Ref, write_ipc, write_npy
 from pipeline.terms import TermStatistics
 from pipeline.text import KeptTokens, hash_terms
 from pipeline.token_scan import FURNITURE
@@ -197,8 +196,8 @@ def sign(
         bags,
         vectors.write_group(group, all_bags, counts, work),
         write_ipc(work / f"signed-{name}.arrow", _ARTICLES, described),
-        _save(work / f"keys-{name}.npy", keys, group.n_articles),
-        _save(work / f"places-{name}.npy", places, group.n_articles),
+        write_npy(work / f"keys-{name}.npy", keys, group.n_articles),
+        write_npy(work / f"places-{name}.npy", places, group.n_articles),
         write_ipc(work / f"furniture-{name}.arrow", _LINES, lines),
     )
 
@@ -209,12 +208,6 @@ def _describe_batch(tokens: KeptTokens, signed: npt.NDArray[np.int64]) -> pa.Rec
     n_tokens = np.diff(tokens.indptr).astype(np.int32)
     columns = [pa.array(c) for c in (text_hash, n_tokens, n_furniture, signed.astype(np.uint8))]
     return pa.record_batch(columns, schema=_ARTICLES)
-
-
-def _save(path: Path, values: npt.NDArray[Any], rows: int) -> Ref:
-    with atomic_file(path) as file:
-        np.save(file, values)
-    return file_ref(path, rows)
 
 
 def _furniture_lines(

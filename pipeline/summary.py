@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,13 +19,14 @@ N_LARGEST = 5
 
 @dataclass(frozen=True)
 class LargeCluster:
-    """One of the largest clusters; `title` is the representative's, or its article_id without one."""
+    """A large or a new cluster; `title` is the representative's, or its article_id without one."""
 
     cluster_id: str
     n_articles: int
     n_sources: int
     relations: tuple[str, ...]
     title: str
+    first_published_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Summary:
 
     `n_clusters` counts clusters of two or more articles. `clusters_by_relation` adds up to it: a cluster
     counts once, under the loosest relation among its pairs. `tables` are the names of the Parquet files in
-    `run_dir`.
+    `run_dir`. `newest` are clusters whose first article was published last; without dates there are none.
     """
 
     run_id: str
@@ -45,6 +47,7 @@ class Summary:
     n_clusters: int
     clusters_by_relation: dict[str, int]
     largest: tuple[LargeCluster, ...]
+    newest: tuple[LargeCluster, ...]
     n_articles_with_repeats: int
     n_repeated_groups: int
     tables: tuple[str, ...]
@@ -71,8 +74,10 @@ def read_summary(run_dir: Path) -> Summary:
         "n_sources",
         "representative_id",
         "title",
+        "first_published_at",
         "relations",
     )
+    dated = clusters.filter(pc.is_valid(clusters["first_published_at"]))
     repeats = _read(run_dir, "repeated_sections", "article_id", "group_id")
     rejected = Counter(_read(run_dir, "rejected", "reason")["reason"].to_pylist())
     return Summary(
@@ -84,7 +89,8 @@ def read_summary(run_dir: Path) -> Summary:
         pairs_by_relation=_by_relation(_read(run_dir, "confirmed_pairs", "relation")["relation"].to_pylist()),
         n_clusters=clusters.num_rows,
         clusters_by_relation=_by_relation([loosest(r) for r in clusters["relations"].to_pylist()]),
-        largest=_largest(clusters),
+        largest=_first(clusters, ("n_articles", "descending"), ("n_sources", "descending")),
+        newest=_first(dated, ("first_published_at", "descending"), ("n_articles", "descending")),
         n_articles_with_repeats=pc.count_distinct(repeats["article_id"]).as_py(),
         n_repeated_groups=pc.count_distinct(repeats["group_id"]).as_py(),
         tables=tuple(sorted(path.stem for path in run_dir.glob("*.parquet"))),
@@ -105,8 +111,8 @@ def _by_relation(relations: list[str]) -> dict[str, int]:
     return {relation: counted[relation] for relation in RELATIONS}
 
 
-def _largest(clusters: pa.Table) -> tuple[LargeCluster, ...]:
-    order = [("n_articles", "descending"), ("n_sources", "descending"), ("cluster_id", "ascending")]
+def _first(clusters: pa.Table, *order: tuple[str, str]) -> tuple[LargeCluster, ...]:
+    order = (*order, ("cluster_id", "ascending"))
     return tuple(
         LargeCluster(
             row["cluster_id"],
@@ -114,6 +120,7 @@ def _largest(clusters: pa.Table) -> tuple[LargeCluster, ...]:
             row["n_sources"],
             tuple(row["relations"]),
             row["title"] or row["representative_id"],
+            row["first_published_at"],
         )
-        for row in clusters.take(pc.sort_indices(clusters, order)[:N_LARGEST]).to_pylist()
+        for row in clusters.take(pc.sort_indices(clusters, list(order))[:N_LARGEST]).to_pylist()
     )

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -50,7 +50,7 @@ class Ref:
 
     def verify(self) -> None:
         """Compare the file with what was written. Raises RunError when it is gone or differs."""
-        found = _digest(Path(self.path)) if Path(self.path).is_file() else None
+        found = file_digest(self.path) if Path(self.path).is_file() else None
         if found != (self.bytes, self.digest):
             state = "is gone" if found is None else f"has {found[0]} bytes, XXH3 {found[1][:12]}"
             raise RunError(
@@ -223,8 +223,20 @@ def _columns(schema: pa.Schema) -> str:
 
 def file_ref(path: str | os.PathLike[str], rows: int) -> Ref:
     """The Ref of a file that is there, of `rows` rows by the caller's count."""
-    length, digest = _digest(Path(path))
+    length, digest = file_digest(path)
     return Ref(os.fspath(path), rows, length, digest)
+
+
+def write_npy(path: str | os.PathLike[str], values: npt.NDArray[Any], rows: int) -> Ref:
+    """Write an array as .npy, of `rows` rows by the caller's count.
+
+    np.save would write past Python, and its error doesn't say that the disk is full.
+    """
+    whole = np.ascontiguousarray(values)
+    with atomic_file(path) as file:
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(whole))
+        file.write(whole.data)
+    return file_ref(path, rows)
 
 
 def file_sha256(path: str | os.PathLike[str]) -> str:
@@ -233,7 +245,8 @@ def file_sha256(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _digest(path: Path) -> tuple[int, str]:
-    with path.open("rb") as file:
+def file_digest(path: str | os.PathLike[str]) -> tuple[int, str]:
+    """Length in bytes and XXH3 of a file's content, 128 bits in hex."""
+    with open(path, "rb") as file:
         digest = hashlib.file_digest(file, xxhash.xxh3_128)
         return file.tell(), digest.hexdigest()

@@ -19,7 +19,7 @@ from pipeline.bags import BAG_TYPES, Bags, bag
 from pipeline.config import Config
 from pipeline.furniture import masked_batches
 from pipeline.shards import ShardGroup
-from pipeline.tables import Ref, atomic_file, file_ref
+from pipeline.tables import Ref, write_npy
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,7 @@ class TermStatistics:
 
     def save(self, path: Path) -> Ref:
         """Writes the counts as .npy; rows of the Ref: articles."""
-        with atomic_file(path) as file:
-            np.save(file, self.counts)
-        return file_ref(path, self.n_articles)
+        return write_npy(path, self.counts, self.n_articles)
 
     @classmethod
     def load(cls, ref: Ref) -> "TermStatistics":

@@ -8,10 +8,12 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
-from command_line import ROOT, SAMPLE
+from command_line import ROOT, SAMPLE, command
 
 from flows import LOOPBACK, PREFECT_DEFAULTS, set_prefect_defaults
 from flows.cli import cli, main
@@ -125,7 +127,7 @@ def test_a_failed_run_names_stage_cause_and_log(tmp_path):
     found = re.fullmatch(r"respun: error: stage clusters: ValueError: the disk is tired \(log: (.*)\)", line)
     with open(found[1], encoding="utf-8") as log:
         assert TRACEBACK in log.read()
-    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {".respun", "run.log"}
+    assert not (tmp_path / "latest.json").exists()
 
 
 @pytest.mark.usefixtures("failing_stage")
@@ -135,17 +137,97 @@ def test_verbose_shows_the_traceback(tmp_path):
     assert TRACEBACK in done.stderr
 
 
-def test_an_interrupted_run_says_so_and_cleans_up(tmp_path, monkeypatch):
+def test_an_interrupted_run_says_so_and_can_be_resumed(tmp_path, monkeypatch, sample_run):
     import pipeline.job
 
     def interrupt(*_args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipeline.job.clusters, "cluster", interrupt)
-    done = respun("run", SAMPLE, "--output", tmp_path, "--direct")
+    args = ("run", SAMPLE, "--output", tmp_path, "--config", "smoke", "--direct")
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline.job.clusters, "cluster", interrupt)
+        done = respun(*args)
     assert done.exit_code == 130
     assert done.stderr.splitlines()[-1] == "respun: error: interrupted"
-    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {".respun"}
+    done = respun(*args, "--resume")
+    assert done.exit_code == 0
+    run_dir = Path(done.stdout.splitlines()[-1])
+    stages = json.loads((run_dir / "manifest.json").read_text())["stages"]
+    assert [s["stage"] for s in stages if s["n_reused"] < s["n_calls"]] == [
+        "clusters",
+        "sections",
+        "tables",
+        "check",
+    ]
+    assert [
+        p.name
+        for p in sample_run.run_dir.glob("*.parquet")
+        if p.read_bytes() != (run_dir / p.name).read_bytes()
+    ] == []
+
+
+def test_files_are_kept_when_asked_for(tmp_path):
+    args = ("run", SAMPLE, "--output", tmp_path, "--config", "smoke", "--direct")
+    assert respun(*args, "--keep-work").exit_code == 0
+    assert list(tmp_path.glob(".work/*/journal.jsonl"))
+    assert respun(*args, "--resume", "--set", "threshold=0.9").exit_code == 0
+    assert not (tmp_path / ".work").exists()
+
+
+def nights(tmp_path: Path) -> Path:
+    """A crawl with a folder for each of three nights, the second without a file."""
+    crawl = tmp_path / "crawl"
+    table = pq.read_table(SAMPLE)
+    for number, name in enumerate(("2026/11/20", "2026/11/22")):
+        (crawl / name).mkdir(parents=True)
+        pq.write_table(table.slice(number * 60, 60), crawl / name / "articles.parquet")
+    (crawl / "2026/11/21").mkdir()
+    return crawl
+
+
+def test_nights(tmp_path):
+    crawl = nights(tmp_path)
+    args = ("nightly", crawl / "{date:%Y/%m/%d}", "--output", tmp_path / "out", "--config", "smoke")
+    done = respun(*args, "--date", "2026-11-20")
+    assert done.exit_code == 0, done.stderr
+    [first] = done.stdout.splitlines()
+    assert json.loads((Path(first) / "manifest.json").read_text())["night"] == "2026-11-20"
+    done = respun(*args, "--date", "2026-11-22")
+    assert done.exit_code == 1
+    assert "1 of 2 nights failed: 2026-11-21: input" in done.stderr.splitlines()[-1]
+    [third] = done.stdout.splitlines()
+    assert json.loads((Path(third) / "manifest.json").read_text())["night"] == "2026-11-22"
+    shutil.copy(SAMPLE, crawl / "2026/11/21")
+    done = respun(*args, "--date", "2026-11-22", "--catch-up-days", "1")
+    assert (done.exit_code, len(done.stdout.splitlines())) == (0, 1)
+    done = respun(*args, "--date", "2026-11-22")
+    assert (done.exit_code, done.stdout) == (0, "")
+    done = respun(*args, "--date", "2026-11-22", "--again")
+    assert (done.exit_code, len(done.stdout.splitlines())) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("crawl",), "input: must have a {date}"),
+        (("{date}", "--timezone", "Nowhere"), "timezone: must be an IANA name"),
+        (("{date}", "--set", "nothing=1"), "nothing: unknown key"),
+        (("{date}",), "input"),
+    ],
+)
+def test_what_cannot_be_a_night(tmp_path, monkeypatch, args, words):
+    monkeypatch.chdir(tmp_path)
+    done = respun("nightly", *args, "--output", "out")
+    assert done.exit_code == 2
+    assert words in done.stderr.splitlines()[-1]
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("name", ["serve", "automations"])
+def test_commands_that_need_a_server_say_so(name, tmp_path):
+    done = command(name, PREFECT_HOME=str(tmp_path))
+    assert done.code == 2
+    assert done.stderr.splitlines()[-1] == "respun: error: PREFECT_API_URL: must name the server, is not set"
 
 
 def test_a_failed_run_leaves_the_last_one_current(sample_run, tmp_path, failing_stage):

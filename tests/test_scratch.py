@@ -1,84 +1,182 @@
-"""Scratch folders go with their run; what dead runs left is swept, what living ones hold is not."""
+"""Scratch folders go with their run; what a dead one left is taken over or swept."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from pipeline.errors import OutputError
-from pipeline.scratch import log_path, scratch_folder, sweep
+from pipeline.errors import InputError, OutputError, RunError
+from pipeline.scratch import Job, Keeping, log_path, scratch_folder
 
 ROOT = Path(__file__).parents[1]
+JOB, OTHER = Job("some input", "some settings"), Job("other input", "some settings")
+KEEP = Keeping(days=3)
+
+
+def fill(folder: Path) -> None:
+    (folder / "shards").mkdir()
+    (folder / "shards" / "0.arrow").write_text("data")
+    (folder / "pairs.arrow").write_text("data")
+    (folder / "run.log").write_text("why")
+
+
+def leave(output: Path, run_id: str, job: Job = JOB, keeping: Keeping = KEEP) -> Path:
+    """The folder of a run that failed."""
+    with pytest.raises(RunError), scratch_folder(output, run_id, job, keeping) as folder:
+        fill(folder)
+        raise RunError("no")
+    return folder
+
+
+def files(folder: Path) -> set[str]:
+    return {path.name for path in folder.rglob("*") if path.is_file()}
 
 
 def test_nothing_is_left_of_a_run_that_succeeds(tmp_path):
-    with scratch_folder(tmp_path, "one") as folder:
-        (folder / "shards").mkdir()
-        (folder / "shards" / "0.arrow").write_text("data")
+    with scratch_folder(tmp_path, "one", JOB, KEEP) as folder:
+        fill(folder)
         assert folder == tmp_path / ".work" / "one"
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_a_run_that_fails_leaves_its_log_only(tmp_path, error):
-    with pytest.raises(error), scratch_folder(tmp_path, "one") as folder:
-        (folder / "shards").mkdir()
-        (folder / "shards" / "0.arrow").write_text("data")
-        (folder / "pairs.arrow").write_text("data")
-        (folder / "run.log").write_text("why")
+def test_a_run_that_is_told_to_leaves_its_files(tmp_path):
+    with scratch_folder(tmp_path, "one", JOB, Keeping(keep=True, days=3)) as folder:
+        fill(folder)
+    assert {"0.arrow", "pairs.arrow"} <= files(folder)
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, RunError])
+def test_a_run_that_fails_leaves_its_files(tmp_path, error):
+    with pytest.raises(error), scratch_folder(tmp_path, "one", JOB, KEEP) as folder:
+        fill(folder)
+        raise error("no")
+    assert {"0.arrow", "pairs.arrow", "run.log"} <= files(folder)
+
+
+@pytest.mark.parametrize(
+    ("error", "days"),
+    [(ValueError("no"), 0), (InputError("nothing accepted"), 3), (OSError(28, "No space left on device"), 3)],
+)
+def test_with_nothing_to_go_on_from_only_the_log_stays(tmp_path, error, days):
+    with (
+        pytest.raises(type(error)),
+        scratch_folder(tmp_path, "one", JOB, Keeping(days=days)) as folder,
+    ):
+        fill(folder)
         raise error
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [log_path(tmp_path, "one")]
 
 
-def test_a_run_that_fails_without_a_log_leaves_nothing(tmp_path):
-    with pytest.raises(ValueError, match="no"), scratch_folder(tmp_path, "one") as folder:
-        (folder / "shards").mkdir()
-        raise ValueError("no")
-    assert not (tmp_path / ".work" / "one").exists()
+def test_a_full_disk_is_told_by_the_cause(tmp_path):
+    with pytest.raises(RunError), scratch_folder(tmp_path, "one", JOB, KEEP) as folder:
+        fill(folder)
+        raise RunError("stage x") from OSError(28, "No space left on device")
+    assert files(folder) == {"run.log"}
 
 
 def test_a_link_in_scratch_is_not_followed(tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "kept").write_text("mine")
-    with pytest.raises(ValueError, match="no"), scratch_folder(tmp_path, "one") as folder:
+    with pytest.raises(ValueError, match="no"), scratch_folder(tmp_path, "one", JOB, Keeping()) as folder:
         (folder / "link").symlink_to(outside)
         raise ValueError("no")
     assert (outside / "kept").read_text() == "mine"
 
 
 def test_two_runs_do_not_disturb_each_other(tmp_path):
-    with scratch_folder(tmp_path, "one") as first:
-        (first / "data").write_text("mine")
-        with scratch_folder(tmp_path, "two"):
-            assert (first / "data").read_text() == "mine"
-        assert (first / "data").read_text() == "mine"
+    with scratch_folder(tmp_path, "one", JOB, KEEP) as first:
+        fill(first)
+        with scratch_folder(tmp_path, "two", JOB, Keeping(resume=True)) as second:
+            assert second.name == "two"
+        assert {"0.arrow", "pairs.arrow"} <= files(first)
 
 
-def test_what_a_killed_run_left_is_swept_by_the_next(tmp_path):
+def test_resuming_takes_the_folder_of_the_same_job(tmp_path):
+    leave(tmp_path, "one")
+    leave(tmp_path, "two", Job(JOB.inputs, "others"), Keeping(resume=False, days=3))
+    # The second run is over the same input, and was not resumed: what the first left is of no use.
+    assert files(tmp_path / ".work" / "one") == {"run.log"}
+    leave(tmp_path, "three", OTHER)
+    with scratch_folder(tmp_path, "four", OTHER, Keeping(resume=True, days=3)) as folder:
+        assert folder.name == "three"
+        assert "pairs.arrow" in files(folder)
+
+
+def test_resuming_renames_the_folder_of_another_job_over_the_same_input(tmp_path):
+    left = leave(tmp_path, "one")
+    with scratch_folder(tmp_path, "two", Job(JOB.inputs, "others"), Keeping(resume=True, days=3)) as folder:
+        assert folder.name == "two"
+        assert "pairs.arrow" in files(folder)
+        assert not left.exists()
+
+
+def test_resuming_prefers_the_same_job_then_the_newest(tmp_path):
+    leave(tmp_path, "1")
+    for name, settings in (("2", "a"), ("3", "b")):
+        job = Job(JOB.inputs, settings)
+        with scratch_folder(tmp_path, name, job, Keeping(keep=True, days=3)):
+            (tmp_path / ".work" / "1").mkdir(exist_ok=True)
+    for name in "123":
+        folder = tmp_path / ".work" / name
+        folder.mkdir(exist_ok=True)
+        (folder / "lock").write_text("")
+        settings = {"1": "some settings", "2": "a", "3": "b"}[name]
+        (folder / "job.json").write_text(f'{{"inputs": "some input", "settings": "{settings}"}}')
+    again = Keeping(resume=True, keep=True, days=3)
+    with scratch_folder(tmp_path, "4", JOB, again) as folder:
+        assert folder.name == "1"
+        with scratch_folder(tmp_path, "5", JOB, again):
+            assert {path.name for path in (tmp_path / ".work").iterdir()} == {"1", "2", "5"}
+
+
+def test_half_written_files_are_not_taken_over(tmp_path):
+    left = leave(tmp_path, "one")
+    (left / "shards" / ".1.arrow.123.abc.tmp").write_text("ha")
+    with scratch_folder(tmp_path, "two", JOB, Keeping(resume=True)) as folder:
+        assert ".1.arrow.123.abc.tmp" not in files(folder)
+
+
+def test_what_is_left_goes_after_some_days(tmp_path):
+    left = leave(tmp_path, "one")
+    with scratch_folder(tmp_path, "two", OTHER, KEEP):
+        assert "pairs.arrow" in files(left)
+    two_days = time.time() - 2 * 86_400
+    os.utime(left / "lock", (two_days, two_days))
+    with scratch_folder(tmp_path, "two", OTHER, KEEP):
+        assert "pairs.arrow" in files(left)
+    with scratch_folder(tmp_path, "three", OTHER, Keeping(days=2)):
+        assert files(left) == {"run.log"}
+
+
+def test_what_a_killed_run_left_is_taken_over(tmp_path):
     script = (
-        "import os, sys; from pathlib import Path; from pipeline.scratch import scratch_folder\n"
-        "with scratch_folder(Path(sys.argv[1]), 'dead') as folder:\n"
+        "import os, sys; from pathlib import Path\n"
+        "from pipeline.scratch import Job, Keeping, scratch_folder\n"
+        "with scratch_folder(Path(sys.argv[1]), 'dead', Job('a', 'b'), Keeping(days=3)) as folder:\n"
         "    (folder / 'data').write_text('x' * 1000); (folder / 'run.log').write_text('why'); os._exit(9)\n"
     )
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], cwd=ROOT, check=False)
-    assert (tmp_path / ".work" / "dead" / "data").exists()
-    with scratch_folder(tmp_path, "next"):
-        assert [path.name for path in (tmp_path / ".work" / "dead").iterdir()] == ["run.log"]
+    with scratch_folder(tmp_path, "next", OTHER, KEEP):
+        assert (tmp_path / ".work" / "dead" / "data").exists()
+    with scratch_folder(tmp_path, "next", Job("a", "b"), Keeping(resume=True)) as folder:
+        assert (folder.name, "data" in files(folder)) == ("dead", True)
 
 
 def test_sweeping_spares_folders_that_are_not_of_a_run(tmp_path):
     other = tmp_path / ".work" / "mine"
     other.mkdir(parents=True)
     (other / "data").write_text("mine")
-    sweep(tmp_path)
-    assert (other / "data").read_text() == "mine"
+    with scratch_folder(tmp_path, "one", JOB, Keeping()):
+        assert (other / "data").read_text() == "mine"
 
 
 def test_an_output_that_is_a_file_is_refused_by_name(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=r"output: must be a folder that can be written.*file"):
-        scratch_folder(tmp_path / "file", "one").__enter__()
+        scratch_folder(tmp_path / "file", "one", JOB, KEEP).__enter__()

@@ -1,0 +1,116 @@
+"""The commands for every night: `respun nightly`, `respun serve`, `respun automations`."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from flows.one_line import errors_in_one_line
+
+if TYPE_CHECKING:
+    from pipeline.job import Outcome
+
+
+@click.command()
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
+@click.option(
+    "--output",
+    required=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the runs' tables; made when it is missing.",
+)
+@click.option("--config", default="nightly", show_default=True, metavar="FILE", help="TOML file or preset.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one key.")
+@click.option(
+    "--date",
+    "night",
+    metavar="DATE",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="The last night to run; without it, the day before today.",
+)
+@click.option("--timezone", metavar="TZ", help="Where midnight is, such as Europe/Berlin.")
+@click.option(
+    "--catch-up-days",
+    default=7,
+    show_default=True,
+    metavar="N",
+    type=click.IntRange(0, 365),
+    help="How many days before that night a missed or failed night is still run.",
+)
+@click.option("--again", is_flag=True, help="Run that night even if it is finished.")
+@click.option("--verbose", is_flag=True, help="Show the traceback of an error.")
+def nightly(
+    inputs: tuple[str, ...],
+    output: Path,
+    config: str,
+    overrides: tuple[str, ...],
+    night: datetime | None,
+    timezone: str | None,
+    catch_up_days: int,
+    again: bool,
+    verbose: bool,
+) -> None:
+    """Run the nights that are missing, for cron: without Prefect, otherwise what its deployment does.
+
+    INPUT has a {date} in it, or {date:%Y/%m/%d}. stdout gets one line for each night, the folder of its run.
+
+    Exit codes: 0 done, 2 arguments, configuration, input or output can't be used, 1 a night failed, 130
+    interrupted.
+    """
+    with errors_in_one_line(verbose):
+        from flows.progress import progress_display, write_line
+        from flows.report import print_summary
+        from pipeline.config import load_config
+        from pipeline.executor import ThreadExecutor
+        from pipeline.job import run_job
+        from pipeline.nights import Plan, inputs_of, night_before, run_nights
+
+        settings = load_config(config, overrides)
+        inputs_of(inputs, datetime.now(UTC).date())
+
+        def run(which: date) -> tuple[str, Outcome]:
+            threads = ThreadExecutor(settings.n_workers)
+            with progress_display(f"night {which}") as listen:
+                outcome = run_job(
+                    inputs_of(inputs, which), output, settings, threads, listen, resume=True, night=str(which)
+                )
+            print_summary(outcome.run_dir)
+            click.echo(outcome.run_dir.absolute())
+            return outcome.run_id, outcome
+
+        target = night.date() if night else night_before(datetime.now(UTC), timezone)
+        run_nights(output, Plan(target, catch_up_days, run, again), write_line)
+
+
+@click.command()
+@click.option("--verbose", is_flag=True, help="Show the traceback of an error.")
+def serve(verbose: bool) -> None:
+    """Serve the deployments of prefect.yaml from this process, without a work pool.
+
+    Runs until it is interrupted. PREFECT_API_URL must name a server; the automations are installed there.
+    """
+    with errors_in_one_line(verbose):
+        from flows.deployments import serve_deployments
+
+        serve_deployments()
+
+
+@click.command()
+@click.option("--verbose", is_flag=True, help="Show the traceback of an error.")
+def automations(verbose: bool) -> None:
+    """Install on the server that PREFECT_API_URL names what ends runs whose process has died.
+
+    Can be called again: there is one of it.
+    """
+    with errors_in_one_line(verbose):
+        from flows.deployments import install_automations
+
+        for line in install_automations():
+            click.echo(line)
+
+
+COMMANDS = (nightly, serve, automations)

@@ -1,0 +1,227 @@
+"""The journal of a run's finished calls, from which a run that died goes on.
+
+A call is known by its key: a hash over the code, the stage, and its arguments, where a file counts by its
+content and the configuration by the keys that the stage may read. The journal keeps each call's result under
+its key, small as it is: Refs and numbers. A known result is used again when all its files are still what
+was written; else the call is made again. Keys are over what the calls before wrote, not over how it came
+about: a change that leaves a stage's output as it was ends there.
+
+The journal lies in the scratch folder and names files relative to it, so that the folder may be moved.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields, is_dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+from pydantic import BaseModel, TypeAdapter
+
+from pipeline.config import Config, shipped_file
+from pipeline.errors import RunError
+from pipeline.executor import Call
+from pipeline.inputs import InputFile
+from pipeline.manifest import MAX_HASHED_BYTES, versions
+from pipeline.tables import Ref, file_digest, file_sha256
+
+T = TypeVar("T")
+
+JOURNAL = "journal.jsonl"
+# The stages whose calls are journalled, and the keys of the configuration that each may read: it gets no
+# others. A stage that isn't named here is always executed, and gets all.
+READS: dict[str, tuple[str, ...]] = {
+    "read": ("columns", "max_text_bytes"),
+    "number": (),
+    "text": (),
+    "furniture": ("furniture",),
+    "furniture-merge": ("furniture",),
+    "terms": ("furniture",),
+    "terms-merge": (),
+    "signatures": ("furniture", "reprint", "respun", "seed"),
+    "candidates": ("reprint", "respun", "candidates"),
+    "candidates-merge": (),
+    "screen": ("calibration", "keep_candidates"),
+    "wording": ("furniture", "reprint"),
+    "confirm": ("calibration", "threshold", "reprint"),
+    "keep-texts": (),
+    "sections": ("sections",),
+    "clusters": ("clusters",),
+    "tables": ("calibration", "threshold", "reprint"),
+    "check": (),
+}
+_REF = {field.name for field in fields(Ref)}
+
+
+class Journal:
+    """The journal in the scratch folder `work`; `contents` names the input files' contents."""
+
+    def __init__(self, work: Path, contents: dict[InputFile, str]) -> None:
+        self._work = work
+        self._path = work / JOURNAL
+        self._contents = contents
+        self._kept = _read_lines(self._path)
+        self._whole: set[Ref] = set()  # files that were verified
+        self._keys: dict[str, list[str]] = {}
+
+    def recall(
+        self, stage: str, function: Callable[..., T], calls: Sequence[Call]
+    ) -> tuple[dict[int, T], list[Call]]:
+        """The results that are known, by the number of the call, and all calls as they are to be made."""
+        if stage not in READS:
+            return {}, list(calls)
+        narrow = _Narrow(READS[stage])
+        calls = [tuple(map(narrow, call)) for call in calls]
+        self._keys[stage] = list(self._keys_of(stage, function, calls))
+        known = {}
+        for number, key in enumerate(self._keys[stage]):
+            if key in self._kept and (result := self._load(self._kept[key], function)) is not None:
+                known[number] = result
+        return known, calls
+
+    def note(self, stage: str, number: int, result: object) -> None:
+        """Keep the result of a call that has been made. Must be called by one thread at a time."""
+        if stage in READS:
+            line = json.dumps(
+                {"key": self._keys[stage][number], "stage": stage, "result": self._plain(result)}
+            )
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+
+    def _keys_of(self, stage: str, function: Callable[..., Any], calls: Sequence[Call]) -> Iterable[str]:
+        hashed: dict[int, str] = {}  # of arguments that several calls share
+        begin = [code_version(), stage, f"{function.__module__}.{function.__qualname__}"]
+        for call in calls:
+            for argument in call:
+                if id(argument) not in hashed:
+                    hashed[id(argument)] = digest(self._plain(argument))
+            yield digest([*begin, *(hashed[id(argument)] for argument in call)])
+
+    def _load(self, kept: str, function: Callable[..., T]) -> T | None:
+        """A kept result; None when one of its files is gone or damaged."""
+        found: list[Ref] = []
+
+        def rooted(values: dict[str, Any]) -> dict[str, Any]:
+            if values.keys() == _REF:
+                values["path"] = str(self._work / values["path"])
+                found.append(Ref(**values))
+            return values
+
+        plain = json.loads(kept, object_hook=rooted)["result"]
+        try:
+            for ref in found:
+                if ref not in self._whole:
+                    ref.verify()
+                    self._whole.add(ref)
+        except (RunError, OSError):
+            return None
+        result: T = _adapter(function).validate_python(plain)
+        return result
+
+    def _plain(self, value: Any) -> Any:
+        """An argument or a result as JSON can hold it. Raises TypeError for what has no fixed form."""
+        if isinstance(value, Ref):
+            return {field: getattr(value, field) for field in _REF} | {"path": self._within(value.path)}
+        if isinstance(value, InputFile):
+            return [value.name, value.kind, value.compression, self._contents[value]]
+        if is_dataclass(value):
+            return {field.name: self._plain(getattr(value, field.name)) for field in fields(value)}
+        if isinstance(value, BaseModel):
+            return _plain_config(value)
+        if isinstance(value, Path):
+            return self._within(str(value))
+        if isinstance(value, dict):
+            return {key: self._plain(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._plain(item) for item in value]
+        if value is None or isinstance(value, str | int | float):
+            return value
+        raise TypeError(f"{type(value).__name__} has no fixed form: {value!r}")
+
+    def _within(self, path: str) -> str:
+        return path.removeprefix(f"{self._work}/") if path != str(self._work) else "."
+
+
+def input_contents(files: Iterable[InputFile]) -> dict[InputFile, str]:
+    """What is in the input files: a digest of the content, or for large files size and time of change."""
+    return {file: _content(file) for file in files}
+
+
+def digest(plain: Any) -> str:
+    """SHA-256, in hex, of a value that JSON can hold."""
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode(errors="surrogateescape")).hexdigest()
+
+
+@cache
+def code_version() -> str:
+    """SHA-256, in hex, of the sources and data of `pipeline`, and of the versions of what computes."""
+    package = Path(__file__).parent
+    kept = [
+        [file.relative_to(package).as_posix(), file_sha256(file)]
+        for file in sorted(package.rglob("*"))
+        if file.is_file() and file.parent.name != "__pycache__"
+    ]
+    return digest([kept, versions()])
+
+
+class _Narrow:
+    """Replaces a configuration by one with some of its keys only; reading another is an AttributeError."""
+
+    def __init__(self, keys: tuple[str, ...]) -> None:
+        self._keys = keys
+        self._done: dict[int, Config] = {}
+
+    def __call__(self, argument: Any) -> Any:
+        if not isinstance(argument, Config):
+            return argument
+        if id(argument) not in self._done:
+            narrow = argument.model_copy()
+            for key in type(argument).model_fields.keys() - set(self._keys):
+                del narrow.__dict__[key]
+            self._done[id(argument)] = narrow
+        return self._done[id(argument)]
+
+
+def _plain_config(config: BaseModel) -> dict[str, Any]:
+    kept: dict[str, Any] = {
+        key: value.model_dump() if isinstance(value, BaseModel) else value
+        for key, value in vars(config).items()
+    }
+    file = shipped_file(kept["calibration"], ".json") if "calibration" in kept else None
+    if file is not None:
+        kept["calibration"] = file_sha256(file)
+    return kept
+
+
+@cache
+def _adapter(function: Callable[..., T]) -> TypeAdapter[T]:
+    return TypeAdapter(get_type_hints(function)["return"])
+
+
+def _content(file: InputFile) -> str:
+    try:
+        if file.bytes <= MAX_HASHED_BYTES:
+            return " ".join(map(str, file_digest(file.path)))
+        return f"{file.bytes} {Path(file.path).stat().st_mtime_ns}"
+    except OSError as error:  # reading it will say so, too
+        return f"{file.bytes} {error.strerror}"
+
+
+def _read_lines(path: Path) -> dict[str, str]:
+    """The journal's lines by key, of several the last. A line that was cut off is left out."""
+    if not path.is_file():
+        return {}
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    kept = {}
+    for line in lines:
+        try:
+            kept[json.loads(line)["key"]] = line
+        except (ValueError, KeyError, TypeError):
+            continue
+    if lines and not lines[-1].endswith("\n"):
+        with path.open("a", encoding="utf-8") as file:
+            file.write("\n")
+    return kept

@@ -1,0 +1,336 @@
+"""A run that died goes on from its finished calls, and ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from command_line import SAMPLE
+
+from pipeline import journal
+from pipeline.config import load_config
+from pipeline.errors import RunError
+from pipeline.executor import Silence, StageRunner, ThreadExecutor
+from pipeline.job import STAGES, Outcome, run_job
+from pipeline.publish import current_run
+
+SMOKE = load_config("smoke")
+# Stages that a run with another threshold has to make again; the others don't see it.
+NOBODY = 65534
+LATE = {"confirm", "clusters", "tables", "check"}
+
+
+class Dying:
+    """Executes calls until the n-th, and dies there."""
+
+    def __init__(self, n_calls: int, error: BaseException) -> None:
+        self._threads = ThreadExecutor(1)
+        self._left = n_calls
+        self._error = error
+
+    def map(self, jobs, done):
+        def one(function, *call):
+            self._left -= 1
+            if self._left < 0:
+                raise self._error
+            return function(*call)
+
+        mortal = [replace(job, function=one, call=(job.function, *job.call)) for job in jobs]
+        self._threads.map(mortal, done)
+
+
+def run(output: Path, config=SMOKE, execute=None, source=SAMPLE, **options) -> Outcome:
+    return run_job([str(source)], output, config, execute or ThreadExecutor(2), Silence(), **options)
+
+
+def tables(run_dir: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in run_dir.glob("*.parquet")}
+
+
+def reused(outcome: Outcome) -> dict[str, tuple[int, int]]:
+    return {report.stage: (report.n_reused, report.n_calls) for report in outcome.stages}
+
+
+def again(outcome: Outcome) -> set[str]:
+    """Stages of which a call was made."""
+    return {stage for stage, (known, calls) in reused(outcome).items() if known < calls}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> Outcome:
+    return run(tmp_path_factory.mktemp("undisturbed"))
+
+
+@pytest.fixture(scope="module")
+def stricter(tmp_path_factory) -> Outcome:
+    return run(tmp_path_factory.mktemp("stricter"), SMOKE.model_copy(update={"threshold": 0.9}))
+
+
+@pytest.fixture
+def kept(tmp_path) -> Path:
+    """An output folder with the files of a finished run."""
+    run(tmp_path / "out", keep_work=True)
+    return tmp_path / "out"
+
+
+def work_of(output: Path) -> Path:
+    [folder] = (path for path in (output / ".work").iterdir() if path.is_dir())
+    return folder
+
+
+def test_every_stage_but_publishing_is_journalled(undisturbed):
+    assert tuple(report.stage for report in undisturbed.stages) == STAGES
+    assert all(report.n_reused == 0 for report in undisturbed.stages)
+    assert not (undisturbed.run_dir.parents[1] / ".work").exists()
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "input/output error"), KeyboardInterrupt()], ids=type)
+def test_a_run_goes_on_from_any_call_and_ends_the_same(tmp_path, undisturbed, error):
+    n_calls = sum(report.n_calls for report in undisturbed.stages)
+    for n in range(0, n_calls, 3):
+        output = tmp_path / str(n)
+        with pytest.raises((RunError, KeyboardInterrupt)):
+            run(output, execute=Dying(n, error))
+        work = work_of(output)
+        resumed = run(output, resume=True)
+        assert sum(report.n_reused for report in resumed.stages) == n
+        assert resumed.run_id == work.name
+        assert tables(resumed.run_dir) == tables(undisturbed.run_dir)
+        assert [path.name for path in (output / "runs").iterdir()] == [resumed.run_id]
+        assert not (output / ".work").exists()
+        shutil.rmtree(output)
+
+
+def test_a_run_may_die_again_and_again(tmp_path, undisturbed):
+    for _ in range(100):
+        try:
+            outcome = run(tmp_path, execute=Dying(4, OSError(errno.EIO, "input/output error")), resume=True)
+            break
+        except RunError:
+            continue
+    assert tables(outcome.run_dir) == tables(undisturbed.run_dir)
+
+
+def test_without_resume_the_run_starts_afresh_and_what_was_left_goes(tmp_path, undisturbed):
+    with pytest.raises(RunError):
+        run(tmp_path, execute=Dying(20, RunError("no")))
+    left = work_of(tmp_path)
+    outcome = run(tmp_path)
+    assert sum(report.n_reused for report in outcome.stages) == 0
+    assert [path.name for path in left.iterdir()] == ["run.log"]
+    assert tables(outcome.run_dir) == tables(undisturbed.run_dir)
+
+
+def test_another_threshold_makes_late_stages_again(kept, undisturbed, stricter):
+    first = work_of(kept).name
+    outcome = run(kept, SMOKE.model_copy(update={"threshold": 0.9}), resume=True)
+    assert again(outcome) == LATE | {"publish"}
+    assert outcome.run_id != first
+    assert tables(outcome.run_dir) == tables(stricter.run_dir)
+    assert tables(kept / "runs" / first) == tables(undisturbed.run_dir)
+
+
+def test_an_early_key_makes_everything_again_that_it_reaches(kept):
+    outcome = run(kept, load_config("smoke", ["reprint.shingle_size=4"]), resume=True)
+    assert {"read", "number", "text", "furniture", "terms", "sections"} & again(outcome) == set()
+    assert {"signatures", "candidates", "wording", "confirm"} <= again(outcome)
+
+
+def test_a_change_that_makes_no_difference_ends_there(kept):
+    # No article is so large: what is written stays the same. Tables have gone where they were published.
+    outcome = run(kept, load_config("smoke", ["max_text_bytes=3999999"]), resume=True)
+    assert again(outcome) == {"read", "tables", "publish"}
+
+
+def test_a_key_of_no_consequence_reuses_all_but_the_published_tables(kept, undisturbed):
+    outcome = run(kept, load_config("smoke", ["keep_texts=false"]), resume=True)
+    assert again(outcome) <= {"tables", "check", "publish"}
+    expected = {name: data for name, data in tables(undisturbed.run_dir).items() if name != "texts.parquet"}
+    assert tables(outcome.run_dir) == expected
+
+
+def test_tables_of_an_attempt_with_other_keys_are_not_published(tmp_path, undisturbed):
+    n_calls = sum(report.n_calls for report in undisturbed.stages)
+    with pytest.raises(RunError):
+        run(tmp_path, execute=Dying(n_calls - 1, RunError("no")))
+    outcome = run(tmp_path, load_config("smoke", ["keep_candidates=false"]), resume=True)
+    assert "candidate_pairs.parquet" not in tables(outcome.run_dir)
+
+
+def damage(path: Path, how: str) -> None:
+    if how == "gone":
+        path.unlink()
+    elif how == "short":
+        path.write_bytes(path.read_bytes()[:-1])
+    else:
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+
+
+@pytest.mark.parametrize("how", ["gone", "short", "altered"])
+def test_a_file_that_is_missing_or_damaged_is_made_again(kept, stricter, how):
+    files = [path for path in work_of(kept).rglob("*") if path.suffix in {".arrow", ".bin", ".npy"}]
+    for path in files[::3]:
+        if path.stat().st_size:
+            damage(path, how)
+    outcome = run(kept, SMOKE.model_copy(update={"threshold": 0.9}), resume=True)
+    assert again(outcome) > LATE | {"publish"}
+    assert tables(outcome.run_dir) == tables(stricter.run_dir)
+
+
+def test_a_damaged_journal_costs_only_time(kept, stricter):
+    path = work_of(kept) / journal.JOURNAL
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[3] = b"\xff{]\n"
+    lines[5] = b'{"key": 1}\n'
+    path.write_bytes(b"".join(lines)[:-40])
+    outcome = run(kept, SMOKE.model_copy(update={"threshold": 0.9}), resume=True)
+    assert tables(outcome.run_dir) == tables(stricter.run_dir)
+
+
+def test_other_code_reuses_nothing(kept, monkeypatch):
+    monkeypatch.setattr(journal, "code_version", lambda: "another")
+    outcome = run(kept, SMOKE.model_copy(update={"threshold": 0.9}), resume=True)
+    assert sum(report.n_reused for report in outcome.stages) == 0
+
+
+def test_the_code_version_is_of_all_sources_and_data():
+    assert len(journal.code_version()) == 64
+
+
+def test_input_counts_by_content_and_not_by_place(tmp_path):
+    copy = shutil.copytree(SAMPLE.parent, tmp_path / "elsewhere") / SAMPLE.name
+    with pytest.raises(RunError):
+        run(tmp_path / "out", execute=Dying(10, RunError("no")))
+    assert sum(report.n_reused for report in run(tmp_path / "out", source=copy, resume=True).stages) == 10
+
+
+def test_changed_input_starts_afresh(tmp_path):
+    copy = tmp_path / SAMPLE.name
+    shutil.copy(SAMPLE, copy)
+    with pytest.raises(RunError):
+        run(tmp_path / "out", source=copy, execute=Dying(10, RunError("no")))
+    import pyarrow.parquet as pq
+
+    pq.write_table(pq.read_table(copy).slice(1), copy)
+    assert sum(report.n_reused for report in run(tmp_path / "out", source=copy, resume=True).stages) == 0
+
+
+def test_output_may_be_named_otherwise(tmp_path, monkeypatch):
+    with pytest.raises(RunError):
+        run(tmp_path / "out", execute=Dying(10, RunError("no")))
+    monkeypatch.chdir(tmp_path)
+    assert sum(report.n_reused for report in run(Path("out"), resume=True).stages) == 10
+
+
+def test_a_run_that_lives_is_not_taken_over(tmp_path):
+    class Nosy(Silence):
+        def stage_finished(self, report):
+            if report.stage == "text":
+                other = run(tmp_path, resume=True)
+                assert sum(one.n_reused for one in other.stages) == 0
+
+    outcome = run_job([str(SAMPLE)], tmp_path, SMOKE, ThreadExecutor(2), Nosy())
+    assert current_run(tmp_path) == outcome.run_dir
+    assert len(list((tmp_path / "runs").iterdir())) == 2
+
+
+def test_a_run_cut_off_while_publishing_is_made_current(tmp_path):
+    first = run(tmp_path, keep_work=True)
+    (tmp_path / "latest.json").unlink()
+    resumed = run(tmp_path, resume=True)
+    assert (resumed.run_dir, resumed.stages) == (first.run_dir, ())
+    assert current_run(tmp_path) == first.run_dir
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == [first.run_id]
+
+
+def test_a_stage_gets_the_keys_that_it_declares_and_no_others(tmp_path):
+    stages = StageRunner(ThreadExecutor(1), Silence(), journal.Journal(tmp_path, {}))
+    [min_linkage] = stages.map("clusters", lambda c: c.clusters.min_linkage, [(SMOKE,)], lambda _: 0)
+    assert min_linkage == SMOKE.clusters.min_linkage
+    with pytest.raises(AttributeError, match="threshold"):
+        stages.map("clusters", lambda c: c.threshold, [(SMOKE,)], lambda _: 0)
+
+
+def test_what_has_no_fixed_form_is_no_argument(tmp_path):
+    stages = StageRunner(ThreadExecutor(1), Silence(), journal.Journal(tmp_path, {}))
+    with pytest.raises(TypeError, match="no fixed form"):
+        stages.map("clusters", lambda _: 1, [({1, 2},)], lambda _: 0)
+
+
+# Faults of the machine
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Mounts a file system of a few megabytes."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if os.geteuid() != 0:
+        pytest.skip("mounting takes root")
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", folder], capture_output=True, text=True
+    )
+    if done.returncode:
+        pytest.skip(f"mounting is not permitted here: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_fails_the_run_and_leaves_what_was_there(small_disk):
+    output = small_disk / "out"
+    first = run(output)
+    before = tables(first.run_dir)
+    (small_disk / "others").write_bytes(bytes(18 << 20))
+    with pytest.raises(RunError, match="No space left on device"):
+        run(output)
+    assert current_run(output) == first.run_dir
+    assert tables(first.run_dir) == before
+    # The space is needed by others: nothing is kept of such a run but its log.
+    assert {path.name for path in (output / ".work").rglob("*") if path.is_file()} <= {"run.log"}
+    (small_disk / "others").unlink()
+    assert tables(run(output, resume=True).run_dir) == before
+
+
+@pytest.fixture
+def my_folder():
+    """A folder of a user who is not root, as whom the test goes on: root may write anywhere."""
+    with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as name:
+        if os.geteuid() != 0:
+            yield Path(name)
+            return
+        os.chown(name, NOBODY, NOBODY)
+        os.seteuid(NOBODY)
+        try:
+            yield Path(name)
+        finally:
+            os.seteuid(0)
+
+
+def test_a_folder_that_may_not_be_written(my_folder):
+    first = run(my_folder)
+    (my_folder / "runs").chmod(0o500)
+    try:
+        with pytest.raises(RunError, match="Permission denied"):
+            run(my_folder)
+    finally:
+        (my_folder / "runs").chmod(0o700)
+    assert current_run(my_folder) == first.run_dir
+    # Nothing is lost: only the publishing is made up for.
+    assert again(run(my_folder, resume=True)) == {"publish"}
+
+
+def test_the_manifest_says_what_was_not_made_again(kept):
+    outcome = run(kept, SMOKE.model_copy(update={"threshold": 0.9}), resume=True)
+    found = json.loads((outcome.run_dir / "manifest.json").read_text())
+    assert {s["stage"]: (s["n_reused"], s["n_calls"]) for s in found["stages"]} | {
+        "publish": (0, 1)
+    } == reused(outcome)
