@@ -1,0 +1,186 @@
+"""A real Prefect server on loopback, with its worker, set up as docs/operations.md says."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from command_line import ROOT
+
+T = TypeVar("T")
+
+PATIENCE_SECONDS = 300
+BIN = Path(sys.executable).parent
+
+
+class RefusedError(Exception):
+    """The server said no: code and reason."""
+
+
+class Server:
+    """A server that has been started, and what is asked of it."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.port = port
+        self.api = f"http://127.0.0.1:{port}/api"
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+        hosts = "127.0.0.1,localhost"
+        self.env = kept | {
+            "PREFECT_HOME": str(home), "PREFECT_API_URL": self.api, "DO_NOT_TRACK": "1",
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "NO_PROXY": hosts, "no_proxy": hosts,
+            "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false", "PREFECT_CLI_COLORS": "false",
+            "PYTHONPATH": str(ROOT), "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+        }  # fmt: skip
+
+    def command(self, *args: object) -> str:
+        """Run a command of the virtual environment to its end. Returns its stdout."""
+        line = [str(BIN / str(args[0])), *map(str, args[1:])]
+        if args[0] == "respun":
+            line = [sys.executable, "-m", "flows.cli", *line[1:]]
+        done = subprocess.run(line, cwd=ROOT, env=self.env, text=True, capture_output=True, check=False)
+        assert done.returncode == 0, f"{args}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    @contextmanager
+    def running(self, *args: str) -> Iterator[subprocess.Popen[bytes]]:
+        """A command of the virtual environment, ended with all its children when the block ends."""
+        line = (
+            [sys.executable, "-m", "flows.cli", *args[1:]]
+            if args[0] == "respun"
+            else [str(BIN / args[0]), *args[1:]]
+        )
+        with (self.home / f"{args[0]}-{args[1]}.log").open("ab") as log:
+            process = subprocess.Popen(
+                line, cwd=ROOT, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                try:
+                    process.wait(60)
+                except subprocess.TimeoutExpired:
+                    kill_all(process)
+
+    def ask(self, path: str, body: object = None) -> Any:
+        """GET, or POST when there is a body; again while the database is busy, as Prefect's client does."""
+
+        def answer() -> tuple[Any] | None:
+            try:
+                return (self._ask(path, body),)
+            except RefusedError as error:
+                if not str(error).startswith("503"):
+                    raise
+                return None
+
+        return wait_for(answer)[0]
+
+    def _ask(self, path: str, body: object) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.api + path, data, {"Content-Type": "application/json"})
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=60) as answer:
+                return json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                raise RefusedError(f"{error.code}: {error.read().decode()}") from None
+
+    def is_up(self) -> bool:
+        try:
+            return bool(self._ask("/health", None))
+        except (OSError, RefusedError):
+            return False
+
+    def trigger(self, deployment: str, **parameters: object) -> str:
+        """Create a run of "flow/deployment". Returns its id."""
+        found = self.ask(f"/deployments/name/{deployment}")
+        return self.ask(f"/deployments/{found['id']}/create_flow_run", {"parameters": parameters})["id"]
+
+    def state(self, run: str) -> str:
+        return self.ask(f"/flow_runs/{run}")["state"]["name"]
+
+    def finish(self, run: str) -> str:
+        """Wait until a run has ended. Returns the name of its last state."""
+        return wait_for(
+            lambda: self.state(run) if self.ask(f"/flow_runs/{run}")["state"]["type"] in FINAL else None
+        )
+
+    def artifacts(self, run: str) -> list[dict[str, Any]]:
+        return self.ask(
+            "/artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [run]}}, "sort": "CREATED_DESC"}
+        )
+
+    def events(self, run: str) -> list[str]:
+        """Names of the events of a run."""
+        resource = {"id": [f"prefect.flow-run.{run}"]}
+        found = self.ask("/events/filter", {"filter": {"any_resource": resource}, "limit": 50})
+        return [event["event"] for event in found["events"]]
+
+    def logs(self, run: str) -> str:
+        found = self.ask("/logs/filter", {"logs": {"flow_run_id": {"any_": [run]}}, "limit": 200})
+        return "\n".join(line["message"] for line in found)
+
+
+FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+
+
+def wait_for(find: Callable[[], T | None], seconds: float = PATIENCE_SECONDS) -> T:
+    """Ask until there is an answer."""
+    end = time.monotonic() + seconds
+    while (found := find()) is None:
+        assert time.monotonic() < end, "no answer in time"
+        time.sleep(0.1)
+    return found
+
+
+def kill_all(process: subprocess.Popen[bytes]) -> None:
+    """SIGKILL to a process and all that it has started, at once."""
+    tree = [process.pid, *descendants(process.pid)]
+    for pid in tree:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    process.wait(60)
+
+
+def descendants(pid: int) -> list[int]:
+    parents: dict[int, int] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+    found = [pid]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found[1:]
+
+
+@contextmanager
+def prefect_server(home: Path) -> Iterator[Server]:
+    """A server with the work pool, the automation and the deployments."""
+    server = Server(home)
+    with server.running("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(server.port)):
+        wait_for(lambda: server.is_up() or None)
+        server.command("prefect", "work-pool", "create", "respun", "--type", "process")
+        server.command("respun", "automations")
+        server.command("prefect", "--no-prompt", "deploy", "--all")
+        yield server

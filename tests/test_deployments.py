@@ -1,0 +1,209 @@
+"""Nights and ad hoc runs on a real Prefect server, with a real worker that is really killed."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from command_line import ROOT, SAMPLE
+from prefect.cli.deploy._models import DeploymentConfig, PrefectYamlModel, RawScheduleConfig, WorkPoolConfig
+from prefect.client.schemas.objects import ConcurrencyLimitConfig
+from prefect.client.schemas.schedules import CronSchedule
+from prefect_server import RefusedError, kill_all, prefect_server, wait_for
+
+from flows.deployments import read_deployments
+from pipeline.config import load_config
+
+RAW = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))
+NIGHTS = ("2026-11-20", "2026-11-21", "2026-11-22")
+ADHOC, NIGHTLY = "cluster-articles/adhoc", "cluster-nights/nightly"
+
+# prefect.yaml, without a server: Prefect ignores keys that it doesn't know, in silence.
+
+
+def test_the_file_has_only_keys_that_prefect_knows():
+    PrefectYamlModel.model_validate(RAW)
+    known = {field.alias or name for name, field in PrefectYamlModel.model_fields.items()}
+    assert set(RAW) <= known | {"definitions"}
+    assert read_deployments() == RAW
+
+
+@pytest.mark.parametrize("entry", RAW["deployments"], ids=lambda entry: entry["name"])
+def test_deployments_are_what_prefect_takes_them_for(entry):
+    assert set(entry) <= set(DeploymentConfig.model_fields)
+    assert set(entry["work_pool"]) <= set(WorkPoolConfig.model_fields)
+    assert set(entry["concurrency_limit"]) <= set(ConcurrencyLimitConfig.model_fields)
+    ConcurrencyLimitConfig.model_validate(entry["concurrency_limit"])
+    for schedule in entry["schedules"]:
+        RawScheduleConfig.model_validate(schedule)
+        CronSchedule(cron=schedule["cron"], timezone=schedule["timezone"])
+    module, name = entry["entrypoint"].split(":")
+    flow = getattr(importlib.import_module(module.removesuffix(".py").replace("/", ".")), name)
+    required = {"inputs": ["x"]} if name == "cluster_articles" else {}
+    flow.validate_parameters(entry["parameters"] | required)
+    assert set(entry["parameters"]) <= set(flow.parameters.properties)
+
+
+def test_ad_hoc_runs_have_the_preset():
+    [adhoc] = (entry for entry in RAW["deployments"] if entry["name"] == "adhoc")
+    preset = load_config("adhoc").model_dump()
+    assert load_config().model_validate(adhoc["parameters"]["config"]).model_dump() == preset
+
+
+def test_night_and_schedule_agree_on_midnight():
+    [nightly] = (entry for entry in RAW["deployments"] if entry["name"] == "nightly")
+    assert [s["timezone"] for s in nightly["schedules"]] == [nightly["parameters"]["timezone"]]
+
+
+# On a server. Its tests build on each other, in their order.
+
+
+@pytest.fixture(scope="module")
+def crawl(tmp_path_factory) -> Path:
+    """A crawl of three nights."""
+    folder = tmp_path_factory.mktemp("crawl")
+    table = pq.read_table(SAMPLE)
+    for number, night in enumerate(NIGHTS):
+        (folder / night).mkdir()
+        pq.write_table(table.slice(number * 59, 59), folder / night / "articles.parquet")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("nights") / "out"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, crawl, output):
+    with prefect_server(tmp_path_factory.mktemp("server")) as server:
+        server.command("prefect", "variable", "set", "respun_input", crawl / "{date}")
+        server.command("prefect", "variable", "set", "respun_output", output)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def worker(server):
+    with server.running("prefect", "worker", "start", "--pool", "respun", "--type", "process") as worker:
+        yield worker
+
+
+@pytest.fixture(scope="module")
+def killed(server, tmp_path_factory) -> tuple[str, str, Path]:
+    """An ad hoc run that was killed together with its worker, a second one that waits for its slot."""
+    output = tmp_path_factory.mktemp("killed") / "out"
+    parameters = {"inputs": [str(SAMPLE)], "output": str(output)}
+    with server.running("prefect", "worker", "start", "--pool", "respun", "--type", "process") as worker:
+        first = server.trigger(ADHOC, **parameters)
+        wait_for(lambda: server.state(first) == "Running" or None)
+        kill_all(worker)
+    assert server.state(first) == "Running"
+    return first, server.trigger(ADHOC, **parameters), output
+
+
+def manifests(output: Path) -> list[dict]:
+    return [json.loads(path.read_text()) for path in sorted(output.glob("runs/*/manifest.json"))]
+
+
+def test_the_schedule_makes_runs(server):
+    found = server.ask(f"/deployments/name/{NIGHTLY}")
+    assert [s["schedule"]["cron"] for s in found["schedules"]] == [RAW["definitions"]["cron"]]
+    scheduled = {
+        "deployments": {"id": {"any_": [found["id"]]}},
+        "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
+    }
+    wait_for(lambda: server.ask("/flow_runs/filter", scheduled) or None)
+
+
+def test_the_form_has_the_keys_of_the_configuration(server):
+    schema = server.ask(f"/deployments/name/{ADHOC}")["parameter_openapi_schema"]
+    assert {"inputs", "output", "config", "resume", "keep_work"} == set(schema["properties"])
+    threshold = schema["definitions"]["Config"]["properties"]["threshold"]
+    assert (threshold["minimum"], threshold["maximum"]) == (0.0, 1.0)
+    assert threshold["description"]
+
+
+@pytest.mark.parametrize("parameters", [
+    {"inputs": []}, {"inputs": ["x"], "config": {"threshold": 2}},
+    {"inputs": ["x"], "config": {"nothing": 1}},
+])  # fmt: skip
+def test_what_breaks_a_rule_makes_no_run(server, parameters):
+    with pytest.raises(RefusedError, match=r"^4(09|22): "):
+        server.trigger(ADHOC, **parameters)
+
+
+def test_installing_the_automation_again_leaves_one(server):
+    assert "renewed" in server.command("respun", "automations")
+    assert len(server.ask("/automations/filter", {})) == 1
+
+
+def test_three_nights(server, killed, worker, output):
+    """The second is missed and caught up with; the third is triggered twice, by a late run say."""
+    assert server.finish(server.trigger(NIGHTLY, night=NIGHTS[0])) == "Completed"
+    twice = [server.trigger(NIGHTLY, night=NIGHTS[2]) for _ in range(2)]
+    ends = [server.finish(run) for run in twice]
+    assert set(ends) <= {"Completed", "Cancelled"}, [server.logs(run) for run in twice]
+    assert "Completed" in ends
+    assert server.finish(server.trigger(NIGHTLY, night=NIGHTS[1])) == "Completed"
+    assert [m["night"] for m in manifests(output)] == list(NIGHTS)
+    assert {
+        k: v["state"] for k, v in json.loads((output / "nights.json").read_text()).items()
+    } == dict.fromkeys(NIGHTS, "finished")
+    assert json.loads((output / "latest.json").read_text())["run_id"] == manifests(output)[-1]["run_id"]
+
+
+def test_a_night_leaves_artifacts_with_the_numbers_of_its_tables(server, worker, output):
+    run = server.trigger(NIGHTLY, night=NIGHTS[2], again=True)
+    assert server.finish(run) == "Completed"
+    found = {artifact["key"]: artifact for artifact in server.artifacts(run)}
+    assert {"respun-progress", "respun-summary", "respun-clusters"} <= set(found)
+    assert json.loads(json.dumps(found["respun-progress"]["data"])) == 100.0
+    newest = manifests(output)[-1]
+    assert f"{newest['counts']['n_accepted']:,} articles" in found["respun-summary"]["data"]
+    assert f"{newest['counts']['n_confirmed_pairs']:,} confirmed pairs" in found["respun-summary"]["data"]
+    clusters = pq.read_table(output / "runs" / newest["run_id"] / "clusters.parquet").to_pylist()
+    shown = json.loads(found["respun-clusters"]["data"])
+    assert {row["cluster_id"] for row in shown} <= {row["cluster_id"] for row in clusters}
+    largest = [row["articles"] for row in shown if row["why"] == "largest"]
+    assert largest == sorted((row["n_articles"] for row in clusters), reverse=True)[: len(largest)]
+    wait_for(lambda: "prefect.flow-run.Completed" in server.events(run) or None)
+
+
+def test_a_failed_night_is_told(server, worker):
+    run = server.trigger(NIGHTLY, night="2026-11-23")
+    assert server.finish(run) == "Failed"
+    wait_for(lambda: "What was published before is still current" in server.logs(run) or None)
+
+
+def test_a_run_that_died_with_its_worker_ends_and_frees_its_slot(server, killed, worker, sample_run):
+    first, second, output = killed
+    assert server.finish(first) == "Crashed"
+    assert server.finish(second) == "Completed"
+    [run] = manifests(output)
+    # The next one went on from it, and found the same.
+    tables = {path.name: path.read_bytes() for path in (output / "runs" / run["run_id"]).glob("*.parquet")}
+    assert tables
+    # Those that are well were left in peace.
+    assert server.state(first) == "Crashed"
+
+
+def test_serve_does_without_a_work_pool(server, output):
+    def served() -> bool | None:
+        try:
+            return server.ask(f"/deployments/name/{ADHOC}")["work_pool_name"] is None or None
+        except RefusedError:
+            return None
+
+    for name in (ADHOC, NIGHTLY):
+        server.command("prefect", "--no-prompt", "deployment", "delete", name)
+    with server.running("respun", "serve") as process:
+        wait_for(served)
+        run = server.trigger(ADHOC, inputs=[str(SAMPLE)])
+        assert server.finish(run) == "Completed"
+        assert process.poll() is None
+    assert "respun-summary" in {artifact["key"] for artifact in server.artifacts(run)}
+    assert manifests(output)[-1]["night"] is None
