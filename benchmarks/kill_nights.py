@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import os
 import random
 import shutil
 import signal
@@ -105,7 +104,7 @@ def _nightly(crawl: Path, output: Path, night: str) -> None:
     """`respun nightly`, in a process of its own."""
     from flows.cli import main
 
-    sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as long as the process
+    sys.stdout = sys.stderr = open(f"{output}.log", "w", encoding="utf-8")  # noqa: SIM115 - for good
     args = ["nightly", crawl / "{date}", "--output", output, "--config", "smoke", "--date", night]
     main([str(arg) for arg in args])
 
@@ -121,7 +120,7 @@ def _finish(crawl: Path, output: Path) -> None:
         process = _start(crawl, output, night)
         process.join()
         if process.exitcode:
-            raise RuntimeError(f"night {night} failed in {output}")
+            raise RuntimeError(f"night {night} failed: {Path(f'{output}.log').read_text(encoding='utf-8')}")
 
 
 def _undisturbed(crawl: Path, output: Path) -> Path:
@@ -198,9 +197,13 @@ def _differences(output: Path, expected: dict[str, dict[str, bytes]]) -> list[st
     faults = [] if sorted(nights) == sorted(NIGHTS) else [f"runs of the nights {nights}"]
     found = _tables(output)
     faults += [f"night {night} differs" for night in NIGHTS if found.get(night) != expected[night]]
-    if current_run(output).name != _manifests(output)[-1]["run_id"]:
-        faults.append("the last run is not current")
-    if left := [path.name for path in output.rglob("*.tmp")]:
+    current = json.loads((current_run(output) / "manifest.json").read_text())
+    if current["night"] != NIGHTS[-1]:
+        faults.append(f"current is the night {current['night']}")
+    # Beside them, in the output folder itself, a later run removes what is over a day old.
+    if left := [
+        path.name for path in (output / "runs").rglob("*") if path.suffix not in {"", ".parquet", ".json"}
+    ]:
         faults.append(f"left behind: {left}")
     return faults
 

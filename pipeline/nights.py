@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pipeline.errors import ConfigError, InputError, OutputError, RespunError, RunError
 from pipeline.manifest import MANIFEST
 from pipeline.publish import RUNS, check_output
-from pipeline.scratch import WORK
+from pipeline.scratch import WORK, is_unfinished
 from pipeline.tables import atomic_file
 
 T = TypeVar("T")
@@ -160,6 +160,8 @@ class _Nights:
         """Note nights that were published, and then cut off before they were noted."""
         for manifest in sorted(runs.glob(f"*/{MANIFEST}")):
             if manifest.parent.name < f"{self.window:%Y%m%d}":  # run ids begin with the day of the run
+                continue
+            if is_unfinished(runs.parent, manifest.parent.name):  # it may not be current yet
                 continue
             night = _read_object(manifest).get("night")
             if night and not self.is_finished(date.fromisoformat(night)):

@@ -34,7 +34,9 @@ def check_output(output: Path) -> None:
         output.mkdir(parents=True, exist_ok=True)
         found = {entry.name for entry in output.iterdir()}
         if OUTPUT_MARKER not in found:
-            others = sorted(name for name in found - _OURS if not name.startswith(f".{LATEST}."))
+            # A first run may have been killed while it wrote one of these.
+            begun = (f".{LATEST}.", f".{OUTPUT_MARKER}.")
+            others = sorted(name for name in found - _OURS if not name.startswith(begun))
             if others:
                 shown = ", ".join(others[:5]) + (" ..." if len(others) > 5 else "")
                 raise OutputError(

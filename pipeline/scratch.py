@@ -11,6 +11,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from pipeline.errors import OutputError, RespunError, RunError
 WORK = ".work"
 LOG = "run.log"
 _LOCK, _JOB = "lock", "job.json"
+_TEMPORARY = re.compile(r"\..+\.\d+\.[0-9a-f]{8}\.tmp")  # as `tables.atomic_file` names them
 _DAY_SECONDS = 86_400
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 
@@ -76,12 +78,21 @@ def scratch_folder(output: Path, run_id: str, job: Job, keeping: Keeping) -> Ite
                 _remove_data(folder)
             raise
         if not keeping.keep:
+            (folder / _JOB).unlink()  # from here on the run is finished, however much is left of the folder
             shutil.rmtree(folder)
     _remove_if_empty(output / WORK)
 
 
+def is_unfinished(output: Path, run_id: str) -> bool:
+    """Whether a run left its scratch folder, so that it can go on, if only from its very last step."""
+    return _job_of(output / WORK / run_id) is not None
+
+
 def sweep(output: Path, days: int, inputs: str | None) -> None:
     """Remove the data that dead runs left `days` ago or earlier, or that were of the given input."""
+    for path in output.iterdir():  # of files that a run was killed over while it wrote them
+        if _TEMPORARY.fullmatch(path.name) and time.time() - path.lstat().st_mtime > _DAY_SECONDS:
+            path.unlink(missing_ok=True)
     for folder in (entry for entry in (output / WORK).iterdir() if entry.is_dir()):
         with suppress(OSError), (folder / _LOCK).open("r+") as lock:
             began = os.stat(lock.fileno()).st_mtime
@@ -146,6 +157,7 @@ def _remove_partial(folder: Path) -> None:
 
 
 def _remove_data(folder: Path) -> None:
+    (folder / _JOB).unlink(missing_ok=True)
     for entry in folder.iterdir():
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry, ignore_errors=True)

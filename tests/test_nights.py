@@ -116,6 +116,15 @@ def test_a_night_that_was_published_and_not_noted_is_finished(tmp_path):
     assert states(tmp_path)["2026-11-21"] == "finished"
 
 
+def test_a_night_that_was_cut_off_while_it_was_published_is_run_again(tmp_path):
+    runs = Runs(tmp_path)
+    run_id, night = runs(DAY)
+    scratch = tmp_path / ".work" / run_id
+    scratch.mkdir(parents=True)
+    (scratch / "job.json").write_text('{"inputs": "", "settings": ""}')
+    assert runs.nightly(DAY) == [night]
+
+
 def test_a_finished_night_stays_so_when_its_run_is_removed(tmp_path):
     runs = Runs(tmp_path)
     runs.nightly(DAY)

@@ -369,6 +369,7 @@ def test_output_folder_from_before_the_marker(tmp_path):
         (tmp_path / name).mkdir()
     (tmp_path / "latest.json").write_text("{}")
     (tmp_path / ".latest.json.1.abc.tmp").write_text("")
+    (tmp_path / "..respun.1.abc.tmp").write_text("")
     publish.check_output(tmp_path)
 
 

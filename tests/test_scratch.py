@@ -168,6 +168,19 @@ def test_what_a_killed_run_left_is_taken_over(tmp_path):
         assert (folder.name, "data" in files(folder)) == ("dead", True)
 
 
+def test_temporary_files_of_dead_runs_go_after_a_day(tmp_path):
+    day_ago = time.time() - 86_401
+    for name in (".latest.json.12.0a1b2c3d.tmp", ".latest.json.13.0a1b2c3d.tmp", ".mine.tmp", "notes.tmp"):
+        (tmp_path / name).write_text("x")
+        if "13" not in name:
+            os.utime(tmp_path / name, (day_ago, day_ago))
+    with scratch_folder(tmp_path, "one", JOB, KEEP):
+        pass
+    assert {path.name for path in tmp_path.iterdir()} == {
+        ".latest.json.13.0a1b2c3d.tmp", ".mine.tmp", "notes.tmp"
+    }  # fmt: skip
+
+
 def test_sweeping_spares_folders_that_are_not_of_a_run(tmp_path):
     other = tmp_path / ".work" / "mine"
     other.mkdir(parents=True)
