@@ -154,7 +154,7 @@ def test_fingerprint_is_of_what_affects_the_result():
             else [f"{key}={_neighbour(key, value)}"],
         )
         same = changed.fingerprint() == fingerprint
-        assert same == (key in {"n_workers", "keep_texts", "keep_candidates"}), key
+        assert same == (key in {"n_workers", "keep_texts", "keep_candidates", "keep_scratch_days"}), key
 
 
 def test_fingerprint_is_of_the_calibration_s_content(tmp_path):
