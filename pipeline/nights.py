@@ -108,13 +108,14 @@ def _due(nights: _Nights, plan: Plan[Any]) -> list[date]:
 
 
 def _give_up(nights: _Nights, tell: Callable[[str], None]) -> None:
-    """Say once of each night that it is too old to be caught up with."""
-    day = nights.first
-    while day < nights.window:
-        if nights.state(day) not in (FINISHED, GIVEN_UP):
-            nights.note(day, GIVEN_UP)
-            tell(f"night {day} was never finished and is given up: it is over catch_up_days ago")
-        day += timedelta(days=1)
+    """Say once of the nights that are too old to be caught up with."""
+    days = (nights.first + timedelta(days=n) for n in range((nights.window - nights.first).days))
+    old = [day for day in days if nights.state(day) not in (FINISHED, GIVEN_UP)]
+    for day in old:
+        nights.note(day, GIVEN_UP)
+    if old:
+        span = f"{old[0]} to {old[-1]}" if len(old) > 1 else str(old[0])
+        tell(f"given up, never finished and over catch_up_days ago: {len(old)} nights of {span}")
 
 
 def _raise_failed(failed: dict[date, RespunError], due: list[date]) -> None:
@@ -138,8 +139,9 @@ class _Nights:
 
     @property
     def first(self) -> date:
-        """The first night that was ever begun; none before it is missing."""
-        return date.fromisoformat(min(self._entries, default="9999-12-31"))
+        """The night that was begun first; none before it is missing, though some were asked for by date."""
+        counted = (night for night, entry in self._entries.items() if not entry.get("earlier"))
+        return date.fromisoformat(min(counted, default="9999-12-31"))
 
     def state(self, night: date) -> str | None:
         """What became of a night; None when it was not begun."""
@@ -149,8 +151,10 @@ class _Nights:
         """Whether the night's run is published."""
         return self.state(night) == FINISHED
 
-    def note(self, night: date, state: str, **more: str) -> None:
+    def note(self, night: date, state: str, **more: str | bool) -> None:
         """Write down what became of a night."""
+        if self._entries and night < self.first:
+            more["earlier"] = True
         self._entries[str(night)] = {"state": state, "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", **more}
         with atomic_file(self._path, durable=True) as file:
             text = json.dumps(dict(sorted(self._entries.items())), indent=2, ensure_ascii=False)

@@ -101,11 +101,20 @@ def test_nights_that_are_too_old_are_given_up_aloud_and_once(tmp_path):
     runs = Runs(tmp_path)
     runs.nightly(DAY)
     assert runs.nightly(day(5), days=2) == [day(3), day(4), day(5)]
-    assert [line.split()[1] for line in runs.told if "given up" in line] == ["2026-11-21", "2026-11-22"]
+    assert runs.told[0].endswith("2 nights of 2026-11-21 to 2026-11-22")
     runs.nightly(day(6), days=2)
     assert [line for line in runs.told if "given up" in line] == []
     # By name it can still be run.
     assert runs.nightly(day(1), days=0) == [day(1)]
+
+
+def test_an_earlier_night_that_is_asked_for_makes_no_others_missing(tmp_path):
+    runs = Runs(tmp_path)
+    runs.nightly(DAY)
+    assert runs.nightly(day(-40)) == [day(-40)]
+    assert runs.nightly(day(-20), again=True) == [day(-20)]
+    assert runs.nightly(day(1)) == [day(1)]
+    assert len(states(tmp_path)) == 4
 
 
 def test_a_night_that_was_published_and_not_noted_is_finished(tmp_path):
