@@ -47,7 +47,8 @@ def served_deployments() -> list[RunnerDeployment]:
 def serve_deployments() -> None:
     """Install the automations, then start the runs of the deployments as they come, until interrupted."""
     install_automations()
-    serve(*served_deployments())
+    # Not paused when this ends: a schedule that stays paused after a restart is a night that nobody runs.
+    serve(*served_deployments(), pause_on_shutdown=False)
 
 
 def install_automations() -> list[str]:
@@ -110,5 +111,6 @@ def _served(entry: dict[str, Any]) -> RunnerDeployment:
             Cron(one["cron"], timezone=one["timezone"], slug=one["slug"]) for one in entry["schedules"]
         ],
         concurrency_limit=ConcurrencyLimitConfig(**limit),
+        paused=False,
     )
     return cast(RunnerDeployment, deployment)

@@ -41,7 +41,7 @@ from pipeline.executor import Call, Executor, Listener, Stage, StageReport, Stag
 from pipeline.explained import Explanation
 from pipeline.inputs import InputFile
 from pipeline.rule import load_rule
-from pipeline.scratch import LOG, Job, Keeping, scratch_folder
+from pipeline.scratch import LOG, JobKey, Keeping, scratch_folder
 from pipeline.shards import MAX_GROUPS, ShardGroup, group_shards
 from pipeline.tables import Ref, read_batches, write_ipc
 
@@ -59,7 +59,7 @@ class Outcome:
     stages: tuple[StageReport, ...]
 
 
-def run_job(
+def run_job_key(
     inputs: Sequence[str],
     output: Path,
     config: Config,
@@ -83,7 +83,7 @@ def run_job(
     contents = journal.input_contents(manifest.files_of(units))
     keeping = Keeping(resume, keep_work, config.keep_scratch_days)
     run_id = manifest.run_id(datetime.now(UTC), config, units)
-    with scratch_folder(output, run_id, _job(contents, config, night), keeping) as work:
+    with scratch_folder(output, run_id, _job_key(contents, config, night), keeping) as work:
         run_id = work.name
         stages = StageRunner(execute, listen, journal.Journal(work, contents))
         try:
@@ -99,11 +99,11 @@ def run_job(
     return Outcome(run_id, run_dir, tuple(stages.reports))
 
 
-def _job(contents: Mapping[InputFile, str], config: Config, night: str | None) -> Job:
+def _job_key(contents: Mapping[InputFile, str], config: Config, night: str | None) -> JobKey:
     """What tells this job from others: only the number of workers doesn't."""
     files = [[file.name, content] for file, content in contents.items()]
     kept = [config.fingerprint(), config.keep_texts, config.keep_candidates, night]
-    return Job(journal.digest(files), journal.digest(kept))
+    return JobKey(journal.digest(files), journal.digest(kept))
 
 
 def check_run(inputs: Sequence[str], output: Path, config: Config) -> list[articles.InputUnit]:

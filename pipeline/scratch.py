@@ -31,7 +31,7 @@ _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 
 
 @dataclass(frozen=True)
-class Job:
+class JobKey:
     """What a run is to do: digests of its input, and of all that it is to find and to keep."""
 
     inputs: str
@@ -53,7 +53,7 @@ def log_path(output: Path, run_id: str) -> Path:
 
 
 @contextmanager
-def scratch_folder(output: Path, run_id: str, job: Job, keeping: Keeping) -> Iterator[Path]:
+def scratch_folder(output: Path, run_id: str, job: JobKey, keeping: Keeping) -> Iterator[Path]:
     """The folder for the files of one run, named after it.
 
     With `keeping.resume` it is the folder that the same job left, under its old name; or one of another job
@@ -110,7 +110,7 @@ def _new_folder(folder: Path) -> tuple[Path, IO[str]]:
     return folder, lock
 
 
-def _take_over(output: Path, new: Path, job: Job) -> tuple[Path, IO[str]] | None:
+def _take_over(output: Path, new: Path, job: JobKey) -> tuple[Path, IO[str]] | None:
     """The folder to go on from, locked: the same job's before another's, the newest first."""
     left = {entry: _job_of(entry) for entry in (output / WORK).iterdir()}
     fitting = [entry for entry, of in left.items() if of is not None and of.inputs == job.inputs]
@@ -125,9 +125,9 @@ def _take_over(output: Path, new: Path, job: Job) -> tuple[Path, IO[str]] | None
     return None
 
 
-def _job_of(folder: Path) -> Job | None:
+def _job_of(folder: Path) -> JobKey | None:
     try:
-        return Job(**json.loads((folder / _JOB).read_text(encoding="utf-8")))
+        return JobKey(**json.loads((folder / _JOB).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError, OutputError, RunError
-from pipeline.scratch import Job, Keeping, log_path, scratch_folder
+from pipeline.scratch import JobKey, Keeping, log_path, scratch_folder
 
 ROOT = Path(__file__).parents[1]
-JOB, OTHER = Job("some input", "some settings"), Job("other input", "some settings")
+JOB, OTHER = JobKey("some input", "some settings"), JobKey("other input", "some settings")
 KEEP = Keeping(days=3)
 
 
@@ -25,7 +25,7 @@ def fill(folder: Path) -> None:
     (folder / "run.log").write_text("why")
 
 
-def leave(output: Path, run_id: str, job: Job = JOB, keeping: Keeping = KEEP) -> Path:
+def leave(output: Path, run_id: str, job: JobKey = JOB, keeping: Keeping = KEEP) -> Path:
     """The folder of a run that failed."""
     with pytest.raises(RunError), scratch_folder(output, run_id, job, keeping) as folder:
         fill(folder)
@@ -99,7 +99,7 @@ def test_two_runs_do_not_disturb_each_other(tmp_path):
 
 def test_resuming_takes_the_folder_of_the_same_job(tmp_path):
     leave(tmp_path, "one")
-    leave(tmp_path, "two", Job(JOB.inputs, "others"), Keeping(resume=False, days=3))
+    leave(tmp_path, "two", JobKey(JOB.inputs, "others"), Keeping(resume=False, days=3))
     # The second run is over the same input, and was not resumed: what the first left is of no use.
     assert files(tmp_path / ".work" / "one") == {"run.log"}
     leave(tmp_path, "three", OTHER)
@@ -110,7 +110,7 @@ def test_resuming_takes_the_folder_of_the_same_job(tmp_path):
 
 def test_resuming_renames_the_folder_of_another_job_over_the_same_input(tmp_path):
     left = leave(tmp_path, "one")
-    with scratch_folder(tmp_path, "two", Job(JOB.inputs, "others"), Keeping(resume=True, days=3)) as folder:
+    with scratch_folder(tmp_path, "two", JobKey(JOB.inputs, "others"), Keeping(resume=True, days=3)) as folder:
         assert folder.name == "two"
         assert "pairs.arrow" in files(folder)
         assert not left.exists()
@@ -119,7 +119,7 @@ def test_resuming_renames_the_folder_of_another_job_over_the_same_input(tmp_path
 def test_resuming_prefers_the_same_job_then_the_newest(tmp_path):
     leave(tmp_path, "1")
     for name, settings in (("2", "a"), ("3", "b")):
-        job = Job(JOB.inputs, settings)
+        job = JobKey(JOB.inputs, settings)
         with scratch_folder(tmp_path, name, job, Keeping(keep=True, days=3)):
             (tmp_path / ".work" / "1").mkdir(exist_ok=True)
     for name in "123":
@@ -157,14 +157,14 @@ def test_what_is_left_goes_after_some_days(tmp_path):
 def test_what_a_killed_run_left_is_taken_over(tmp_path):
     script = (
         "import os, sys; from pathlib import Path\n"
-        "from pipeline.scratch import Job, Keeping, scratch_folder\n"
-        "with scratch_folder(Path(sys.argv[1]), 'dead', Job('a', 'b'), Keeping(days=3)) as folder:\n"
+        "from pipeline.scratch import JobKey, Keeping, scratch_folder\n"
+        "with scratch_folder(Path(sys.argv[1]), 'dead', JobKey('a', 'b'), Keeping(days=3)) as folder:\n"
         "    (folder / 'data').write_text('x' * 1000); (folder / 'run.log').write_text('why'); os._exit(9)\n"
     )
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], cwd=ROOT, check=False)
     with scratch_folder(tmp_path, "next", OTHER, KEEP):
         assert (tmp_path / ".work" / "dead" / "data").exists()
-    with scratch_folder(tmp_path, "next", Job("a", "b"), Keeping(resume=True)) as folder:
+    with scratch_folder(tmp_path, "next", JobKey("a", "b"), Keeping(resume=True)) as folder:
         assert (folder.name, "data" in files(folder)) == ("dead", True)
 
 
