@@ -174,7 +174,9 @@ class StageRunner:
             self._listen.stage_started(stage.name, len(stage.calls))
             known, calls = self._journal.recall(stage.name, stage.function, stage.calls)
             results[stage.name] = known
-            jobs += [Job(stage.name, i, stage.function, call) for i, call in enumerate(calls) if i not in known]
+            jobs += [
+                Job(stage.name, i, stage.function, call) for i, call in enumerate(calls) if i not in known
+            ]
             for result in known.values():
                 self._listen.call_finished(stage.name, stage.rows(result))
         n_reused = {stage.name: len(results[stage.name]) for stage in stages}

@@ -59,7 +59,7 @@ class Outcome:
     stages: tuple[StageReport, ...]
 
 
-def run_job_key(
+def run_job(
     inputs: Sequence[str],
     output: Path,
     config: Config,
