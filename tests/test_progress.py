@@ -76,7 +76,7 @@ SUMMARY = Summary(
     rejected_by_reason={"empty_text": 2}, n_clusters=1,
     pairs_by_relation={"exact": 1, "reprint": 0, "excerpt": 0, "respun": 1500},
     clusters_by_relation={"exact": 0, "reprint": 0, "excerpt": 0, "respun": 1},
-    largest=(LargeCluster("c", 3, 1, ("exact", "respun"), "A very\nlong title " * 10),),
+    largest=(LargeCluster("c", 3, 1, ("exact", "respun"), "A very\nlong title " * 10, None),), newest=(),
     n_articles_with_repeats=0, n_repeated_groups=0, tables=("articles", "clusters"),
 )  # fmt: skip
 

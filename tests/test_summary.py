@@ -96,3 +96,11 @@ def assert_is_consistent(summary: Summary) -> None:
     assert sum(summary.clusters_by_relation.values()) == summary.n_clusters
     assert all(n > 0 for n in summary.pairs_by_relation.values()), "the sample shows all four relations"
     assert summary.n_repeated_groups >= 1
+
+
+def test_the_newest_clusters_are_those_that_began_last(sample_run):
+    began = (
+        pq.read_table(sample_run.run_dir / "clusters.parquet")["first_published_at"].drop_null().to_pylist()
+    )
+    newest = read_summary(sample_run.run_dir).newest
+    assert [cluster.first_published_at for cluster in newest] == sorted(began, reverse=True)[:5]
