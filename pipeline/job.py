@@ -111,7 +111,9 @@ def run_job(
     return Outcome(run_id, run_dir, tuple(stages.reports))
 
 
-def _job_key(contents: Mapping[InputFile, str], config: Config, index: str | None, night: str | None) -> JobKey:
+def _job_key(
+    contents: Mapping[InputFile, str], config: Config, index: str | None, night: str | None
+) -> JobKey:
     """What tells this job from others: only the number of workers doesn't."""
     files = [[file.name, content] for file, content in contents.items()]
     kept = [config.fingerprint(), config.keep_texts, config.keep_candidates, index, night]

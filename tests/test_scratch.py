@@ -110,7 +110,9 @@ def test_resuming_takes_the_folder_of_the_same_job(tmp_path):
 
 def test_resuming_renames_the_folder_of_another_job_over_the_same_input(tmp_path):
     left = leave(tmp_path, "one")
-    with scratch_folder(tmp_path, "two", JobKey(JOB.inputs, "others"), Keeping(resume=True, days=3)) as folder:
+    with scratch_folder(
+        tmp_path, "two", JobKey(JOB.inputs, "others"), Keeping(resume=True, days=3)
+    ) as folder:
         assert folder.name == "two"
         assert "pairs.arrow" in files(folder)
         assert not left.exists()
