@@ -174,8 +174,9 @@ def with_night(index: OpenIndex, night: Night, files: Mapping[str, Ref], run_id:
     """The catalog with the night's segment; the first night's statistics are frozen."""
     reader = index.read()
     catalog = reader.catalog
-    times = times_of(night.shards) if night.n_new else np.zeros(0, np.int64)
-    segment = Segment(run_id, (run_id,), night.n_new, *time_span(times), dict(files))
+    if not night.n_new:  # all of it came again: no pair and no cluster is new
+        return catalog
+    segment = Segment(run_id, (run_id,), night.n_new, *time_span(times_of(night.shards)), dict(files))
     if catalog.statistics is None:
         statistics = freeze(reader.store, run_id, night.furniture, night.statistics, work)
         catalog = replace(catalog, statistics=statistics)

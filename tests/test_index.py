@@ -103,6 +103,7 @@ def test_the_same_night_again_changes_nothing(index, tmp_path):
     assert (counts["n_accepted"], counts["n_recognised"]) == (0, len(SECOND))
     assert counts["n_input"] == counts["n_accepted"] + counts["n_recognised"] + counts["n_rejected"]
     assert again.events() == []
+    assert len(require_catalog(Store(str(index))).segments) == 2
     own = {r["article_id"] for r in SECOND}
     members = {m["article_id"]: m for m in again.rows("cluster_members")}
     assert own <= members.keys()
