@@ -202,7 +202,9 @@ def _differences(output: Path, expected: dict[str, dict[str, bytes]]) -> list[st
         faults.append(f"current is the night {current['night']}")
     # Beside them, in the output folder itself, a later run removes what is over a day old.
     if left := [
-        path.name for path in (output / "runs").rglob("*") if path.suffix not in {"", ".parquet", ".json"}
+        path.name
+        for path in (output / "runs").rglob("*")
+        if path.suffix not in {"", ".parquet", ".json", ".html"}
     ]:
         faults.append(f"left behind: {left}")
     return faults

@@ -44,7 +44,7 @@ from pipeline.index_run import IndexRun, check_index, held_index
 from pipeline.index_segments import OpenIndex
 from pipeline.index_stages import OLD_GROUPS, name_stage, recall_stages, recalled_wording, segment_stages
 from pipeline.inputs import InputFile
-from pipeline.report_files import REPORT
+from pipeline.report_files import PAGE, REPORT
 from pipeline.rule import load_rule
 from pipeline.scratch import LOG, JobKey, Keeping, scratch_folder
 from pipeline.shards import MAX_GROUPS, ShardGroup, group_shards, slices
@@ -331,7 +331,9 @@ def wording_calls(
 def report_calls(staged: Weighed, config: Config, work: Path) -> list[Call]:
     """The arguments of `report_texts.write_texts` for each group; none for a report without texts."""
     tables, n_texts = work / TABLES, config.report.max_texts
-    shutil.rmtree(tables / REPORT, ignore_errors=True)  # of a run that died: it may have shown others
+    # Of a run that died: it may have shown others.
+    shutil.rmtree(tables / REPORT, ignore_errors=True)
+    (tables / PAGE).unlink(missing_ok=True)
     return [
         (group, staged.furniture, staged.statistics, tables, n_texts, config, tables / REPORT, work)
         for group in staged.groups

@@ -17,7 +17,7 @@ from pipeline.errors import OutputError
 from pipeline.executor import StageReport
 from pipeline.inputs import OUTPUT_MARKER, InputUnit
 from pipeline.manifest import MANIFEST, Stages, make_manifest, write_manifest
-from pipeline.report_files import REPORT
+from pipeline.report_files import PAGE, REPORT
 from pipeline.report_pages import write_pages
 from pipeline.scratch import WORK
 from pipeline.table_checks import CheckedTable, check_counts
@@ -80,8 +80,9 @@ def publish(
         folder = Path(next(iter(tables.values())).ref.path).parent
         manifest = make_manifest(run_id, config, units, staged, judged, tables, reports, night, index)
         write_manifest(folder, manifest)
-        _remove_others(folder, {MANIFEST, REPORT, *(Path(table.ref.path).name for table in tables.values())})
-        if config.report.write:
+        ours = {MANIFEST, PAGE, REPORT, *(Path(table.ref.path).name for table in tables.values())}
+        _remove_others(folder, ours)
+        if config.report.write and not (folder / PAGE).exists():
             write_pages(folder, placed, folder / REPORT)
         _move(folder, final)
     _make_current(output, run_id)

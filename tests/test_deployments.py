@@ -121,7 +121,7 @@ def test_the_schedule_makes_runs(server):
 
 def test_the_form_has_the_keys_of_the_configuration(server):
     schema = server.ask(f"/deployments/name/{ADHOC}")["parameter_openapi_schema"]
-    assert {"inputs", "output", "config", "resume", "keep_work"} == set(schema["properties"])
+    assert {"inputs", "output", "config", "index", "resume", "keep_work"} == set(schema["properties"])
     threshold = schema["definitions"]["Config"]["properties"]["threshold"]
     assert (threshold["minimum"], threshold["maximum"]) == (0.0, 1.0)
     assert threshold["description"]

@@ -133,6 +133,7 @@ def test_nobody_imports_the_job_in_pipeline_but_what_runs_its_stages_again():
     assert {name for name in PIPELINE if "pipeline.job" in IMPORTS[name]} <= {
         "pipeline.calibrate",
         "pipeline.index_job",
+        "pipeline.revisit",
     }
 
 
