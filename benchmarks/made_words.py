@@ -19,7 +19,7 @@ END, PARAGRAPH, COMMA, OPEN_QUOTE, CLOSE_QUOTE = range(5)  # values of MARK
 # How large the vocabularies are. Names have no end in practice: each story brings some of its own.
 N_COMMON, N_SPECIAL, N_KNOWN_NAMES, N_GIVEN = 40_000, 250_000, 1 << 20, 400
 N_NAMES = 1 << 26
-TOPIC_WORDS, TOPIC_NAMES, N_TOPICS = 300, 40, 1_200
+TOPIC_WORDS, TOPIC_NAMES, N_TOPICS = 300, 40, 5_000
 N_FACTS, N_FIGURES = 12, 6
 
 _FUNCTION_WORDS = (
@@ -122,41 +122,47 @@ def facts_of(story, topic, names, figures):  # type: ignore[no-untyped-def]
         figures[k] = _figure(mix(story, np.uint64(200 + k)))
 
 
-@nb.njit(nb.uint32(nb.uint64, nb.int64), cache=True, nogil=True)
-def _content_word(bits, topic):  # type: ignore[no-untyped-def]
+@nb.njit(nb.int64(nb.uint64), cache=True, nogil=True)
+def _topical(story):  # type: ignore[no-untyped-def]
+    """How many of a thousand words of a story are its topic's: few in most stories, many in some."""
+    return np.int64(160 + 520 * share(mix(story, np.uint64(9))) ** 3)
+
+
+@nb.njit(nb.uint32(nb.uint64, nb.int64, nb.int64), cache=True, nogil=True)
+def _content_word(bits, topic, topical):  # type: ignore[no-untyped-def]
     """A word of the language, or of the topic; now and then a misspelling that nobody else makes."""
     dice = below(bits, 1000)
     other = mix(bits, np.uint64(2))
     if dice < 4:
         return _code(TYPO, below(other, 1 << 27))
-    if dice < 580:
+    if dice < 850 - topical:
         return _code(COMMON, zipf(other, N_COMMON, 60.0))
-    if dice < 660:
+    if dice < 1000 - topical:
         return _code(SPECIAL, zipf(other, N_SPECIAL, 400.0))
     rank = zipf(other, TOPIC_WORDS, 8.0)
     return _code(SPECIAL, zipf(mix(np.uint64(topic), np.uint64(rank + 1000)), N_SPECIAL, 400.0))
 
 
-@nb.njit(nb.int64(nb.uint64[::1], nb.int64, U32, U32, nb.int64, U32, nb.int64), cache=True, nogil=True)
-def _name(state, topic, names, figures, at, out, n):  # type: ignore[no-untyped-def]
+@nb.njit(nb.int64(nb.uint64[::1], nb.int64, nb.int64, U32, nb.int64, U32, nb.int64), cache=True, nogil=True)
+def _name(state, topic, topical, names, stop, out, n):  # type: ignore[no-untyped-def]
     """Appends a name, half of the time with the given name that belongs to it; returns the new length."""
     dice = below(_draw(state), 100)
     bits = _draw(state)
-    if dice < 50:
+    if dice < 70:
         name = names[zipf(bits, N_FACTS, 4.0)]
-    elif dice < 88:
+    elif dice < 70 + topical // 24:
         name = _topic_name(bits, topic)
     else:
         name = _code(NAME, N_GIVEN + zipf(bits, N_KNOWN_NAMES, 30.0))
-    if dice % 2 and n < at:
+    if dice % 2 and n < stop:
         out[n] = _code(NAME, below(mix(np.uint64(name), np.uint64(3)), N_GIVEN))
         n += 1
     out[n] = name
     return n + 1
 
 
-@nb.njit(nb.int64(nb.uint64[::1], nb.int64, U32, U32, U32, nb.int64), cache=True, nogil=True)
-def _sentence(state, topic, names, figures, out, n):  # type: ignore[no-untyped-def]
+@nb.njit(nb.int64(nb.uint64[::1], nb.int64, nb.int64, U32, U32, U32, nb.int64), cache=True, nogil=True)
+def _sentence(state, topic, topical, names, figures, out, n):  # type: ignore[no-untyped-def]
     """Appends a sentence; returns the new length. One in eight is a quotation."""
     length = 7 + below(_draw(state), 12) + below(_draw(state), 9)
     is_quote = below(_draw(state), 8) == 0
@@ -175,15 +181,15 @@ def _sentence(state, topic, names, figures, out, n):  # type: ignore[no-untyped-
             continue
         was_function = False
         dice = below(_draw(state), 100)
-        if dice < 13:
-            n = _name(state, topic, names, figures, stop, out, n)
-        elif dice < 18:
+        if dice < 17:
+            n = _name(state, topic, topical, names, stop, out, n)
+        elif dice < 22:
             figure = _draw(state)
             own = below(figure, 10) < 6
             out[n] = figures[below(_draw(state), N_FIGURES)] if own else _figure(mix(figure, np.uint64(4)))
             n += 1
         else:
-            out[n] = _content_word(_draw(state), topic)
+            out[n] = _content_word(_draw(state), topic, topical)
             n += 1
             if dice > 94 and n < stop - 2:
                 out[n] = _code(MARK, COMMA)
@@ -204,12 +210,13 @@ def compose(story, telling, topic, n_words, out, n):  # type: ignore[no-untyped-
     """
     names, figures = np.empty(N_FACTS, np.uint32), np.empty(N_FIGURES, np.uint32)
     facts_of(story, topic, names, figures)
+    topical = _topical(story)
     state = np.array([mix(telling, np.uint64(5))])
     stop = n + n_words
     while n < stop:
         for _ in range(1 + below(_draw(state), 3)):
             if n < stop:
-                n = _sentence(state, topic, names, figures, out, n)
+                n = _sentence(state, topic, topical, names, figures, out, n)
         out[n] = _code(MARK, PARAGRAPH)
         n += 1
     return n
@@ -229,7 +236,7 @@ def headline(story, telling, topic, out):  # type: ignore[no-untyped-def]
         elif below(bits, 4) == 0:
             out[n] = _code(FUNCTION, zipf(mix(bits, np.uint64(2)), N_FUNCTION, 2.0))
         else:
-            out[n] = _content_word(mix(bits, np.uint64(3)), topic)
+            out[n] = _content_word(mix(bits, np.uint64(3)), topic, _topical(story))
         n += 1
     out[n] = _code(MARK, END)
     return n + 1
@@ -296,7 +303,7 @@ def reword(codes, n, telling, topic, words, facts, dropped, moved, out):  # type
                 if kind == FUNCTION:
                     code = _code(FUNCTION, zipf(mix(bits, np.uint64(8)), N_FUNCTION, 2.0))
                 else:
-                    code = _content_word(mix(bits, np.uint64(8)), topic)
+                    code = _content_word(mix(bits, np.uint64(8)), topic, np.int64(140))
             out[length] = code
             length += 1
         if moved > 0 and below(_draw(state), 2) == 0 and length < len(out):
