@@ -3,8 +3,8 @@
     python -m benchmarks.collection N_ARTICLES FOLDER [--mix hot] [--seed 1]
 
 Writes `articles.parquet` and `truth.parquet`: what each planted article is of which story. Everything about
-an article follows from the seed, N_ARTICLES and its row, so that articles stream: 10 million take no more memory
-than 10 thousand, but for eight bytes a planted story. Words and sentences: benchmarks/made_words.py.
+an article follows from the seed, N_ARTICLES and its row, so that articles stream: 10 million take no more
+memory than 10 thousand, but for eight bytes a planted story. Words and sentences: benchmarks/made_words.py.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Plan:
         self._part_ends = np.cumsum(counts)
 
     def rows(self, begin: int, end: int) -> dict[str, npt.NDArray[Any]]:
-        """`kind` int8, `story` int64 (-1 for plain ones) and `own`, a hash uint64, of the rows [begin, end)."""
+        """`kind` int8, `story` int64 (-1 for plain ones) and `own`, a hash uint64, of rows [begin, end)."""
         row = np.arange(begin, end, dtype=np.int64)
         slot = (row * self._stride + self._offset) % self.n
         own = mix_all(slot.astype(np.uint64), self.seed)
@@ -150,7 +150,7 @@ def _cut(codes, n, part):  # type: ignore[no-untyped-def]
 
 @nb.njit(nb.int64(nb.int64, nb.int64, U8, nb.int64), cache=True, nogil=True)
 def _furniture(source, place, text, n):  # type: ignore[no-untyped-def]
-    """Appends a source's lines: up to two above the text (`place` 0), up to four below; returns the length."""
+    """Appends a source's lines: up to two above the text (`place` 0), four below; returns the length."""
     site = mix(np.uint64(source), np.uint64(21 + place))
     codes = np.empty(200, np.uint32)
     for line in range(np.int64(site % np.uint64(3 + 2 * place))):

@@ -28,11 +28,12 @@ _FUNCTION_WORDS = (
     "her out over than so no into also could last other under some two while them only new can may what him "
     "these any because between before most during where against through such now then since both should did "
     "many being still those very how just own each first your until our"
-).split()
+).split()  # noqa: SIM905
 N_FUNCTION = len(_FUNCTION_WORDS)
-_SYLLABLES = [c + v for c in "b c d f g h l m n p r s t v w br cl dr fl gr pr st tr".split() for v in "aeiou"]
-_ENDINGS = "s ed ing er n t m nt ly st d l nce rd ck ble".split()
-_NAME_ENDINGS = "k ff sky vic zzo berg x quez hov ji thy wick kko zel yev qvist".split()
+_CONSONANTS = "b c d f g h l m n p r s t v w br cl dr fl gr pr st tr".split()  # noqa: SIM905
+_SYLLABLES = [c + v for c in _CONSONANTS for v in "aeiou"]
+_ENDINGS = "s ed ing er n t m nt ly st d l nce rd ck ble".split()  # noqa: SIM905
+_NAME_ENDINGS = "k ff sky vic zzo berg x quez hov ji thy wick kko zel yev qvist".split()  # noqa: SIM905
 N_SYLLABLES, N_ENDINGS = len(_SYLLABLES), len(_ENDINGS)
 
 
@@ -109,7 +110,7 @@ def _topic_name(bits, topic):  # type: ignore[no-untyped-def]
 
 @nb.njit(nb.void(nb.uint64, nb.int64, U32, U32), cache=True, nogil=True)
 def facts_of(story, topic, names, figures):  # type: ignore[no-untyped-def]
-    """Fills the names (N_FACTS,) and the numbers (N_FIGURES,) of a story: known names, and names of its own."""
+    """Fills the names (N_FACTS,) and the numbers (N_FIGURES,) of a story: known names, and its own."""
     for k in range(N_FACTS):
         bits = mix(story, np.uint64(100 + k))
         if k % 3 == 0:
@@ -174,7 +175,7 @@ def _sentence(state, topic, topical, names, figures, out, n):  # type: ignore[no
     while n < stop:
         bits = _draw(state)
         dice = below(bits, 1000)
-        if dice < 560 and not was_function or dice < 250:
+        if (dice < 560 and not was_function) or dice < 250:
             out[n] = _code(FUNCTION, zipf(_draw(state), N_FUNCTION, 2.0))
             n += 1
             was_function = True
@@ -289,7 +290,7 @@ def reword(codes, n, telling, topic, words, facts, dropped, moved, out):  # type
             kind = code >> np.uint32(CLASS_SHIFT)
             if kind == MARK and code & _VALUE == PARAGRAPH and moved > 0:
                 continue
-            if kind == NAME or kind == NUMBER:
+            if kind in (NAME, NUMBER):
                 if share(_draw(state)) < facts:
                     bits = _draw(state)
                     if kind == NUMBER:
