@@ -6,6 +6,7 @@ one. What an article is about, its *facts* (names and numbers), follows from its
 texts on one story share their facts, and a variant is an edit of the codes of its source.
 """
 
+# ruff: noqa: SIM905
 import numba as nb
 import numpy as np
 
@@ -28,12 +29,12 @@ _FUNCTION_WORDS = (
     "her out over than so no into also could last other under some two while them only new can may what him "
     "these any because between before most during where against through such now then since both should did "
     "many being still those very how just own each first your until our"
-).split()  # noqa: SIM905
+).split()
 N_FUNCTION = len(_FUNCTION_WORDS)
-_CONSONANTS = "b c d f g h l m n p r s t v w br cl dr fl gr pr st tr".split()  # noqa: SIM905
+_CONSONANTS = "b c d f g h l m n p r s t v w br cl dr fl gr pr st tr".split()
 _SYLLABLES = [c + v for c in _CONSONANTS for v in "aeiou"]
-_ENDINGS = "s ed ing er n t m nt ly st d l nce rd ck ble".split()  # noqa: SIM905
-_NAME_ENDINGS = "k ff sky vic zzo berg x quez hov ji thy wick kko zel yev qvist".split()  # noqa: SIM905
+_ENDINGS = "s ed ing er n t m nt ly st d l nce rd ck ble".split()
+_NAME_ENDINGS = "k ff sky vic zzo berg x quez hov ji thy wick kko zel yev qvist".split()
 N_SYLLABLES, N_ENDINGS = len(_SYLLABLES), len(_ENDINGS)
 
 
