@@ -50,8 +50,8 @@ class Bucket:
 class BandPairs:
     """Pairs of some bands: `pairs` IPC (PAIRS, ascending, distinct), and what was seen on the way.
 
-    `n_collisions`: pairs that were compared. `n_passed_over`: pairs of oversized buckets that were not; a pair
-    counts in each band. `oversized`: the largest N_TOLD of the `n_oversized` buckets, largest first.
+    `n_collisions`: pairs that were compared. `n_passed_over`: pairs of oversized buckets that were not; a
+    pair counts in each band. `oversized`: the largest N_TOLD of the `n_oversized` buckets, largest first.
     """
 
     pairs: Ref
@@ -255,7 +255,7 @@ def _merged(tables: Sequence[pa.Table]) -> Iterator[pa.RecordBatch]:
     lefts = [table["left"].to_numpy() for table in tables]
     n_rows = sum(map(len, lefts))
     n_ranges = n_rows // MERGED_AT_A_TIME + 1
-    # Left rows have more pairs the smaller they are: the ranges are cut where the longest table has equal parts.
+    # Left rows have more pairs the smaller they are: the longest table is cut into equal parts.
     longest = max(lefts, key=len)
     cuts = [longest[len(longest) * i // n_ranges] for i in range(1, n_ranges)]
     edges = np.array([[0, *np.searchsorted(left, cuts), len(left)] for left in lefts])

@@ -17,6 +17,7 @@ from pathlib import Path
 from pipeline import (
     articles,
     assemble,
+    candidate_recall,
     candidates,
     clusters,
     confirm,
@@ -237,7 +238,7 @@ def _run_stages(
         rows=ref_rows,
     )
     shards = staged.accepted.shards
-    texts, repeated, grouped = run.together(
+    texts, repeated, grouped, recall = run.together(
         Stage("keep-texts", assemble.write_texts, [(shards, work / TABLES)] * config.keep_texts, lot_rows),
         Stage(
             "sections",
@@ -249,6 +250,12 @@ def _run_stages(
             ref_rows,
         ),
         Stage("clusters", clusters.cluster, [(judged, shards, config, work)], ref_rows),
+        Stage(
+            "candidate-recall",
+            candidate_recall.estimate,
+            [(tuple(judged), staged.signed, staged.statistics, config)],
+            lambda found: found.n_sampled,
+        ),
     )
     found = assemble.Found(
         shards, staged.accepted.rejected, staged.signed, tuple(worded), tuple(judged), grouped[0],
@@ -271,7 +278,7 @@ def _run_stages(
     return run.call(
         "publish",
         publish.publish,
-        output, run_id, config, units, staged, tuple(judged), whole, tuple(run.reports),
+        output, run_id, config, units, staged, tuple(judged), recall[0], whole, tuple(run.reports),
         rows=lambda _: staged.accepted.n_accepted,
     )  # fmt: skip
 

@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pipeline.candidate_recall import Recall
 from pipeline.config import Config
 from pipeline.errors import OutputError
 from pipeline.executor import StageReport
@@ -55,6 +56,7 @@ def publish(
     units: Sequence[InputUnit],
     staged: Stages,
     judged: Sequence[Ref],
+    recall: Recall,
     tables: Mapping[str, CheckedTable],
     reports: Sequence[StageReport],
 ) -> Path:
@@ -67,7 +69,7 @@ def publish(
     if not final.exists():
         check_counts({name: table.ref for name, table in tables.items()}, staged.accepted)
         folder = Path(next(iter(tables.values())).ref.path).parent
-        manifest = make_manifest(run_id, config, units, staged, judged, tables, reports)
+        manifest = make_manifest(run_id, config, units, staged, judged, recall, tables, reports)
         write_manifest(folder, manifest)
         _move(folder, final)
     _make_current(output, run_id)
