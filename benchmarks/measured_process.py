@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -21,13 +22,15 @@ class Measured:
     """One finished command.
 
     `peak_bytes` is the largest sum of proportional set sizes over the command's processes, sampled ten times
-    a second; where /proc has none, the largest resident set of one process.
+    a second; where /proc has none, the largest resident set of one process. `watched_bytes` is the largest sum
+    of the files under the watched folder.
     """
 
     spawned_at: float
     seconds: float
     cpu_seconds: float
     peak_bytes: int
+    watched_bytes: int
     stdout: str
 
 
@@ -42,7 +45,13 @@ def all_cores() -> list[int]:
     return list(range(os.cpu_count() or 1))
 
 
-def measure(command: Sequence[str], n_cores: int, folder: Path, variables: Mapping[str, str]) -> Measured:
+def measure(
+    command: Sequence[str],
+    n_cores: int,
+    folder: Path,
+    variables: Mapping[str, str],
+    watched: Path | None = None,
+) -> Measured:
     """Run `command` in `folder` on the first `n_cores` cores. Raises CommandFailedError."""
     cores = all_cores()[:n_cores]
 
@@ -61,13 +70,14 @@ def measure(command: Sequence[str], n_cores: int, folder: Path, variables: Mappi
             preexec_fn=pin,
             start_new_session=True,
         )
-        peak = 0
+        peak = files = 0
         try:
             while True:
                 pid, status, usage = os.wait4(process.pid, os.WNOHANG)
                 if pid:
                     break
                 peak = max(peak, session_bytes(process.pid))
+                files = max(files, folder_bytes(watched) if watched else 0)
                 time.sleep(SAMPLE_SECONDS)
         except BaseException:  # interrupted: what the command started would live on
             os.killpg(process.pid, signal.SIGTERM)
@@ -86,8 +96,18 @@ def measure(command: Sequence[str], n_cores: int, folder: Path, variables: Mappi
             seconds=seconds,
             cpu_seconds=usage.ru_utime + usage.ru_stime,
             peak_bytes=peak or resident,
+            watched_bytes=files,
             stdout=stdout.read(),
         )
+
+
+def folder_bytes(folder: Path) -> int:
+    """Sum of the sizes of all files under a folder, which may come and go meanwhile."""
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            total += path.stat().st_size if path.is_file() else 0
+    return total
 
 
 def session_bytes(session: int) -> int:

@@ -4,11 +4,12 @@ Rows of articles are told by an array of ends: row i is [ends[i - 1], ends[i]) o
 i = 0). Writing goes batch by batch, the ends counted on.
 """
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -63,3 +64,36 @@ def write_arrays(
                 rows[name] += values.size
     refs = {name: (np.dtype(types[name]).name, file_ref(path, rows[name])) for name, path in paths.items()}
     return ArrayFiles(group.first_row, group.n_articles, refs)
+
+
+def read_row(path: str | os.PathLike[str], row: int) -> npt.NDArray[Any]:
+    """One row of a .npy file of two dimensions, read alone: nothing of the others stays in memory."""
+    with open(path, "rb") as file:
+        shape, dtype = _header(file)
+        file.seek(row * shape[1] * dtype.itemsize, os.SEEK_CUR)
+        return np.fromfile(file, dtype, shape[1])
+
+
+def read_stacked(paths: Sequence[str]) -> npt.NDArray[Any]:
+    """.npy files of two dimensions, of equal width and type, one below the other.
+
+    They are read straight into their place: mapped files and a copy of them would take twice the memory.
+    """
+    shapes = []
+    for path in paths:
+        with open(path, "rb") as file:
+            shapes.append(_header(file))
+    ends = np.cumsum([shape[0] for shape, _ in shapes]).tolist()
+    out = np.empty((ends[-1], shapes[0][0][1]), shapes[0][1])
+    for path, end, (shape, _) in zip(paths, ends, shapes, strict=True):
+        with open(path, "rb") as file:
+            _header(file)
+            file.readinto(out[end - shape[0] : end].reshape(-1).view(np.uint8))  # type: ignore[arg-type]
+    return out
+
+
+def _header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and type of a .npy file in C order, read up to where its values begin."""
+    np.lib.format.read_magic(file)
+    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    return shape, dtype

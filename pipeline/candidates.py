@@ -7,14 +7,17 @@ put in the order of their whole signatures and each is paired with those next to
 linear and copies, which come to lie side by side, stay linked.
 """
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import numba as nb
 import numpy as np
 import pyarrow as pa
 
+from pipeline.array_files import read_row, read_stacked
 from pipeline.arrays import F32, U64
 from pipeline.arrow_columns import read_column
 from pipeline.config import Config
@@ -24,6 +27,10 @@ from pipeline.words import distinct, run_starts, sort_words
 
 # In an oversized bucket, how many neighbours (in the order of signatures) an article is paired with.
 NEIGHBOURS = 8
+# Rows of the bands' pairs that are merged at a time; bounds the memory of a call.
+MERGED_AT_A_TIME = 2_000_000
+# Oversized buckets that are told of in the manifest, the largest.
+N_TOLD = 10
 
 PAIRS = pa.schema([("left", pa.int32()), ("right", pa.int32()), ("found_by", pa.uint8()),
                    ("estimate_reprint", pa.float32()), ("estimate_respun", pa.float32())])  # fmt: skip
@@ -32,14 +39,30 @@ NO_TIME = np.iinfo(np.int64).min
 _ROW_MASK = np.uint64(0xFFFFFFFF)
 
 
+@dataclass(frozen=True, order=True)
+class Bucket:
+    """Articles that share a band's key: how many, the band, which view's it is, and the first of them."""
+
+    n_articles: int
+    band: int
+    view: str
+    first_row: int
+
+
 @dataclass(frozen=True)
 class BandPairs:
-    """Pairs of some bands: `pairs` IPC (PAIRS, ascending, distinct), and what was seen on the way."""
+    """Pairs of some bands: `pairs` IPC (PAIRS, ascending, distinct), and what was seen on the way.
+
+    `n_collisions`: pairs that were compared. `n_passed_over`: pairs of oversized buckets that were not; a
+    pair counts in each band. `oversized`: the largest N_TOLD of the `n_oversized` buckets, largest first.
+    """
 
     pairs: Ref
     n_collisions: int
+    n_passed_over: int
     n_oversized: int
     largest_bucket: int
+    oversized: tuple[Bucket, ...]
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
@@ -104,9 +127,21 @@ def _estimate(words, places, begin, end, out):  # type: ignore[no-untyped-def]
         out[p] = max(0.0, (share - 1 / 256) / (1 - 1 / 256))
 
 
+_loading = threading.Lock()
+_loaded: WeakValueDictionary[tuple[Ref, ...], np.ndarray] = WeakValueDictionary()
+
+
 def load_places(signed: Sequence[Signed]) -> np.ndarray:
-    """One byte per signature place of every article, uint8 (n, n_perm of both views)."""
-    return np.concatenate([np.load(s.places.path, mmap_mode="r") for s in signed])
+    """One byte per signature place of every article, uint8 (n, n_perm of both views).
+
+    Calls that are under way at the same time share one array: it is the largest of a run.
+    """
+    files = tuple(s.places for s in signed)
+    with _loading:
+        places = _loaded.get(files)
+        if places is None:
+            places = _loaded[files] = read_stacked([ref.path for ref in files])
+        return places
 
 
 def load_articles(signed: Sequence[Signed], column: str) -> np.ndarray:
@@ -120,18 +155,19 @@ def find_in_bands(signed: Sequence[Signed], part: int, n_parts: int, config: Con
     places = load_places(signed)
     is_signed = load_articles(signed, "is_signed")
     n_reprint = config.reprint.n_perm
-    keys = [np.load(s.keys.path, mmap_mode="r") for s in signed]
-    found = [np.zeros(0, np.uint64)]
-    n_collisions = n_oversized = largest = 0
+    pairs = np.zeros(0, np.uint64)
+    oversized: list[Bucket] = []
+    n_collisions = n_passed_over = n_oversized = largest = 0
     for band in range(part, plan.n, n_parts):
         reprint = band < plan.n_reprint
         begin, end = (0, n_reprint) if reprint else (n_reprint, places.shape[1])
         least = config.candidates.min_jaccard_reprint if reprint else config.candidates.min_jaccard_respun
         rows = np.flatnonzero(is_signed & (REPRINT if reprint else RESPUN))
-        words = pack(np.concatenate([k[band] for k in keys])[rows], rows)
-        words, oversized, longest = _order_oversized(
-            words, places[:, begin:end], config.candidates.max_bucket
-        )
+        words = pack(np.concatenate([read_row(s.keys.path, band) for s in signed])[rows], rows)
+        starts, sizes = _buckets(words)
+        large = np.flatnonzero(sizes > config.candidates.max_bucket)
+        for bucket in large.tolist():
+            _order(words[starts[bucket] : starts[bucket] + sizes[bucket]], places[:, begin:end])
         room = 4 * len(words) + 1024
         while True:
             out = np.empty(room, np.uint64)
@@ -142,14 +178,21 @@ def find_in_bands(signed: Sequence[Signed], part: int, n_parts: int, config: Con
             if n <= room:
                 break
             room = n
-        found.append(distinct(out[:n]))
+        # A pair is found in several bands: kept once, from the first one on.
+        pairs = distinct(np.concatenate((pairs, out[:n])))
         n_collisions += compared
-        n_oversized += oversized
-        largest = max(largest, longest)
+        n_passed_over += int((sizes * (sizes - 1) // 2).sum()) - compared
+        n_oversized += len(large)
+        largest = max(largest, int(sizes.max(initial=0)))
+        seen = [_told(words, int(starts[b]), int(sizes[b]), band, reprint) for b in _largest(large, sizes)]
+        oversized = sorted((*oversized, *seen), reverse=True)[:N_TOLD]
     # The estimate is what is kept of a pair; which view found it follows from the views' minima.
-    pairs = distinct(np.concatenate(found))
-    ref = write_ipc(work / f"bands-{part:03d}.arrow", PAIRS, [describe(pairs, places, config)])
-    return BandPairs(ref, n_collisions, n_oversized, largest)
+    described = (
+        describe(pairs[at : at + MERGED_AT_A_TIME], places, config)
+        for at in range(0, len(pairs), MERGED_AT_A_TIME)
+    )
+    ref = write_ipc(work / f"bands-{part:03d}.arrow", PAIRS, described)
+    return BandPairs(ref, n_collisions, n_passed_over, n_oversized, largest, tuple(oversized))
 
 
 def least_matches(jaccard: float, n_places: int) -> int:
@@ -163,23 +206,29 @@ def pack(keys: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return np.asarray(sort_words(words, 32))
 
 
-def _order_oversized(words: np.ndarray, places: np.ndarray, max_bucket: int) -> tuple[np.ndarray, int, int]:
-    """Puts the articles of each oversized bucket in the order of their signatures.
+def _buckets(words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First index and size of each bucket of sorted words, both int64 (n_buckets,)."""
+    starts = run_starts(words >> np.uint64(32))
+    return starts, np.diff(np.append(starts, len(words)))
 
-    Returns the words, the number of oversized buckets and the size of the largest bucket.
-    """
-    heads = words >> np.uint64(32)
-    starts = run_starts(heads)
-    sizes = np.diff(np.append(starts, len(words)))
-    large = np.flatnonzero(sizes > max_bucket)
-    for bucket in large:
-        span = slice(starts[bucket], starts[bucket] + sizes[bucket])
-        rows = (words[span] & _ROW_MASK).astype(np.int64)
-        # Eight leading bytes order copies next to each other; the row settles the rest.
-        lead = np.zeros((len(rows), 8), np.uint8)
-        lead[:, : places.shape[1]] = places[rows, :8]
-        words[span] = words[span][np.lexsort((rows, lead.view(np.uint64).ravel()))]
-    return words, len(large), int(sizes.max(initial=0))
+
+def _order(words: np.ndarray, places: np.ndarray) -> None:
+    """Puts the articles of a bucket in the order of their signatures, in place."""
+    rows = (words & _ROW_MASK).astype(np.int64)
+    # Eight leading bytes order copies next to each other; the row settles the rest.
+    lead = np.zeros((len(rows), 8), np.uint8)
+    lead[:, : places.shape[1]] = places[rows, :8]
+    words[:] = words[np.lexsort((rows, lead.view(np.uint64).ravel()))]
+
+
+def _largest(large: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """The N_TOLD largest of some buckets."""
+    return np.asarray(large[np.argsort(-sizes[large], kind="stable")[:N_TOLD]])
+
+
+def _told(words: np.ndarray, start: int, size: int, band: int, reprint: bool) -> Bucket:
+    first_row = int((words[start : start + size] & _ROW_MASK).min())
+    return Bucket(size, band, "reprint" if reprint else "respun", first_row)
 
 
 def describe(pairs: np.ndarray, places: np.ndarray, config: Config) -> pa.RecordBatch:
@@ -201,14 +250,11 @@ def merge(parts: Sequence[BandPairs], work: Path, shards: Sequence[Ref] = (), wi
 
     `window_days` above 0 drops pairs of articles of `shards` that were published further apart.
     """
-    table = pa.concat_tables([PAIRS.empty_table(), *(read_ipc(p.pairs.path) for p in parts)]).combine_chunks()
+    merged = _merged([PAIRS.empty_table(), *(read_ipc(part.pairs.path) for part in parts)])
     if window_days:
-        table = table.filter(pa.array(_within(table, times_of(shards), window_days * DAY)))
-    left, right = (table[side].to_numpy().astype(np.uint64) for side in ("left", "right"))
-    words = (left << np.uint64(32)) | right
-    order = np.argsort(words, kind="stable")
-    first = order[run_starts(words[order])]
-    return write_ipc(work / "pairs.arrow", PAIRS, table.take(pa.array(first)).combine_chunks().to_batches())
+        times, span = times_of(shards), window_days * DAY
+        merged = (batch.filter(pa.array(_within(batch, times, span))) for batch in merged)
+    return write_ipc(work / "pairs.arrow", PAIRS, merged)
 
 
 def times_of(shards: Sequence[Ref]) -> np.ndarray:
@@ -217,7 +263,27 @@ def times_of(shards: Sequence[Ref]) -> np.ndarray:
     return np.asarray(times.fill_null(NO_TIME).to_numpy())
 
 
-def _within(pairs: pa.Table, times: np.ndarray, span: int) -> np.ndarray:
+def _within(pairs: pa.RecordBatch, times: np.ndarray, span: int) -> np.ndarray:
     left, right = (times[pairs[side].to_numpy()] for side in ("left", "right"))
     undated = (left == NO_TIME) | (right == NO_TIME)
     return np.asarray(undated | (np.abs(np.where(undated, 0, left - right)) <= span))
+
+
+def _merged(tables: Sequence[pa.Table]) -> Iterator[pa.RecordBatch]:
+    """The rows of sorted tables (PAIRS) in order, equal pairs once: a range of left rows at a time."""
+    lefts = [table["left"].to_numpy() for table in tables]
+    n_rows = sum(map(len, lefts))
+    n_ranges = n_rows // MERGED_AT_A_TIME + 1
+    # Left rows have more pairs the smaller they are: the longest table is cut into equal parts.
+    longest = max(lefts, key=len)
+    cuts = [longest[len(longest) * i // n_ranges] for i in range(1, n_ranges)]
+    edges = np.array([[0, *np.searchsorted(left, cuts), len(left)] for left in lefts])
+    for begins, ends in zip(edges.T[:-1], edges.T[1:], strict=True):
+        table = pa.concat_tables(
+            t.slice(begin, end - begin) for t, begin, end in zip(tables, begins, ends, strict=True)
+        ).combine_chunks()
+        left, right = (table[side].to_numpy().astype(np.uint64) for side in ("left", "right"))
+        words = (left << np.uint64(32)) | right
+        order = np.argsort(words, kind="stable")
+        first = order[run_starts(words[order])]
+        yield from table.take(pa.array(first)).combine_chunks().to_batches()

@@ -205,18 +205,21 @@ def find_in_index(
     views = [sides.views[0 if band < plan.n_reprint else 1] for band in own]
     new = [np.concatenate([k[band] for k in keys])[view.rows] for band, view in zip(own, views, strict=True)]
     found = [np.zeros(0, np.uint64)]
-    n_collisions = n_oversized = largest = 0
+    n_collisions = n_passed_over = n_oversized = largest = 0
     for new_keys, view, hits in zip(new, views, _hits_by_band(reader, part, new, views), strict=True):
         new_words, old_words = pack(new_keys, view.rows), np.sort(hits)
         pairs, compared = _pairs_of_band(new_words, old_words, sides, view, config.candidates.max_bucket)
-        cut, oversized, longest = _neighbours(new_words, old_words, sides, view, config.candidates.max_bucket)
+        cut, beside, passed_over, oversized, longest = _neighbours(
+            new_words, old_words, sides, view, config.candidates.max_bucket
+        )
         found += [pairs, cut]
-        n_collisions += compared + len(cut)
+        n_collisions += compared + beside
+        n_passed_over += passed_over
         n_oversized += oversized
         largest = max(largest, longest)
     pairs = distinct(np.concatenate(found))
     ref = write_ipc(work / f"old-bands-{part:03d}.arrow", NEW_AND_OLD, [_describe(pairs, sides, config)])
-    return BandPairs(ref, n_collisions, n_oversized, largest)
+    return BandPairs(ref, n_collisions, n_passed_over, n_oversized, largest, ())
 
 
 def _hits_by_band(
@@ -266,8 +269,10 @@ def _pairs_of_band(
 
 def _neighbours(
     new: npt.NDArray[np.uint64], old: npt.NDArray[np.uint64], sides: _Sides, view: _View, max_bucket: int
-) -> tuple[npt.NDArray[np.uint64], int, int]:
-    """Pairs of the oversized buckets, how many such there are, and the size of the largest bucket of both."""
+) -> tuple[npt.NDArray[np.uint64], int, int, int, int]:
+    """Pairs of the oversized buckets, how many were compared and how many not, how many such buckets there
+    are, and the size of the largest bucket of both.
+    """
     heads = new >> np.uint64(32)
     starts = run_starts(heads)
     keys = heads[starts]
@@ -277,15 +282,22 @@ def _neighbours(
     sizes = np.where(end > begin, n_new + end - begin, 0)
     large = np.flatnonzero(sizes > max_bucket)
     found = [np.zeros(0, np.uint64)]
+    n_compared = 0
     for bucket in large.tolist():
         rows = (new[starts[bucket] : starts[bucket] + n_new[bucket]] & _LOW).astype(np.int64)
         positions = (old[begin[bucket] : end[bucket]] & _LOW).astype(np.int64)
-        found.append(_next_to(rows, positions, sides, view))
-    return np.concatenate(found), len(large), int(sizes.max(initial=0))
+        pairs, compared = _next_to(rows, positions, sides, view)
+        found.append(pairs)
+        n_compared += compared
+    n_passed_over = int((n_new[large] * (end - begin)[large]).sum()) - n_compared
+    return np.concatenate(found), n_compared, n_passed_over, len(large), int(sizes.max(initial=0))
 
 
-def _next_to(rows: Rows, positions: Rows, sides: _Sides, view: _View) -> npt.NDArray[np.uint64]:
-    """Pairs of a new article and an old one that are NEIGHBOURS or less apart in the order of signatures."""
+def _next_to(rows: Rows, positions: Rows, sides: _Sides, view: _View) -> tuple[npt.NDArray[np.uint64], int]:
+    """Pairs of a new article and an old one that are NEIGHBOURS or less apart in the order of signatures.
+
+    Those that are alike enough, and how many were compared.
+    """
     width = min(8, view.end - view.begin)
     lead = np.zeros((len(positions) + len(rows), 8), np.uint8)
     lead[: len(positions), :width] = sides.old[positions, view.begin : view.begin + width]
@@ -304,7 +316,7 @@ def _next_to(rows: Rows, positions: Rows, sides: _Sides, view: _View) -> npt.NDA
     words = distinct(np.concatenate(pairs))
     equal = np.empty(len(words), np.int32)
     _count(words, sides.new, sides.old, view.begin, view.end, equal)
-    return words[equal >= view.least]
+    return words[equal >= view.least], len(words)
 
 
 def _describe(pairs: npt.NDArray[np.uint64], sides: _Sides, config: Config) -> pa.RecordBatch:

@@ -78,8 +78,10 @@ def plan(index: OpenIndex, found: Sequence[BandPairs], known: Ref, n_new: int, w
         BandPairs(
             write_ipc(work / "old-pairs.arrow", PAIRS, pairs),
             sum(part.n_collisions for part in found),
+            sum(part.n_passed_over for part in found),
             sum(part.n_oversized for part in found),
             max((part.largest_bucket for part in found), default=0),
+            (),
         ),
         write_ipc(work / "judged-old.arrow", JUDGED, judged.to_batches()),
     )

@@ -17,6 +17,7 @@ from pathlib import Path
 from pipeline import (
     articles,
     assemble,
+    candidate_recall,
     candidates,
     clusters,
     confirm,
@@ -252,7 +253,7 @@ def _run_stages(
         judged.append(staged.planned.judged)
     shards = staged.accepted.shards
     everyone = shards + index_recall.shards_of(staged.recalled)
-    texts, repeated, grouped = run.together(
+    texts, repeated, grouped, recall = run.together(
         Stage("keep-texts", assemble.write_texts, [(shards, work / TABLES)] * config.keep_texts, lot_rows),
         Stage(
             "sections",
@@ -264,6 +265,12 @@ def _run_stages(
             ref_rows,
         ),
         Stage("clusters", clusters.cluster, [(judged, everyone, config, work)], ref_rows),
+        Stage(
+            "candidate-recall",
+            candidate_recall.estimate,
+            [(tuple(judged), signed, staged.statistics, config)],
+            lambda found: found.n_sampled,
+        ),
     )
     past = name_stage(staged, grouped[0], judged, index, run_id, config, run, work) if index else None
     found = assemble.Found(
@@ -291,8 +298,8 @@ def _run_stages(
     run_dir = run.call(
         "publish",
         publish.publish,
-        output, run_id, config, units, staged, tuple(judged), whole, tuple(run.reports), tuple(placed), night,
-        described,
+        output, run_id, config, units, staged, tuple(judged), recall[0], whole, tuple(run.reports),
+        tuple(placed), night, described,
         rows=lambda _: staged.accepted.n_accepted,
     )  # fmt: skip
     # Last: a run that dies in between is published, and the next one finds its articles new once more.

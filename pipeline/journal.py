@@ -50,6 +50,7 @@ READS: dict[str, tuple[str, ...]] = {
     "keep-texts": (),
     "sections": ("sections",),
     "clusters": ("clusters",),
+    "candidate-recall": ("reprint", "respun", "candidates"),
     "tables": ("calibration", "threshold", "reprint"),
     "check": (),
 }

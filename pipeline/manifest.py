@@ -14,8 +14,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from pipeline import __version__
+from pipeline.arrow_columns import read_column
 from pipeline.articles import ArticlesResult
-from pipeline.candidates import BandPairs
+from pipeline.candidate_recall import Recall
+from pipeline.candidates import N_TOLD, BandPairs
 from pipeline.clusters import read_judged
 from pipeline.config import Config
 from pipeline.executor import StageReport, peak_rss_bytes
@@ -71,6 +73,7 @@ def make_manifest(
     units: Sequence[InputUnit],
     staged: Stages,
     judged: Sequence[Ref],
+    recall: Recall,
     tables: Mapping[str, CheckedTable],
     reports: Sequence[StageReport],
     night: str | None,
@@ -85,7 +88,10 @@ def make_manifest(
         "config_fingerprint": config.fingerprint(),
         "versions": versions(),
         "inputs": [describe(file) for file in files_of(units)],
-        "counts": _article_counts(staged.accepted) | _pair_counts(staged, judged) | _table_counts(tables),
+        "counts": (_article_counts(staged.accepted) | _pair_counts(staged, judged)
+                   | {"candidate_recall": recall.share, "n_recall_sample": recall.n_sampled}
+                   | _table_counts(tables)),
+        "oversized_buckets": _oversized(staged),
         "tables": {name: {"rows": table.ref.rows, "bytes": table.ref.bytes, "sha256": table.sha256}
                    for name, table in sorted(tables.items())},
         "stages": [_stage(report) for report in reports],
@@ -148,11 +154,25 @@ def _pair_counts(staged: Stages, judged: Sequence[Ref]) -> dict[str, Any]:
     return {
         "n_collisions": sum(part.n_collisions for part in staged.bands),
         "n_oversized_buckets": sum(part.n_oversized for part in staged.bands),
+        "n_passed_over": sum(part.n_passed_over for part in staged.bands),
         "largest_bucket": max((part.largest_bucket for part in staged.bands), default=0),
         "n_candidate_pairs": staged.pairs.rows,
         "candidate_pairs_per_article": round(staged.pairs.rows / max(staged.accepted.n_accepted, 1), 3),
         "n_screened_pairs": int(np.count_nonzero(pairs["probability"].to_numpy() == 0)),
     }
+
+
+def _oversized(staged: Stages) -> list[dict[str, Any]]:
+    """The largest of the buckets that were not expanded, each by its view, band and first article."""
+    told = sorted((bucket for part in staged.bands for bucket in part.oversized), reverse=True)[:N_TOLD]
+    if not told:
+        return []
+    ids = read_column(staged.accepted.shards, "article_id")
+    return [
+        {"n_articles": bucket.n_articles, "view": bucket.view, "band": bucket.band,
+         "article_id": ids[bucket.first_row].as_py()}
+        for bucket in told
+    ]  # fmt: skip
 
 
 def _table_counts(tables: Mapping[str, CheckedTable]) -> dict[str, int]:

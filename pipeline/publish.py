@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.candidate_recall import Recall
 from pipeline.config import Config
 from pipeline.errors import OutputError
 from pipeline.executor import StageReport
@@ -60,6 +61,7 @@ def publish(
     units: Sequence[InputUnit],
     staged: Stages,
     judged: Sequence[Ref],
+    recall: Recall,
     tables: Mapping[str, CheckedTable],
     reports: Sequence[StageReport],
     placed: Sequence[Ref] = (),
@@ -78,7 +80,7 @@ def publish(
     if not final.exists():
         check_counts({name: table.ref for name, table in tables.items()}, staged.accepted)
         folder = Path(next(iter(tables.values())).ref.path).parent
-        manifest = make_manifest(run_id, config, units, staged, judged, tables, reports, night, index)
+        manifest = make_manifest(run_id, config, units, staged, judged, recall, tables, reports, night, index)
         write_manifest(folder, manifest)
         ours = {MANIFEST, PAGE, REPORT, *(Path(table.ref.path).name for table in tables.values())}
         _remove_others(folder, ours)

@@ -242,13 +242,23 @@ MANIFEST_KEYS: dict[str, str] = {
     "counts.text_bytes": "UTF-8 bytes of all bodies",
     "counts.n_collisions": "pairs of articles with a band in common that were compared, once for each band",
     "counts.n_oversized_buckets": "buckets over `candidates.max_bucket`, where only neighbours were compared",
+    "counts.n_passed_over": "pairs of those buckets that were not compared, once for each band",
     "counts.largest_bucket": "articles in the largest bucket",
     "counts.n_candidate_pairs": "pairs that the views found: screened, below the threshold or confirmed",
     "counts.candidate_pairs_per_article": "the same per article",
     "counts.n_screened_pairs": "those that the rule's screen dropped, by their terms alone",
+    "counts.candidate_recall": (
+        "estimated share, 0..1, of the pairs that the rule would confirm that were candidates, from the "
+        "exact resemblance of a sample; pairs with next to nothing in common, and those passed over, are not "
+        "counted; null when nothing was confirmed"
+    ),
+    "counts.n_recall_sample": "confirmed pairs that were compared exactly for it",
     "counts.n_confirmed_pairs": "rows of `confirmed_pairs`",
     "counts.n_clusters": "rows of `clusters`",
     "counts.n_repeated_sections": "rows of `repeated_sections`",
+    "oversized_buckets": (
+        "the ten largest of them: articles, view, band, and the `article_id` of the first article"
+    ),
     "tables": "rows, bytes and SHA-256 of each table's file",
     "stages": "calls, those that a resumed run did not have to make, rows, seconds, rows per second and "
     "peak memory of each stage but the last",

@@ -17,7 +17,7 @@ from pipeline.tables import Ref, read_ipc, write_ipc
 from pipeline.vectors import TermVectors
 
 # Candidate pairs that are measured at a time; bounds the memory of a task.
-PAIRS_AT_A_TIME = 250_000
+PAIRS_AT_A_TIME = 100_000
 
 SCREENED = pa.schema([*PAIRS, ("passes", pa.bool_())])
 

@@ -33,6 +33,9 @@ from pipeline.tokens import Tokeniser, Tokens
 REPRINT, RESPUN = 1, 2  # bits of `found_by`
 # Articles whose tokens stay in the processor's cache between the kernels.
 SIGNED_AT_A_TIME = 256
+# Articles from which on a larger collection has no more articles to a rare term: else every article would
+# meet the others of its topic, whose number grows with the collection (docs/decisions/0060).
+RARE_IN_MOST = 50_000
 
 SIGNED_ARTICLES = pa.schema([
     ("text_hash", pa.uint64()), ("n_tokens", pa.int32()), ("n_furniture_tokens", pa.int32()),
@@ -114,16 +117,23 @@ def _sign(
     return out
 
 
+def most_articles(n_counted: int, min_idf: float) -> int:
+    """In how many articles a term may stand to be rare, at least 2; `n_counted` includes the prior's.
+
+    ln(n / df) must be at least `min_idf`, n being the collection's size, but for this 10,000 at least (the
+    prior makes up for what a small collection lacks) and RARE_IN_MOST at most.
+    """
+    n = min(max(n_counted - PRIOR_ARTICLES, PRIOR_ARTICLES), RARE_IN_MOST)
+    return max(2, int(n / np.exp(min_idf)))
+
+
 class RareTerms:
     """Draws the re-spin view's elements: which terms are rare in this collection, and what they weigh."""
 
     def __init__(self, statistics: TermStatistics, config: RespunConfig) -> None:
         self._statistics = statistics
         self._config = config
-        # A term is rare when ln(n / df) is at least min_idf; two articles must have it to be of use.
-        # The prior makes up for what a small collection lacks; it doesn't come on top of a large one.
-        n = max(statistics.n_articles - PRIOR_ARTICLES, PRIOR_ARTICLES)
-        self._most = max(2, int(n / np.exp(config.min_idf)))
+        self._most = most_articles(statistics.n_articles, config.min_idf)
 
     def elements(self, bags: Bags) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
         """Elements uint32 (n_elements,) and indptr int64 (n_articles + 1,)."""

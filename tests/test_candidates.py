@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import random
 import tempfile
@@ -205,3 +206,49 @@ def test_copies_and_rewrites_meet_and_strangers_do_not(tmp_path):
     assert views[1, 30] == REPRINT | RESPUN
     assert views[0, 31] == RESPUN
     assert all(p["estimate_respun"] < 0.3 for p in found if (p["left"], p["right"]) not in {(1, 30), (0, 31)})
+
+
+def test_the_largest_oversized_buckets_are_told_with_what_was_passed_over(tmp_path):
+    settings = config(*SMALL, "candidates.max_bucket=5")
+    n, plan = 30, bands(settings)
+    keys = np.arange(plan.n * n, dtype=np.uint32).reshape(-1, n)
+    keys[0, 10:] = 1_000
+    keys[plan.n_reprint, :12] = 1_000
+    signing = signed_of(tmp_path, keys, np.zeros((n, 24), np.uint8), np.full(n, 3, np.uint8))
+    _, parts = find(signing, settings, tmp_path)
+    told = sorted((bucket for part in parts for bucket in part.oversized), reverse=True)
+    assert [(b.n_articles, b.view, b.first_row) for b in told] == [(20, "reprint", 10), (12, "respun", 0)]
+    # Nothing is dropped in silence: of these buckets, each pair was compared or counted as passed over.
+    assert sum(p.n_collisions + p.n_passed_over for p in parts) == 20 * 19 // 2 + 12 * 11 // 2
+
+
+@pytest.mark.parametrize("at_a_time", [1, 7, 1000])
+def test_pairs_are_merged_in_order_however_many_at_a_time(tmp_path, monkeypatch, at_a_time):
+    monkeypatch.setattr(candidates, "MERGED_AT_A_TIME", at_a_time)
+    rng = np.random.default_rng(at_a_time)
+    parts, everything = [], set()
+    for number, n in enumerate((40, 0, 25)):
+        pairs = sorted({(int(i), int(i + d)) for i, d in rng.integers(1, 9, (n, 2))})
+        everything |= set(pairs)
+        rows = [{"left": i, "right": j, "found_by": 1, "estimate_reprint": 0.5, "estimate_respun": 0.1}
+                for i, j in pairs]  # fmt: skip
+        table = pa.Table.from_pylist(rows, schema=candidates.PAIRS)
+        ref = write_ipc(tmp_path / f"bands-{number}.arrow", candidates.PAIRS, table.to_batches())
+        parts.append(candidates.BandPairs(ref, 0, 0, 0, 0, ()))
+    merged = read_ipc(candidates.merge(parts, tmp_path).path)
+    assert list(zip(merged["left"].to_pylist(), merged["right"].to_pylist(), strict=True)) == sorted(
+        everything
+    )
+
+
+def test_calls_under_way_share_the_places_and_nothing_stays(tmp_path):
+    settings = config(*SMALL)
+    places = np.random.default_rng(1).integers(0, 256, (9, 24), np.uint8)
+    keys = np.zeros((bands(settings).n, 9), np.uint32)
+    signing = signed_of(tmp_path, keys, places, np.full(9, 3, np.uint8), cut=4)
+    first, second = candidates.load_places(signing), candidates.load_places(signing)
+    assert first is second
+    np.testing.assert_array_equal(first, places)
+    del first, second
+    gc.collect()
+    assert not candidates._loaded

@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline import articles, manifest, publish, table_checks
-from pipeline.candidates import BandPairs
+from pipeline.candidate_recall import Recall
+from pipeline.candidates import BandPairs, Bucket
 from pipeline.config import Config
 from pipeline.confirm import JUDGED
 from pipeline.errors import OutputError, RunError
@@ -25,6 +26,7 @@ from pipeline.tables import Ref, write_ipc, write_parquet
 
 CONFIG = Config()
 REPORTS = (StageReport("read", 2, 4, 0.5, 1000), StageReport("number", 1, 3, 0.0, 2000))
+RECALL = Recall(0.9, 1)
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Run:
     def publish(self, checked: dict[str, table_checks.CheckedTable] | None = None) -> Path:
         tables = self.check() if checked is None else checked
         return publish.publish(
-            self.output, self.run_id, CONFIG, self.units, self.staged, self.judged, tables, REPORTS
+            self.output, self.run_id, CONFIG, self.units, self.staged, self.judged, RECALL, tables, REPORTS
         )
 
     def change(self, table: str, **columns: list) -> None:
@@ -159,7 +161,7 @@ def make(output: Path, run_id: str = "one") -> Run:
     tables = {name: write(work / "tables", name, columns) for name, columns in rows.items()}
     judged = tuple(write_judged(work / f"judged-{n}.arrow", p) for n, p in enumerate(([0.9, 0.0], [0.2])))
     pairs = Ref("pairs.arrow", 3, 0, "")
-    bands = (BandPairs(pairs, 4, 0, 2), BandPairs(pairs, 3, 1, 9))
+    bands = (BandPairs(pairs, 4, 0, 0, 2, ()), BandPairs(pairs, 3, 33, 1, 9, (Bucket(9, 5, "respun", 1),)))
     return Run(output, run_id, units, Staged(accepted, bands, pairs), judged, tables)
 
 
@@ -192,6 +194,8 @@ def test_a_run_becomes_current_with_its_tables_and_manifest(run):
     assert (counts["n_candidate_pairs"], counts["n_screened_pairs"], counts["n_confirmed_pairs"]) == (3, 1, 1)
     assert (counts["n_collisions"], counts["n_oversized_buckets"], counts["largest_bucket"]) == (7, 1, 9)
     assert counts["candidate_pairs_per_article"] == 1.0
+    assert (counts["candidate_recall"], counts["n_recall_sample"], counts["n_passed_over"]) == (0.9, 1, 33)
+    assert found["oversized_buckets"] == [{"n_articles": 9, "view": "respun", "band": 5, "article_id": "b"}]
     named = [key for key in found if key != "counts"] + [f"counts.{key}" for key in counts]
     assert sorted(named) == sorted(MANIFEST_KEYS)
     assert [(s["stage"], s["rows_per_second"]) for s in found["stages"]] == [("read", 8.0), ("number", 0.0)]

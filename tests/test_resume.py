@@ -27,7 +27,7 @@ SMOKE = load_config("smoke")
 NOBODY = 65534
 # Published tables have gone from the work folder, so these are written again in any case.
 WRITTEN = {"keep-texts", "tables", "report", "publish"}
-LATE = WRITTEN | {"confirm", "clusters", "check"}
+LATE = WRITTEN | {"confirm", "clusters", "candidate-recall", "check"}
 
 
 class Dying:

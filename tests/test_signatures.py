@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from stages import config, kept, sign
 from texts import EXAMPLES, JIT_OFF, collections, plain_texts, strings
 
-from pipeline import candidates
+from pipeline import candidates, signatures
 from pipeline.bags import bag
 from pipeline.common_words import PRIOR_ARTICLES
 from pipeline.minhash import EMPTY, permutations
@@ -207,3 +207,13 @@ def test_furniture_is_left_out_of_both_views(signing):
     np.testing.assert_array_equal(
         _sign_shingles(batch, settings)[0], sign_reprint(strings(["a b c d e f"]), settings)
     )
+
+
+def test_what_is_rare_is_a_share_of_small_collections_and_a_count_in_large_ones():
+    def most(n: int) -> int:
+        return signatures.most_articles(n + PRIOR_ARTICLES, 4.0)
+
+    assert [most(n) for n in (0, 500, 10_000)] == [183, 183, 183]
+    assert [most(n) for n in (20_000, 50_000)] == [366, 915]
+    assert [most(n) for n in (50_001, 10**6, 10**8)] == [915, 915, 915]
+    assert signatures.most_articles(10**6, 30.0) == 2

@@ -2,7 +2,7 @@
 
 Each runner is executed in its peer's own environment, so nothing but numpy, pyarrow and scipy is imported
 here. A runner prints one JSON line and writes what it found to `--result` (npz: pairs int64 (n, 2) of row
-numbers, labels int64 (n_articles,)); benchmarks/speed.py measures memory and start-up from outside.
+numbers, labels int64 (n_articles,)); benchmarks/side_by_side.py measures memory and start-up from outside.
 """
 
 from __future__ import annotations

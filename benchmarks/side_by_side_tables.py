@@ -1,4 +1,4 @@
-"""The Markdown tables of benchmarks/speed.py."""
+"""The Markdown tables of benchmarks/side_by_side.py."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchmarks.contenders import BASELINE, JOB, SIGNING
 
 if TYPE_CHECKING:
     from benchmarks.planted_truth import Found
-    from benchmarks.speed import Record
+    from benchmarks.side_by_side import Record
 
 OWN = (SIGNING, JOB)
 

@@ -1,7 +1,5 @@
 """Measures the speed of respun and its peers side by side, in one session, and prints Markdown tables.
 
-    python -m benchmarks.speed [--environments DIR] [--repeats N] [--articles PARQUET]
-
 The runs alternate: every contender once, then all again, so that a slow minute of the machine hits all. Each
 peer runs in its own environment (benchmarks/peers/README.md), on one core and on all of them. Start-up is
 stated apart: of a peer, the time until its runner's clock starts, after the imports; of respun's job, what it
@@ -10,10 +8,7 @@ takes on a collection of a few articles. Reading order of the tables: docs/bench
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import platform
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -27,9 +22,9 @@ import pyarrow.parquet as pq
 
 from benchmarks.contenders import JOB, SIGNER, Contender, choose, job_command, present
 from benchmarks.measured_process import Measured, all_cores, measure
-from benchmarks.planted_corpus import ARTICLES, make_corpus
+from benchmarks.planted_corpus import make_corpus
 from benchmarks.planted_truth import Found, Pairs, Truth, evaluate, make_truth, pairs_of_clusters, read_truth
-from benchmarks.speed_tables import print_tables
+from benchmarks.side_by_side_tables import print_tables
 from pipeline import __version__
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -187,49 +182,27 @@ def warm_up(session: Session, peers: Sequence[Contender]) -> None:
     session.run_tiny_job(1)
 
 
-def main() -> None:
-    """Command line."""
-    options = _options()
-    corpus = options.work / f"planted-{options.n_articles}" / "corpus.parquet"
+def compare(work: Path, n_articles: int, articles: Path, environments: Path, names: str, repeats: int,
+            json_file: Path | None) -> None:  # fmt: skip
+    """Run all contenders over the planted collection, made where it isn't there, and print the tables."""
+    corpus = work / f"planted-{n_articles}" / "corpus.parquet"
     if not corpus.exists():
-        make_corpus(options.n_articles, corpus.parent, options.articles)
+        make_corpus(n_articles, corpus.parent, articles)
     if not (corpus.parent / "truth_pairs.parquet").exists():
         make_truth(corpus.parent)
-    peers = present(options.environments, choose(options.peers), _say)
-    session = Session(corpus, options.environments, options.work / "scratch")
+    peers = present(environments, choose(names), say)
+    session = Session(corpus, environments, work / "scratch")
     warm_up(session, peers)
     records: list[Record] = []
-    load_before = os.getloadavg()[0]
-    for record in rounds(session, peers, options.repeats):
+    for record in rounds(session, peers, repeats):
         records.append(record)
-        _say(f"{record.name}, {record.n_cores} cores: {record.job_seconds:.2f} s")
-        if options.json:
+        say(f"{record.name}, {record.n_cores} cores: {record.job_seconds:.2f} s")
+        if json_file:
             lines = (json.dumps(asdict(r)) for r in records)
-            options.json.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print(
-        f"{len(all_cores())} cores ({platform.machine()}), Python {platform.python_version()}, "
-        f"{options.n_articles:,} articles; load {load_before:.2f} before, {os.getloadavg()[0]:.2f} after."
-    )
+            json_file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print_tables(records)
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--environments", type=Path, default=Path(".cache/environments"), help="of the peers")
-    parser.add_argument("--peers", default="", help="names, separated by commas; all by default")
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--n-articles", type=int, default=20_000)
-    parser.add_argument("--articles", type=Path, default=ARTICLES, help="what the collection is made from")
-    parser.add_argument("--work", type=Path, default=Path(".cache/benchmarks"))
-    parser.add_argument("--json", type=Path, help="write each run's record, one a line")
-    return parser.parse_args()
-
-
-def _say(message: str) -> None:
+def say(message: str) -> None:
+    """Tell how far it is, beside the tables."""
     print(message, file=sys.stderr, flush=True)
-
-
-if __name__ == "__main__":
-    main()

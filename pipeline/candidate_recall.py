@@ -1,0 +1,117 @@
+"""Stage "candidate-recall": how many of the pairs that the rule would confirm do bands and floors find?
+
+A pair is a candidate by chance, and the chance follows from how much its two sets resemble each other (Indyk
+& Motwani 1998). Of a sample of the confirmed pairs the sets are compared exactly. A pair that had the chance
+p stands for 1 / p such pairs, of which 1 / p - 1 were missed (Horvitz & Thompson 1952).
+
+What no pair stands for is not counted: pairs with next to nothing in common in either view, and those of
+oversized buckets that were not compared (`n_passed_over`).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.bags import Bags
+from pipeline.candidates import load_articles
+from pipeline.clusters import read_judged
+from pipeline.config import Config
+from pipeline.confirm import EXACT
+from pipeline.signatures import RareTerms, Signed, bands
+from pipeline.tables import Ref
+from pipeline.terms import TermStatistics
+
+# Pairs that are compared exactly: 0.03 s on one core.
+N_SAMPLED = 400
+# A pair stands for at most so many: one lucky find must not outweigh all others.
+MOST_STOOD_FOR = 20.0
+
+
+@dataclass(frozen=True)
+class Recall:
+    """Estimated share, 0..1, of what the rule would confirm that was a candidate; None without such a pair.
+
+    `n_sampled`: pairs that were compared exactly.
+    """
+
+    share: float | None
+    n_sampled: int
+
+
+def chance(
+    jaccard: npt.NDArray[np.float64], n_perm: int, n_bands: int, rows: int, floor: float
+) -> npt.NDArray[np.float64]:
+    """Chance, 0..1, that sets of these resemblances (n,) become a candidate pair of a view.
+
+    They must agree in all `rows` places of one of `n_bands` bands, and in the share `floor` of all `n_perm`
+    places. Each place agrees with the chance j of the resemblance, whatever the others do: of
+
+        (1 - j + j x) ** n_perm  and  ((1 - j + j x) ** rows - (j x) ** rows) ** n_bands (1 - j + j x) ** rest
+
+    the coefficients of x ** m are the chances that m places agree, and that they do without a whole band.
+    """
+    j = np.clip(jaccard, 0, 1)[:, None]
+    x = np.exp(-2j * np.pi * np.arange(n_perm + 1) / (n_perm + 1))
+    place = 1 - j + j * x
+    no_band = (place**rows - (j * x) ** rows) ** n_bands * place ** (n_perm - n_bands * rows)
+    in_a_band = np.fft.ifft(place**n_perm - no_band).real
+    return np.asarray(np.clip(in_a_band[:, math.ceil(floor * n_perm - 1e-9) :].sum(axis=1), 0, 1))
+
+
+def estimate(judged: Sequence[Ref], signed: Sequence[Signed], statistics: Ref, config: Config) -> Recall:
+    """Estimates the recall of the run's candidates from its judged pairs (JUDGED)."""
+    pairs = read_judged(judged)
+    confirmed = np.flatnonzero(pairs["is_confirmed"].to_numpy())
+    if not len(confirmed):
+        return Recall(None, 0)
+    # Equal bodies agree in every place: none of them is missed.
+    uncertain = confirmed[pairs["relation"].to_numpy()[confirmed] != EXACT]
+    if not len(uncertain):
+        return Recall(1.0, 0)
+    left, right = (pairs[side].to_numpy()[uncertain] for side in ("left", "right"))
+    chosen = _sample(left, right, load_articles(signed, "text_hash"))
+    shingles = pairs["jaccard"].to_numpy()[uncertain[chosen]].astype(np.float64)
+    terms = _resemblance_of_rare_terms(left[chosen], right[chosen], signed, statistics, config)
+    plan, least = bands(config), config.candidates
+    missed = 1 - chance(
+        shingles, config.reprint.n_perm, plan.n_reprint, plan.rows_reprint, least.min_jaccard_reprint
+    )
+    missed *= 1 - chance(
+        terms, config.respun.n_perm, plan.n_respun, plan.rows_respun, least.min_jaccard_respun
+    )
+    stands_for = 1 / np.maximum(1 - missed, 1 / MOST_STOOD_FOR)
+    all_there_are = len(confirmed) + len(uncertain) * float(np.mean(stands_for - 1))
+    return Recall(round(len(confirmed) / all_there_are, 4), len(chosen))
+
+
+def _sample(
+    left: npt.NDArray[np.int32], right: npt.NDArray[np.int32], text_hash: npt.NDArray[np.uint64]
+) -> npt.NDArray[np.int64]:
+    """N_SAMPLED of the pairs, by index: which ones follows from their texts."""
+    mixed = (text_hash[left] ^ text_hash[right]) * np.uint64(0x9E3779B97F4A7C15)
+    return np.argsort(mixed, kind="stable")[:N_SAMPLED]
+
+
+def _resemblance_of_rare_terms(
+    left: npt.NDArray[np.int32], right: npt.NDArray[np.int32], signed: Sequence[Signed], statistics: Ref,
+    config: Config,
+) -> npt.NDArray[np.float64]:  # fmt: skip
+    """Resemblance of what the re-spin view signs of each pair, exactly; float64 (n_pairs,)."""
+    rare = RareTerms(TermStatistics.load(statistics), config.respun)
+    bags = [Bags.of(s.bags.load()) for s in signed]
+    first_rows = np.array([s.first_row for s in signed])
+
+    def elements(row: int) -> npt.NDArray[np.uint32]:
+        group = int(np.searchsorted(first_rows, row, "right")) - 1
+        own = row - int(first_rows[group])
+        return rare.elements(bags[group].some(own, own + 1))[0]
+
+    found = np.zeros(len(left))
+    for k, (i, j) in enumerate(zip(left.tolist(), right.tolist(), strict=True)):
+        of_l, of_r = elements(i), elements(j)
+        n_shared = len(np.intersect1d(of_l, of_r, assume_unique=True))
+        found[k] = n_shared / max(len(of_l) + len(of_r) - n_shared, 1)
+    return found
