@@ -9,7 +9,6 @@ takes on a collection of a few articles. Reading order of the tables: docs/bench
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
