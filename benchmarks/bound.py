@@ -6,6 +6,7 @@ stays in the first cache, so that nothing is waited for; its rate, times the ele
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from pipeline.minhash import permutations, sign_sets
 from pipeline.signatures import SIGNED_AT_A_TIME, sign_reprint
 from pipeline.tokens import Tokeniser
 
-N_TEXTS = 10_000
+N_BATCHES = 40
 REPEATS = 5
 CACHED_ELEMENTS = 2_048
 
@@ -44,21 +45,21 @@ class Bound:
 
 def measure_bound(articles: Path, column: str = "text") -> Bound:
     """Measure over the first texts of a collection; each time is the least of a few."""
-    texts = pa.concat_arrays(
-        pq.ParquetFile(articles).read_row_group(0, columns=[column])[column].slice(0, N_TEXTS).chunks
-    )
+    with pq.ParquetFile(articles) as file:
+        some = list(itertools.islice(file.iter_batches(SIGNED_AT_A_TIME, columns=[column]), N_BATCHES))
+    texts = pa.concat_arrays([batch[column] for batch in some])
     config = load_config()
     tokeniser = Tokeniser()
     pieces = [texts.slice(at, SIGNED_AT_A_TIME) for at in range(0, len(texts), SIGNED_AT_A_TIME)]
     n_elements = sum(_n_elements(tokeniser, piece, config.reprint.shingle_size) for piece in pieces)
     a, b = permutations(config.reprint.n_perm, config.seed)
-    some = np.random.default_rng(1).integers(0, 1 << 32, CACHED_ELEMENTS, np.uint32)
+    cached = np.random.default_rng(1).integers(0, 1 << 32, CACHED_ELEMENTS, np.uint32)
     ends, out = np.array([0, CACHED_ELEMENTS]), np.empty((1, config.reprint.n_perm), np.uint32)
     rounds = 200
 
     def permute() -> None:
         for _ in range(rounds):
-            sign_sets(some, ends, a, b, out)
+            sign_sets(cached, ends, a, b, out)
 
     def tokenise() -> None:
         for piece in pieces:

@@ -84,7 +84,7 @@ class Plan:
         self._stride, self._offset = stride, n_articles // 3
         self._wires = _hot_sizes(int(mix_.wire * n_articles), mix_.most_wire)
         self._templates = _hot_sizes(int(mix_.template * n_articles), mix_.most_template)
-        sizes = 1 + np.minimum(rng.geometric(0.55, int(mix_.planted * n_articles) // 3 + 1), MOST_VARIANTS)
+        sizes = 1 + np.minimum(rng.geometric(0.55, int(mix_.planted * n_articles) // 2 + 1), MOST_VARIANTS)
         ends = np.cumsum(sizes)
         self._story_ends = ends[: np.searchsorted(ends, int(mix_.planted * n_articles), "right")]
         n_planted = int(self._story_ends[-1]) if len(self._story_ends) else 0

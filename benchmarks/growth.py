@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -21,13 +22,15 @@ from benchmarks.measured_process import Measured, all_cores, measure
 from benchmarks.side_by_side import ROOT, say
 from benchmarks.side_by_side_tables import print_table
 
+Rows = npt.NDArray[np.int64]
+
 # Kinds of planted articles that are pairs with their story's source, and those that share its cluster only.
 PLANTED = ("copy", "edited", "trimmed", "excerpt", "light", "heavy", "spun")
 
 
 @dataclass(frozen=True)
 class Run:
-    """One whole job: what was measured from outside, its manifest, and the recall of planted pairs by kind."""
+    """One whole job: what was measured from outside, its manifest, recall of planted pairs by kind."""
 
     n_articles: int
     measured: Measured
@@ -49,7 +52,7 @@ class Run:
 def grow(sizes: Sequence[int], mix: str, work: Path, candidates: bool) -> list[Run]:
     """Make the collections where they aren't there, run the job over each, and print the tables.
 
-    `candidates`: the recall is that of the candidate pairs, which are written for it; else of confirmed pairs.
+    `candidates`: the recall is that of the candidate pairs, which are written for it; else of confirmed ones.
     """
     runs = []
     for n_articles in sizes:
@@ -92,20 +95,21 @@ def planted_recall(truth: Path, pairs: Path) -> dict[str, float]:
     source = np.full(int(story.max(initial=0)) + 1, -1)
     source[story[kind == "source"]] = row[kind == "source"]
     found = pq.read_table(pairs, columns=["article_id_l", "article_id_r"])
-    low, high = (np.uint64(1) * _rows(found[c]).astype(np.uint64) for c in found.column_names)
-    words = np.sort((low << np.uint64(32)) | high)
+    words = np.sort(_words(*(_rows(found[c]) for c in found.column_names)))
     recall = {}
     for name in PLANTED:
         own, other = row[kind == name], source[story[kind == name]]
-        wanted = (np.minimum(own, other).astype(np.uint64) << np.uint64(32)) | np.maximum(own, other).astype(
-            np.uint64
-        )
+        wanted = _words(np.minimum(own, other), np.maximum(own, other))
         at = np.minimum(np.searchsorted(words, wanted), max(len(words) - 1, 0))
         recall[name] = float(np.mean(words[at] == wanted)) if len(words) and len(wanted) else 0.0
     return recall
 
 
-def _rows(ids: pa.ChunkedArray) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _words(low: Rows, high: Rows) -> npt.NDArray[np.uint64]:
+    return (low.astype(np.uint64) << np.uint64(32)) | high.astype(np.uint64)
+
+
+def _rows(ids: pa.ChunkedArray) -> Rows:
     return np.asarray(pc.utf8_slice_codeunits(ids, 1).cast(pa.int64()).to_numpy())
 
 
@@ -119,7 +123,8 @@ def print_runs(runs: Sequence[Run], pairs: str) -> None:
     print("\n### Growth\n")
     print_table(
         ("articles", "text MB", "seconds", "articles/s", "MB/s", "peak MB", "scratch / text",
-         "candidate pairs / article", "collisions / article", "oversized buckets", "candidate recall, estimated"),
+         "candidate pairs / article", "collisions / article", "oversized buckets",
+         "candidate recall, estimated"),
         [_growth(run) for run in runs],
     )  # fmt: skip
     if len(runs) > 1:

@@ -34,7 +34,7 @@ N_FUNCTION = len(_FUNCTION_WORDS)
 _CONSONANTS = "b c d f g h l m n p r s t v w br cl dr fl gr pr st tr".split()
 _SYLLABLES = [c + v for c in _CONSONANTS for v in "aeiou"]
 _ENDINGS = "s ed ing er n t m nt ly st d l nce rd ck ble".split()
-_NAME_ENDINGS = "k ff sky vic zzo berg x quez hov ji thy wick kko zel yev qvist".split()
+_NAME_ENDINGS = "k ff sky vic zzo berg x quez hov ji thy wyck kko zel yev qvist".split()
 N_SYLLABLES, N_ENDINGS = len(_SYLLABLES), len(_ENDINGS)
 
 
@@ -340,10 +340,13 @@ def _spell(out, n, code):  # type: ignore[no-untyped-def]
                 out[n] = np.uint8(44)
                 n += 1
         return n
-    # Numbers in syllables, the last one an ending; the classes differ in their endings and in their length.
+    # Numbers in syllables, the last one an ending. Names differ in their endings, words
+    # of the language in having two syllables to three, no function word is so long.
     first = n
     ending = value % N_ENDINGS
     rest = value // N_ENDINGS
+    if kind == COMMON:
+        rest += N_SYLLABLES
     if kind == SPECIAL:
         rest += N_SYLLABLES * 40
     if kind == TYPO:

@@ -22,8 +22,8 @@ class Measured:
     """One finished command.
 
     `peak_bytes` is the largest sum of proportional set sizes over the command's processes, sampled ten times
-    a second; where /proc has none, the largest resident set of one process. `watched_bytes` is the largest sum
-    of the files under the watched folder.
+    a second; where /proc has none, the largest resident set of one process. `watched_bytes` is the largest
+    sum of the files under the watched folder.
     """
 
     spawned_at: float

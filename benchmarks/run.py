@@ -3,8 +3,8 @@
     python -m benchmarks.run [--parts bound,growth,peers] [--sizes 10000,100000] [--mix hot] [--candidates]
 
 `bound`: signing against what it can cost at least. `growth`: the whole job over made-up collections of the
-given sizes. `peers`: all contenders over 20,000 articles made of newswire paragraphs, each in its own environment
-(benchmarks/peers/README.md). How to read the tables: docs/benchmarks.md.
+given sizes. `peers`: all contenders over 20,000 articles made of newswire paragraphs, each in its own
+environment (benchmarks/peers/README.md). How to read the tables: docs/benchmarks.md.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from pipeline.candidates import PAIRS, load_articles
 from pipeline.config import Config
 from pipeline.measures import Measures
 from pipeline.rule import Rule, load_rule
-from pipeline.screen import PAIRS_AT_A_TIME, TermMeasurer
+from pipeline.screen import PAIRS_AT_A_TIME, TermMeasurer, by_blocks
 from pipeline.signatures import Signed
 from pipeline.tables import Ref, read_ipc, write_ipc
 from pipeline.wording import Wording
@@ -49,6 +49,9 @@ class Measurer(TermMeasurer):
 
     def measure(self, left: np.ndarray, right: np.ndarray) -> Measures:
         """All measures of the pairs of rows int64 (n,), in their order; there must be one."""
+        return by_blocks(left, right, self._measure)
+
+    def _measure(self, left: np.ndarray, right: np.ndarray) -> Measures:
         terms = self.measure_terms(left, right)
         wording = [Wording.load(files) for files in self._worded]
         (group_l, rows_l), (group_r, rows_r) = self.locate(left), self.locate(right)

@@ -1,7 +1,8 @@
 """Stage "screen": candidate pairs whose terms leave no hope are dropped before word order is compared."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +16,33 @@ from pipeline.rule import Rule, load_rule
 from pipeline.signatures import Signed
 from pipeline.tables import Ref, read_ipc, write_ipc
 from pipeline.vectors import TermVectors
+from pipeline.words import run_starts
 
 # Candidate pairs that are measured at a time; bounds the memory of a task.
-PAIRS_AT_A_TIME = 100_000
+PAIRS_AT_A_TIME = 250_000
+# Articles whose arrays are mapped at a time, on each side of the pairs. What is touched of a mapped file
+# counts as memory until it is unmapped, and in a large collection pairs touch all of it.
+ARTICLES_AT_A_TIME = 100_000
 
 SCREENED = pa.schema([*PAIRS, ("passes", pa.bool_())])
+
+
+Lot = TypeVar("Lot", bound=TermMeasures)
+Rows = npt.NDArray[np.int64]
+
+
+def by_blocks(left: Rows, right: Rows, measure: Callable[[Rows, Rows], Lot]) -> Lot:
+    """What `measure` says of pairs of rows (n,), in their order, asked for a block of articles on each side.
+
+    There must be a pair.
+    """
+    blocks = (left // ARTICLES_AT_A_TIME << 32) | right // ARTICLES_AT_A_TIME
+    if (blocks == blocks[0]).all():
+        return measure(left, right)
+    order = np.argsort(blocks, kind="stable")
+    parts = np.split(order, run_starts(blocks[order])[1:])
+    lots = [measure(left[part], right[part]) for part in parts]
+    return measures.take(measures.concatenate(lots), np.argsort(order))
 
 
 class TermMeasurer:
@@ -36,6 +59,9 @@ class TermMeasurer:
 
     def measure_terms(self, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> TermMeasures:
         """Term measures of the pairs of rows int64 (n,), in their order; there must be one."""
+        return by_blocks(left, right, self._measure_terms)
+
+    def _measure_terms(self, left: Rows, right: Rows) -> TermMeasures:
         vectors = [TermVectors.load(s.bags, s.weights) for s in self._signed]
         (group_l, rows_l), (group_r, rows_r) = self.locate(left), self.locate(right)
         order, lots = [], []

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from stages import rows_in
 from texts import FEW_EXAMPLES
 
-from pipeline.array_files import ArrayFiles, write_arrays
+from pipeline.array_files import ArrayFiles, read_row, read_stacked, write_arrays
 from pipeline.shards import ShardGroup
 from pipeline.tables import Ref
 
@@ -90,3 +90,16 @@ def test_files_are_plain_data():
     """They cross between stages: a frozen dataclass of Refs and small numbers, equal by value."""
     ref = Ref("a.bin", 2, 8, "0")
     assert ArrayFiles(0, 1, {"keys": ("uint32", ref)}) == ArrayFiles(0, 1, {"keys": ("uint32", ref)})
+
+
+def test_npy_files_are_read_by_the_row_and_one_below_the_other(tmp_path):
+    whole = np.random.default_rng(3).integers(0, 1 << 32, (7, 5), np.uint32)
+    paths = [str(tmp_path / f"{name}.npy") for name in "abcd"]
+    for path, rows in zip(paths, (slice(0, 3), slice(3, 3), slice(3, 4), slice(4, 7)), strict=True):
+        np.save(path, whole[rows])
+    np.testing.assert_array_equal(read_stacked(paths), whole)
+    for row in range(3):
+        np.testing.assert_array_equal(read_row(paths[3], row), whole[4 + row])
+    no_columns = str(tmp_path / "none.npy")
+    np.save(no_columns, whole[:, :0])
+    assert len(read_row(no_columns, 6)) == 0

@@ -143,3 +143,13 @@ def test_articles_are_located_by_group_and_row(staged):
 def test_the_calibration_is_the_configurations(staged, tmp_path):
     with pytest.raises(ConfigError, match="nowhere"):
         screened(staged, tmp_path, "calibration=nowhere.json")
+
+
+@pytest.mark.parametrize("at_a_time", [1, 3, 4, 1000])
+def test_blocks_of_articles_do_not_change_what_is_measured(staged, monkeypatch, at_a_time):
+    rng = np.random.default_rng(2)
+    left, right = np.array(PAIRS_OF_ALL)[rng.permutation(len(PAIRS_OF_ALL))].T
+    measurer = TermMeasurer(staged.signed)
+    whole = measures.term_features(measurer.measure_terms(left, right))
+    monkeypatch.setattr(screen, "ARTICLES_AT_A_TIME", at_a_time)
+    np.testing.assert_array_equal(measures.term_features(measurer.measure_terms(left, right)), whole)
