@@ -19,7 +19,6 @@ import pyarrow as pa
 from pipeline import terms, vectors
 from pipeline.array_files import ArrayFiles
 from pipeline.arrow_columns import Rows
-from pipeline.bags import Bags
 from pipeline.candidates import PAIRS, BandPairs
 from pipeline.clusters import components
 from pipeline.config import Config
@@ -169,7 +168,7 @@ def _signed(
     return Signed(
         group.first_row,
         bags,
-        vectors.write_group(group, Bags.of(bags.load()), counts, work),
+        vectors.write_group(group, bags, counts, work),
         write_ipc(work / f"signed-{name}.arrow", SIGNED_ARTICLES, facts.to_batches()),
         empty,
         empty,

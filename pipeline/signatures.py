@@ -33,9 +33,10 @@ from pipeline.tokens import Tokeniser, Tokens
 REPRINT, RESPUN = 1, 2  # bits of `found_by`
 # Articles whose tokens stay in the processor's cache between the kernels.
 SIGNED_AT_A_TIME = 256
-# Articles from which on a larger collection has no more articles to a rare term: else every article would
-# meet the others of its topic, whose number grows with the collection (docs/decisions/0060).
-RARE_IN_MOST = 50_000
+# In a collection of more than LARGE articles a rare term has fewer articles, not more: else every article
+# would meet the others of its topic, whose number grows with the collection. With the default `min_idf` 915
+# articles at LARGE, 204 in a million, 201 from there on (docs/decisions/0060).
+LARGE, LEAST_COUNTED = 50_000, 11_000
 
 SIGNED_ARTICLES = pa.schema([
     ("text_hash", pa.uint64()), ("n_tokens", pa.int32()), ("n_furniture_tokens", pa.int32()),
@@ -120,10 +121,12 @@ def _sign(
 def most_articles(n_counted: int, min_idf: float) -> int:
     """In how many articles a term may stand to be rare, at least 2; `n_counted` includes the prior's.
 
-    ln(n / df) must be at least `min_idf`, n being the collection's size, but for this 10,000 at least (the
-    prior makes up for what a small collection lacks) and RARE_IN_MOST at most.
+    ln(n / df) must be at least `min_idf`, n being the collection's size, or the prior's, which makes up for
+    what a small collection lacks. From LARGE articles on n falls with the root of the size, to LEAST_COUNTED.
     """
-    n = min(max(n_counted - PRIOR_ARTICLES, PRIOR_ARTICLES), RARE_IN_MOST)
+    n = float(max(n_counted - PRIOR_ARTICLES, PRIOR_ARTICLES))
+    if n > LARGE:
+        n = max(LARGE * np.sqrt(LARGE / n), LEAST_COUNTED)
     return max(2, int(n / np.exp(min_idf)))
 
 
@@ -181,7 +184,6 @@ def sign(
     mask = FurnitureMask(masked, config)
     counts = TermStatistics.load(statistics)
     rare = RareTerms(counts, config.respun)
-    all_bags = Bags.of(bags.load())
     plan = bands(config)
     n_places = config.reprint.n_perm + config.respun.n_perm
     keys = np.empty((plan.n, group.n_articles), np.uint32)
@@ -192,7 +194,7 @@ def sign(
     for tokens, salts in kept_with_salts(group, kept):
         lines.append(_furniture_lines(tokens, *mask.apply(tokens, salts), group.first_row + row))
         reprint, has_shingle = _sign_shingles(tokens, config)
-        elements, indptr = rare.elements(all_bags.some(row, row + tokens.n_articles))
+        elements, indptr = rare.elements(Bags.of(bags.load()).some(row, row + tokens.n_articles))
         respun = _sign(elements, indptr, config.respun.n_perm, config.seed)
         _band_keys(reprint, plan.n_reprint, plan.rows_reprint, keys, 0, row)
         _band_keys(respun, plan.n_respun, plan.rows_respun, keys, plan.n_reprint, row)
@@ -204,7 +206,7 @@ def sign(
     return Signed(
         group.first_row,
         bags,
-        vectors.write_group(group, all_bags, counts, work),
+        vectors.write_group(group, bags, counts, work),
         write_ipc(work / f"signed-{name}.arrow", SIGNED_ARTICLES, described),
         write_npy(work / f"keys-{name}.npy", keys, group.n_articles),
         write_npy(work / f"places-{name}.npy", places, group.n_articles),

@@ -103,10 +103,19 @@ def write_ipc(path: str | os.PathLike[str], schema: pa.Schema, batches: Iterable
 
 
 def read_batches(path: str | os.PathLike[str]) -> Iterator[pa.RecordBatch]:
-    """Yield an IPC file's batches, memory-mapped: the arrays point into the file and must not be altered."""
-    with pa.memory_map(os.fspath(path)) as source, pa.ipc.open_file(source) as reader:
-        for index in range(reader.num_record_batches):
-            yield reader.get_batch(index)
+    """Yield an IPC file's batches, memory-mapped: the arrays point into the file and must not be altered.
+
+    Each is mapped anew: what was touched of a mapped file counts as memory until nobody holds the mapping.
+    """
+    index = n_batches = 0
+    while index == 0 or index < n_batches:
+        with pa.memory_map(os.fspath(path)) as source, pa.ipc.open_file(source) as reader:
+            n_batches = reader.num_record_batches
+            if index < n_batches:
+                batch = reader.get_batch(index)
+                yield batch
+                del batch
+        index += 1
 
 
 def read_ipc(path: str | os.PathLike[str], columns: list[str] | None = None) -> pa.Table:

@@ -174,11 +174,13 @@ def weigh(bags: Bags, statistics: TermStatistics) -> dict[str, npt.NDArray[np.ge
     return {"term_weights": weights, "term_kinds": kinds, "term_rarity": rarity, "totals": totals}
 
 
-def write_group(group: ShardGroup, bags: Bags, statistics: TermStatistics, work: Path) -> ArrayFiles:
+def write_group(group: ShardGroup, bags: ArrayFiles, statistics: TermStatistics, work: Path) -> ArrayFiles:
     """Weighs the bags of a group of shards and writes the arrays."""
 
     def batches() -> Iterator[dict[str, npt.NDArray[np.generic]]]:
         for at in range(0, bags.n_articles, AT_A_TIME):
-            yield weigh(bags.some(at, min(at + AT_A_TIME, bags.n_articles)), statistics)
+            # Mapped anew for each batch: what was touched counts as memory for as long as it is mapped.
+            some = Bags.of(bags.load()).some(at, min(at + AT_A_TIME, bags.n_articles))
+            yield weigh(some, statistics)
 
     return write_arrays(group, WEIGHT_TYPES, batches(), work)

@@ -209,11 +209,13 @@ def test_furniture_is_left_out_of_both_views(signing):
     )
 
 
-def test_what_is_rare_is_a_share_of_small_collections_and_a_count_in_large_ones():
+def test_what_is_rare_is_a_share_of_small_collections_and_ever_fewer_articles_in_large_ones():
     def most(n: int) -> int:
         return signatures.most_articles(n + PRIOR_ARTICLES, 4.0)
 
     assert [most(n) for n in (0, 500, 10_000)] == [183, 183, 183]
     assert [most(n) for n in (20_000, 50_000)] == [366, 915]
-    assert [most(n) for n in (50_001, 10**6, 10**8)] == [915, 915, 915]
+    # From there on the count falls with the root of the size, without a step, and not below 201.
+    assert [most(n) for n in (50_001, 100_000, 200_000, 800_000)] == [915, 647, 457, 228]
+    assert [most(n) for n in (10**6, 2 * 10**6, 10**8)] == [204, 201, 201]
     assert signatures.most_articles(10**6, 30.0) == 2
