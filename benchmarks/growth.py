@@ -77,7 +77,7 @@ def run_job(collection: Path, n_articles: int, output: Path, candidates: bool) -
         "--set",
         "columns.article_id=article_id",
         "--set",
-        f"keep_candidates={str(candidates).lower()}",
+        f"keep_rejected_candidates={str(candidates).lower()}",
     ]
     measured = measure(command, n_cores, ROOT, {}, output / ".work")
     run_dir = Path(measured.stdout.splitlines()[-1])

@@ -26,6 +26,7 @@ from pipeline.index_write import earlier
 from pipeline.pair_tables import candidate_pairs, confirmed_pairs
 from pipeline.signatures import Signed
 from pipeline.tables import Ref, read_batches, read_ipc, write_parquet
+from pipeline.templates import templates
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Found:
     rejected: Ref
     signed: tuple[Signed, ...]
     worded: tuple[ArrayFiles, ...]
+    pairs: Ref
     judged: tuple[Ref, ...]
     membership: Ref
     sections: tuple[Ref, ...]
@@ -66,10 +68,10 @@ def lots(config: Config, with_index: bool = False) -> list[tuple[str, ...]]:
 
     Only one of them needs the clusters, whose ids take a SHA-256 each.
     """
-    clustered: tuple[str, ...] = ("articles", "clusters", "cluster_members", "confirmed_pairs")
+    clustered: tuple[str, ...] = ("articles", "clusters", "cluster_members", "confirmed_pairs", "templates")
     clustered += ("cluster_events",) * with_index
     return [
-        (*clustered, "candidate_pairs") if config.keep_candidates else clustered,
+        (*clustered, "candidate_pairs") if config.keep_rejected_candidates else clustered,
         ("repeated_sections", "rejected", "furniture"),
     ]
 
@@ -99,6 +101,7 @@ def write_tables(found: Found, names: tuple[str, ...], config: Config, folder: P
         "confirmed_pairs": lambda: confirmed_pairs(clustering(), judged),
         "candidate_pairs": lambda: candidate_pairs(clustering(), judged),
         "cluster_events": lambda: read_batches(found.past.named.events.path) if found.past else (),
+        "templates": lambda: templates(clustering(), read_ipc(found.pairs.path), judged),
         "repeated_sections": lambda: _sections(found),
         "rejected": lambda: read_batches(found.rejected.path),
         "furniture": lambda: [furniture(found.signed, found.shards)],

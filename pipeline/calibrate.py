@@ -189,7 +189,10 @@ def measure(run: Run, config: Config, in_use: Rule, labels: Labels, work: Path, 
 
 def refit(features: np.ndarray, is_same: np.ndarray) -> Additive:
     """All curves fitted anew, as `benchmarks/fit_rule.py` does. Needs many labels of all sorts."""
-    return rule.fit(measures.FEATURES, features, is_same, np.ones(len(is_same)), 0)
+    return rule.fit(
+        measures.FEATURES, measures.directions(measures.FEATURES), features, is_same,
+        np.ones(len(is_same)), 0,
+    )  # fmt: skip
 
 
 def rescale(in_use: Additive, features: np.ndarray, is_same: np.ndarray) -> Additive:

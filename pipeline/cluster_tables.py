@@ -12,12 +12,16 @@ import pyarrow.compute as pc
 
 from pipeline.arrow_columns import Rows, hexadecimal, parts_of, ranks, table_batch
 from pipeline.candidates import PAIRS
-from pipeline.confirm import EXACT, EXCERPT, RELATION_NAMES, RELATIONS, Judge
+from pipeline.confirm import EXACT, RELATED, RELATIONS, Judge, links
 from pipeline.schema import UTC_TIME
 from pipeline.shards import take_articles
 from pipeline.tables import Ref
 from pipeline.words import distinct, run_starts
 
+# What a member may be to its representative: where that pair is not confirmed itself, others link the two.
+INDIRECT = len(RELATIONS)
+MEMBERS_RELATIONS = (*RELATIONS, "indirect")
+_RELATION_NAMES = pa.array(MEMBERS_RELATIONS)
 _NEVER = np.int64(np.iinfo(np.int64).max)
 
 
@@ -51,12 +55,25 @@ def clustering_of(ids: pa.ChunkedArray, membership: pa.Table, named: pa.Table | 
         number, is_shown = named["cluster"].to_numpy(), named["is_shown"].to_numpy()
         return Clustering(ids, id_rank, number, size, representative, is_shown)
     label = membership["label"].to_numpy()
-    order = np.lexsort((id_rank, label))
-    smallest = order[run_starts(label[order])]
-    digests = [hashlib.sha256(i.encode()).digest()[:8] for i in ids.take(pa.array(smallest)).to_pylist()]
-    of_label = np.zeros(len(label), np.uint64)
-    of_label[label[smallest]] = np.frombuffer(b"".join(digests), ">u8")
-    return Clustering(ids, id_rank, of_label[label], size, representative, np.ones(len(label), np.bool_))
+    number = numbers(ids, id_rank, np.arange(len(label)), label)
+    return Clustering(ids, id_rank, number, size, representative, np.ones(len(label), np.bool_))
+
+
+def numbers(
+    ids: pa.ChunkedArray, id_rank: Rows, rows: Rows, label: Rows, kind: str = ""
+) -> npt.NDArray[np.uint64]:
+    """The number of the group `label` that each of the rows is in, from the group's smallest id.
+
+    Groups of another `kind` have other numbers.
+    """
+    order = np.lexsort((id_rank[rows], label))
+    starts = run_starts(label[order])
+    smallest = ids.take(pa.array(rows[order[starts]])).to_pylist()
+    digests = [hashlib.sha256(f"{kind}{one}".encode()).digest()[:8] for one in smallest]
+    found = np.empty(len(rows), np.uint64)
+    own = np.frombuffer(b"".join(digests), ">u8").astype(np.uint64)
+    found[order] = np.repeat(own, np.diff(np.append(starts, len(rows))))
+    return found
 
 
 def clusters(clustering: Clustering, shards: Sequence[Ref], judged: pa.Table) -> pa.RecordBatch:
@@ -109,9 +126,8 @@ def _inside(clustering: Clustering, judged: pa.Table) -> tuple[pa.Array, pa.Arra
     Every cluster of two or more has such a pair.
     """
     left, right = (judged[side].to_numpy() for side in ("left", "right"))
-    links = judged["is_confirmed"].to_numpy() & (judged["relation"].to_numpy() != EXCERPT)
     inside = (clustering.number[left] == clustering.number[right]) & clustering.is_shown[left]
-    chosen = np.flatnonzero(links & inside)
+    chosen = np.flatnonzero(links(judged) & inside)
     chosen = chosen[np.argsort(clustering.number[left[chosen]], kind="stable")]
     starts = run_starts(clustering.number[left[chosen]])
     inner = judged.take(pa.array(chosen))
@@ -142,13 +158,14 @@ def members(clustering: Clustering, judged: pa.Table, judge: Judge) -> Iterator[
         at = np.searchsorted(others, part[is_other])
         # A representative is to itself what an exact copy is; a singleton has no representative.
         relation = np.full(len(part), EXACT, np.int8)
-        relation[is_other] = pairs["relation"].to_numpy()[at]
+        own = np.where(pairs["is_confirmed"].to_numpy(), pairs["relation"].to_numpy(), INDIRECT)
+        relation[is_other] = np.where(own == RELATED, INDIRECT, own)[at]
         numbers = np.ones((3, len(part)))
         for values, column in zip(numbers, ("probability", "cosine", "jaccard"), strict=True):
             values[is_other] = pairs[column].to_numpy()[at]
         yield table_batch("cluster_members", [
             hexadecimal(clustering.number[part]), clustering.ids.take(pa.array(part)), pa.array(~is_other),
-            RELATION_NAMES.take(pa.array(relation, mask=is_alone)),
+            _RELATION_NAMES.take(pa.array(relation, mask=is_alone)),
             *(pa.array(values, mask=is_alone) for values in numbers), pa.array(clustering.size[part]),
         ])  # fmt: skip
 

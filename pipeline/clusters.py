@@ -1,9 +1,10 @@
 """Stage "clusters": components of the confirmed pairs, chains broken, a representative for each.
 
 Excerpt pairs don't link. Within a component, copies (exact, or reprints of high resemblance) stand together;
-the rest is joined by average linkage over the judged probabilities, a pair that was never a candidate
-counting 0, down to a mean of `clusters.min_linkage`: two groups of articles become one only if, taken all
-together, they are likely to be the same story. One good pair between two groups no longer chains them.
+the rest is joined by average linkage over the judged probabilities, down to a mean of
+`clusters.min_linkage`; an excerpt, and a pair that was never a candidate, counts 0. So two groups of articles
+become one only if, taken all together, they are likely to be the same story. One good pair between two
+groups no longer chains them.
 """
 
 import itertools
@@ -20,7 +21,7 @@ from scipy.spatial.distance import squareform
 
 from pipeline.arrow_columns import ranks, read_column
 from pipeline.config import Config
-from pipeline.confirm import EXACT, EXCERPT, JUDGED, REPRINT
+from pipeline.confirm import EXACT, EXCERPT, JUDGED, REPRINT, links
 from pipeline.tables import Ref, read_ipc, write_ipc
 from pipeline.words import run_starts
 
@@ -37,8 +38,8 @@ MEMBERSHIP = pa.schema([("label", pa.int64()), ("size", pa.int32()), ("represent
 class Graph:
     """The judged pairs of n articles; arrays (n_pairs,).
 
-    Rows `left` < `right` int64, `probability` float64. `links`: confirmed, and no mere excerpt; `is_copy`:
-    links of copies. Both bool.
+    Rows `left` < `right` int64; `probability` float64, 0 for excerpts. `links`: confirmed, and no mere
+    excerpt; `is_copy`: links of copies. Both bool.
     """
 
     n: int
@@ -55,17 +56,17 @@ def read_judged(judged: Sequence[Ref]) -> pa.Table:
 
 
 def graph_of(pairs: pa.Table, n: int) -> Graph:
-    """The graph of n articles. Excerpts don't link."""
+    """The graph of n articles. Excerpts and neighbours don't link."""
     relation = pairs["relation"].to_numpy()
-    links = pairs["is_confirmed"].to_numpy(zero_copy_only=False) & (relation != EXCERPT)
+    linked = links(pairs)
     copy = (relation == EXACT) | ((relation == REPRINT) & (pairs["jaccard"].to_numpy() >= COPY_JACCARD))
     return Graph(
         n,
         pairs["left"].to_numpy().astype(np.int64),
         pairs["right"].to_numpy().astype(np.int64),
-        pairs["probability"].to_numpy(),
-        links,
-        links & copy,
+        np.where(relation == EXCERPT, 0.0, pairs["probability"].to_numpy()),
+        linked,
+        linked & copy,
     )
 
 

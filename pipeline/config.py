@@ -16,7 +16,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipeline.config_load import load_into, render, shipped_file
 
 # Keys that change how a run is executed or what it keeps, not what it finds.
-NOT_IN_FINGERPRINT = ("n_workers", "keep_texts", "keep_candidates", "keep_scratch_days", "index", "report")
+NOT_IN_FINGERPRINT = (
+    "n_workers",
+    "keep_texts",
+    "keep_rejected_candidates",
+    "keep_scratch_days",
+    "index",
+    "report",
+)
 
 
 class _Section(BaseModel):
@@ -50,7 +57,8 @@ class ColumnsConfig(_Section):
         default="published_at",
         description=(
             "Time of publication: timestamp, date, epoch number, ISO 8601, RFC 2822. Times without a zone "
-            "are UTC. Unreadable ones become null."
+            "are UTC. Unreadable ones become null. Days between two articles speak against their being one "
+            'story: set it to "" where it is the time of a crawl.'
         ),
     )
 
@@ -202,7 +210,7 @@ class ClustersConfig(_Section):
     """How confirmed pairs become clusters."""
 
     min_linkage: float = Field(
-        default=0.3,
+        default=0.27,
         gt=0.0,
         lt=1.0,
         description=(
@@ -322,8 +330,19 @@ class Config(_Section):
             "takes the calibration's own threshold."
         ),
     )
+    related_threshold: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=1_000.0,
+        description=(
+            "Names that two articles share, by how much their rarity ln(articles / articles with the name) "
+            "exceeds 4, summed (0..1000): from this on a pair that is not confirmed is listed in "
+            "confirmed_pairs.parquet as `related`, a neighbour such as a follow-up, which joins no cluster. "
+            "Lower lists more; 15 is a beginning. 0 lists none."
+        ),
+    )
     calibration: str = Field(
-        default="calibration-2.json",
+        default="calibration-3.json",
         min_length=1,
         description=("File of the fitted rule: a path, or the name of a file of this folder."),
     )
@@ -346,11 +365,11 @@ class Config(_Section):
             "space, but looking at evidence then needs the input."
         ),
     )
-    keep_candidates: bool = Field(
+    keep_rejected_candidates: bool = Field(
         default=False,
         description=(
-            "Write candidate_pairs.parquet: each pair compared, and why it was confirmed or not. true "
-            "needs more space."
+            "Write candidate_pairs.parquet: each pair compared, what was measured of it, and why it was "
+            "confirmed or not. true needs more space."
         ),
     )
     keep_scratch_days: int = Field(

@@ -12,8 +12,9 @@ from pipeline.candidates import PAIRS, load_articles
 from pipeline.config import Config
 from pipeline.measures import Measures
 from pipeline.rule import Rule, load_rule
-from pipeline.screen import PAIRS_AT_A_TIME, TermMeasurer, by_blocks
-from pipeline.signatures import Signed
+from pipeline.schema import OF_TERMS
+from pipeline.screen import PAIRS_AT_A_TIME, TermMeasurer, are_related, by_blocks, passes
+from pipeline.signatures import NO_DATE, Signed
 from pipeline.tables import Ref, read_ipc, write_ipc
 from pipeline.wording import Wording
 
@@ -24,9 +25,11 @@ PASSAGE_TOKENS = 50
 # An excerpt is mostly other text: at most this share of the article's weight is in the other as well.
 OTHER_TEXT = 0.65
 
-RELATIONS = ("exact", "reprint", "excerpt", "respun")
+DAY = 86_400_000_000  # microseconds
+
+RELATIONS = ("exact", "reprint", "excerpt", "respun", "related")
 RELATION_NAMES = pa.array(RELATIONS)
-EXACT, REPRINT, EXCERPT, RESPUN = range(4)
+EXACT, REPRINT, EXCERPT, RESPUN, RELATED = range(5)
 
 _MEASURED = (
     "cosine", "cosine_bigrams", "cosine_names", "cosine_numbers", "jaccard", "containment_l_in_r",
@@ -45,6 +48,7 @@ class Measurer(TermMeasurer):
         super().__init__(signed)
         self.config = config
         self.text_hash = load_articles(signed, "text_hash")
+        self._published = load_articles(signed, "published")
         self._worded = worded
 
     def measure(self, left: np.ndarray, right: np.ndarray) -> Measures:
@@ -56,18 +60,26 @@ class Measurer(TermMeasurer):
         wording = [Wording.load(files) for files in self._worded]
         (group_l, rows_l), (group_r, rows_r) = self.locate(left), self.locate(right)
         groups = group_l * len(wording) + group_r
+        days_apart = self._days_apart(left, right)
         order, lots = [], []
         for both in np.unique(groups).tolist():
             i, j = divmod(both, len(wording))
             chosen = np.flatnonzero(groups == both)
             chosen = chosen[np.argsort(rows_l[chosen], kind="stable")]
             order.append(chosen)
+            own = measures.take(terms, chosen)
             lots.append(
                 measures.measure(
-                    wording[i], wording[j], rows_l[chosen], rows_r[chosen], measures.take(terms, chosen)
+                    wording[i], wording[j], rows_l[chosen], rows_r[chosen], own, days_apart[chosen]
                 )
             )
         return measures.take(measures.concatenate(lots), np.argsort(np.concatenate(order)))
+
+    def _days_apart(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Days between the publication of each pair, float64 (n,); NaN where one has no date."""
+        own, other = self._published[left], self._published[right]
+        known = (own != NO_DATE) & (other != NO_DATE)
+        return np.where(known, np.abs(own / DAY - other / DAY), np.nan)
 
 
 class Judge:
@@ -78,27 +90,49 @@ class Judge:
         self.threshold = measurer.config.threshold or self.rule.confirm.threshold
         self._measurer = measurer
 
-    def judge(self, pairs: pa.Table, passes: np.ndarray | None = None) -> pa.Table:
+    def judge(self, pairs: pa.Table, passing: np.ndarray | None = None) -> pa.Table:
         """The pairs (PAIRS) with probability, relation and measures (JUDGED).
 
-        Those that don't pass (a mask, bool; all do by default) come with probability and measures 0.
+        Those that don't pass (a mask, bool; all do by default) come with probability 0 and, of the measures,
+        with the cosines over terms alone. Neighbours (RELATED) are told where the screen had to pass them.
         """
         left, right = (pairs[side].to_numpy().astype(np.int64) for side in ("left", "right"))
-        kept = np.arange(len(left)) if passes is None else np.flatnonzero(passes)
+        kept = np.arange(len(left)) if passing is None else np.flatnonzero(passing)
         probability = np.zeros(len(left))
         relation = np.full(len(left), RESPUN, np.int8)
+        config = self._measurer.config
         values = {name: np.zeros(len(left), np.float32) for name in _MEASURED}
         if len(kept):
             measured = self._measurer.measure(left[kept], right[kept])
             same_text = self._measurer.text_hash[left[kept]] == self._measurer.text_hash[right[kept]]
             judged = self.rule.confirm.probability(measures.features(measured))
-            probability[kept] = np.where(beyond_doubt(measured, same_text), 1.0, judged)
-            relation[kept] = relate(measured, same_text, self._measurer.config.reprint.shingle_size)
+            judged = np.where(beyond_doubt(measured, same_text), 1.0, judged)
+            related = np.zeros(len(kept), np.bool_)
+            if passing is not None and config.related_threshold > 0:
+                # What passed as a neighbour only is no more than that, whatever the rule says of it.
+                judged = np.where(passes(measured, self.rule) | same_text, judged, 0.0)
+                related = (judged < self.threshold) & are_related(measured, config)
+            probability[kept] = judged
+            relation[kept] = np.where(
+                related, RELATED, relate(measured, same_text, config.reprint.shingle_size)
+            )
             for name, column in values.items():
                 column[kept] = getattr(measured, name)
-        columns = [probability, relation, probability >= self.threshold, *values.values()]
+        if len(kept) < len(left):
+            dropped = np.setdiff1d(np.arange(len(left)), kept)
+            terms = self._measurer.measure_terms(left[dropped], right[dropped])
+            for name in OF_TERMS:
+                values[name][dropped] = getattr(terms, name)
+        listed = (probability >= self.threshold) | (relation == RELATED)
+        columns = [probability, relation, listed, *values.values()]
         sides = [pairs[name] for name in PAIRS.names]
         return pa.table([*sides, *map(pa.array, columns)], schema=JUDGED)
+
+
+def links(pairs: pa.Table) -> np.ndarray:
+    """The judged pairs (JUDGED) that hold clusters together, bool (n,): confirmed, and no excerpt."""
+    confirmed = pairs["is_confirmed"].to_numpy(zero_copy_only=False)
+    return np.asarray(confirmed & ~np.isin(pairs["relation"].to_numpy(), (EXCERPT, RELATED)))
 
 
 def beyond_doubt(m: Measures, same_text: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import adjusted_rand_score
 
-from pipeline.confirm import RELATIONS
+from pipeline.confirm import RELATED, RELATIONS
 from pipeline.labelled_pairs import IdPair, LabelledPair, Labels, components, open_run, read_labels
 
 NEVER_COMPARED = "never_compared"
@@ -186,8 +186,10 @@ def evaluate(labels_path: Path, run_path: Path) -> Evaluation:
     labels = read_labels(labels_path, set(ids))
     wanted = {pair.ids for pair in labels.pairs}
     complete = run.has("candidate_pairs")
+    listed = run.rows_of("confirmed_pairs", wanted)
     judged = _Judged(
-        run.rows_of("confirmed_pairs", wanted),
+        # A neighbour is listed, but not as the same story.
+        {pair: row for pair, row in listed.items() if row["relation"] != RELATIONS[RELATED]},
         run.rows_of("candidate_pairs", wanted) if complete else {},
         complete,
     )

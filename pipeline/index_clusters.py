@@ -229,7 +229,7 @@ def _shown(
     shown[n_new + np.searchsorted(at, known)] = True
     pairs = read_judged(judged)
     left, right = (pairs[side].to_numpy() for side in ("left", "right"))
-    told = (left < n_new) & (pairs["is_confirmed"].to_numpy() | config.keep_candidates)
+    told = (left < n_new) & (pairs["is_confirmed"].to_numpy() | config.keep_rejected_candidates)
     shown[right[told]] = True
     # A cluster is shown as a whole.
     _, place = np.unique(label, return_inverse=True)

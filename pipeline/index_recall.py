@@ -27,7 +27,7 @@ from pipeline.index_segments import JUDGED_PAIRS, TOKENS, IndexReader, OpenIndex
 from pipeline.schema import ARTICLE_SHARD
 from pipeline.screen import SCREENED
 from pipeline.shards import ShardGroup
-from pipeline.signatures import SIGNED_ARTICLES, SIGNED_LINES, Signed
+from pipeline.signatures import SIGNED_ARTICLES, SIGNED_LINES, Signed, dates_of
 from pipeline.tables import Ref, atomic_file, file_ref, read_ipc, write_ipc
 from pipeline.terms import TermStatistics
 from pipeline.text import KEPT
@@ -124,13 +124,15 @@ def recall(
     """Make the planned articles [begin, end) a group of that number. Terms are weighed with `statistics`."""
     reader = index.read()
     positions = read_ipc(planned.positions.path)["position"].to_numpy()[begin:end]
-    known = reader.take("articles", positions, [*ARTICLE_SHARD.names[:-1], *SIGNED_ARTICLES.names])
+    columns = [*ARTICLE_SHARD.names[:-1], *(n for n in SIGNED_ARTICLES.names if n != "published")]
+    known = reader.take("articles", positions, columns)
     shard = write_ipc(work / f"recalled-{number:03d}.arrow", ARTICLE_SHARD, shard_batches(known))
     group = ShardGroup(number, planned.n_new + begin, (shard,))
     tokens = write_ipc(work / f"tokens-{number:03d}.arrow", KEPT, kept_batches(reader, positions))
     counts = TermStatistics.load(statistics)
     bags = terms.keep_bags(group, tokens, furniture, config, work)
-    facts = known.select(SIGNED_ARTICLES.names).cast(SIGNED_ARTICLES)
+    facts = known.append_column("published", dates_of(known["published_at"]))
+    facts = facts.select(SIGNED_ARTICLES.names).cast(SIGNED_ARTICLES)
     return Recalled(group, tokens, _signed(group, bags, facts, counts, work))
 
 

@@ -117,7 +117,7 @@ def _job_key(
 ) -> JobKey:
     """What tells this job from others: only the number of workers doesn't."""
     files = [[file.name, content] for file, content in contents.items()]
-    kept = [config.fingerprint(), config.keep_texts, config.keep_candidates, index, night]
+    kept = [config.fingerprint(), config.keep_texts, config.keep_rejected_candidates, index, night]
     return JobKey(journal.digest(files), journal.digest(kept))
 
 
@@ -274,8 +274,8 @@ def _run_stages(
     )
     past = name_stage(staged, grouped[0], judged, index, run_id, config, run, work) if index else None
     found = assemble.Found(
-        shards, staged.accepted.rejected, signed, tuple(worded), tuple(judged), grouped[0], tuple(repeated),
-        past,
+        shards, staged.accepted.rejected, signed, tuple(worded), staged.pairs, tuple(judged), grouped[0],
+        tuple(repeated), past,
     )  # fmt: skip
     written = run.map(
         "tables",

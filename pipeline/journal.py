@@ -44,14 +44,14 @@ READS: dict[str, tuple[str, ...]] = {
     "signatures": ("furniture", "reprint", "respun", "seed"),
     "candidates": ("reprint", "respun", "candidates"),
     "candidates-merge": (),
-    "screen": ("calibration", "keep_candidates"),
+    "screen": ("calibration", "related_threshold", "keep_rejected_candidates"),
     "wording": ("furniture", "reprint"),
-    "confirm": ("calibration", "threshold", "reprint"),
+    "confirm": ("calibration", "threshold", "related_threshold", "reprint"),
     "keep-texts": (),
     "sections": ("sections",),
     "clusters": ("clusters",),
     "candidate-recall": ("reprint", "respun", "candidates"),
-    "tables": ("calibration", "threshold", "reprint"),
+    "tables": ("calibration", "threshold", "related_threshold", "reprint"),
     "check": (),
 }
 _REF = {field.name for field in fields(Ref)}

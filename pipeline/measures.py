@@ -20,6 +20,9 @@ from pipeline.wording import Wording
 LENT = 0.25
 # What shares of the lead, and of repeats and titles, are doubted by: so much is added, half of it shared.
 LEAD_DOUBT, DOUBT = 1.0, 10.0
+# A story is told again within a day or so; further days count, up to MOST_DAYS. Not where so many shingles in
+# a row are the same: who quotes a passage of 50 tokens has copied it, whenever that was.
+FRESH_DAYS, MOST_DAYS, QUOTED_RUN = 1.0, 14.0, 46
 # Shingles in a row from which both sides are asked. Far below what makes a passage (confirm.PASSAGE_TOKENS).
 LONG_RUN = 16
 
@@ -80,7 +83,7 @@ class Measures(TermMeasures):
 
     `cosine_bigrams` over terms and bigrams; `jaccard`, `containment_l_in_r`, `containment_r_in_l` of the
     shingles; `longest_run`: most shingles in a row that the other has too, on the side where they are fewer
-    (runs under `LONG_RUN`: on the side of r).
+    (runs under `LONG_RUN`: on the side of r). `days_apart` of their publication, NaN where a date is unknown.
     """
 
     cosine_bigrams: np.ndarray
@@ -88,6 +91,7 @@ class Measures(TermMeasures):
     containment_l_in_r: np.ndarray
     containment_r_in_l: np.ndarray
     longest_run: np.ndarray
+    days_apart: np.ndarray
 
 
 Lot = TypeVar("Lot", bound=TermMeasures)
@@ -193,9 +197,10 @@ def measure_terms(
 
 
 def measure(
-    of_l: Wording, of_r: Wording, left: np.ndarray, right: np.ndarray, terms: TermMeasures
-) -> Measures:
-    """All measures of the pairs whose term measures are `terms`."""
+    of_l: Wording, of_r: Wording, left: np.ndarray, right: np.ndarray, terms: TermMeasures,
+    days_apart: np.ndarray,
+) -> Measures:  # fmt: skip
+    """All measures of the pairs whose term measures are `terms`, published so many days apart."""
     bigrams = np.empty(len(left), np.float32)
     compare.dots(
         of_l.bigram_keys, of_l.bigram_weights, of_l.bigram_ends,
@@ -215,6 +220,7 @@ def measure(
         containment_l_in_r=_share(shared, n_l),
         containment_r_in_l=_share(shared, n_r),
         longest_run=runs.astype(np.int32),
+        days_apart=days_apart.astype(np.float32),
     )
 
 
@@ -257,8 +263,15 @@ _BOTH_SIDES = (
 )  # fmt: skip
 FEATURES = (
     *TERM_FEATURES, "cosine_bigrams", "root_jaccard", "root_containment_of_shorter",
-    "root_containment_of_longer",
+    "root_containment_of_longer", "days_late",
 )  # fmt: skip
+# What speaks against a pair the more there is of it, and what may do either; all else speaks for it.
+_AGAINST, _EITHER = ("names_of_own", "numbers_of_own", "days_late"), ("weight_of_names",)
+
+
+def directions(names: Sequence[str]) -> tuple[int, ...]:
+    """Of each feature: 1 where more of it speaks for a pair, -1 where it speaks against it, 0 for neither."""
+    return tuple(-1 if name in _AGAINST else 0 if name in _EITHER else 1 for name in names)
 
 
 def term_features(m: TermMeasures) -> np.ndarray:
@@ -288,13 +301,14 @@ def term_features(m: TermMeasures) -> np.ndarray:
 
 
 def features(m: Measures) -> np.ndarray:
-    """What the rule weighs, float64 (n, len(FEATURES)): the term features and those of the word order.
+    """What the rule weighs, float64 (n, len(FEATURES)): the term features, those of the word order, the date.
 
     They are the same for (l, r) as for (r, l).
     """
     contained = np.maximum(m.containment_l_in_r, m.containment_r_in_l)
     contains = np.minimum(m.containment_l_in_r, m.containment_r_in_l)
-    columns = (m.cosine_bigrams, np.sqrt(m.jaccard), np.sqrt(contained), np.sqrt(contains))
+    late = np.clip(np.nan_to_num(m.days_apart) - FRESH_DAYS, 0, MOST_DAYS) * (m.longest_run < QUOTED_RUN)
+    columns = (m.cosine_bigrams, np.sqrt(m.jaccard), np.sqrt(contained), np.sqrt(contains), np.log1p(late))
     return np.column_stack([term_features(m), *(np.asarray(c, np.float64) for c in columns)])
 
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from pipeline.article_checks import check_rows
 from pipeline.config import Config
 from pipeline.config_load import load_values
-from pipeline.confirm import EXCERPT, RELATIONS
+from pipeline.confirm import EXCERPT, RELATED, RELATIONS
 from pipeline.errors import ConfigError, InputError
 from pipeline.explain import Asked, InRun
 from pipeline.explained import Link
@@ -24,7 +24,7 @@ from pipeline.input_text import read_texts
 from pipeline.inputs import COMPRESSIONS, InputFile
 from pipeline.links import shortest_path
 from pipeline.manifest import MANIFEST
-from pipeline.schema import ARTICLE_SHARD
+from pipeline.schema import ARTICLE_SHARD, UTC_TIME
 from pipeline.tables import regroup
 
 
@@ -42,15 +42,14 @@ class PublishedRun:
         return (self.folder / "texts.parquet").is_file()
 
     def articles(self) -> Iterator[pa.Table]:
-        """The articles as they were read (ARTICLE_SHARD), in order, in pieces; url and time are null."""
-        sources = self._read("articles", ["source"])["source"]
+        """The articles as they were read (ARTICLE_SHARD), in order, in pieces; the url is null."""
+        known = self._read("articles", ["source", "published_at"])
 
         def batches() -> Iterator[pa.RecordBatch]:
             row = 0
             with pq.ParquetFile(self.folder / "texts.parquet") as file:
                 for batch in file.iter_batches(BATCH_ROWS):
-                    own = sources.slice(row, batch.num_rows).combine_chunks()
-                    yield _as_articles(batch, own)
+                    yield _as_articles(batch, known.slice(row, batch.num_rows))
                     row += batch.num_rows
 
         return regroup(batches(), BATCH_ROWS, BATCH_BYTES, "text")
@@ -60,7 +59,8 @@ class PublishedRun:
         if id_a == id_b:
             raise InputError(f"ID_A, ID_B: must be two articles, are both {id_a}")
         either = pc.field("article_id").isin([id_a, id_b])
-        known = self._read("articles", ["article_id", "source", "cluster_id", "earlier_run_id"], either)
+        columns = ["article_id", "source", "published_at", "cluster_id", "earlier_run_id"]
+        known = self._read("articles", columns, either)
         rows = {row["article_id"]: row for row in known.to_pylist()}
         for name, article_id in (("ID_A", id_a), ("ID_B", id_b)):
             if article_id not in rows:
@@ -74,7 +74,7 @@ class PublishedRun:
                 f"{'ID_A' if article_id == id_a else 'ID_B'}: must be an article of the run's own input, "
                 f"{article_id} is one of run {rows[article_id]['earlier_run_id']}, which has its text"
             )
-        pair = _as_articles(texts.combine_chunks().to_batches()[0], known["source"].combine_chunks())
+        pair = _as_articles(texts.combine_chunks().to_batches()[0], known)
         first, second = pair.column("article_id").to_pylist()
         cluster_ids = (rows[first]["cluster_id"], rows[second]["cluster_id"])
         n_oversized = int(self.manifest["counts"]["n_oversized_buckets"])
@@ -94,7 +94,8 @@ class PublishedRun:
         )["article_id"]
         both = pc.field("article_id_l").isin(members) & pc.field("article_id_r").isin(members)
         columns = ["article_id_l", "article_id_r", "relation", "probability"]
-        return [Link(*row.values()) for row in self._read("confirmed_pairs", columns, both).to_pylist()]
+        confirmed = both & (pc.field("relation") != RELATIONS[RELATED])
+        return [Link(*row.values()) for row in self._read("confirmed_pairs", columns, confirmed).to_pylist()]
 
     def _read(self, name: str, columns: list[str], chosen: pc.Expression | None = None) -> pa.Table:
         return pq.read_table(self.folder / f"{name}.parquet", columns=columns, filters=chosen)
@@ -147,11 +148,13 @@ def _read_text(name: str, path: Path, config: Config) -> pa.RecordBatch:
         raise InputError(f"{name}: must be a text file, {path}: {row['reason']}, {row['detail']}")
     text = checked.articles.select(["article_id", "title", "text"])
     named = text.set_column(0, "article_id", pa.array([str(path)]))
-    return _as_articles(named, pa.nulls(1, pa.string()))
+    unknown = {"source": pa.nulls(1, pa.string()), "published_at": pa.nulls(1, UTC_TIME)}
+    return _as_articles(named, pa.table(unknown))
 
 
-def _as_articles(texts: pa.RecordBatch, source: pa.Array) -> pa.RecordBatch:
-    n = texts.num_rows
-    empty = {"url": pa.nulls(n, pa.string()), "published_at": pa.nulls(n, ARTICLE_SHARD.field(4).type)}
-    columns = {name: texts.column(name) for name in texts.schema.names} | {"source": source} | empty
+def _as_articles(texts: pa.RecordBatch, known: pa.Table) -> pa.RecordBatch:
+    """The texts with `source` and `published_at` of `known`, row by row."""
+    columns = {name: texts.column(name) for name in texts.schema.names}
+    columns |= {name: known[name].combine_chunks() for name in ("source", "published_at")}
+    columns["url"] = pa.nulls(texts.num_rows, pa.string())
     return pa.record_batch([columns[name] for name in ARTICLE_SHARD.names], schema=ARTICLE_SHARD)

@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.arrow_columns import Rows, plain
-from pipeline.confirm import RELATION_NAMES, RELATIONS
+from pipeline.cluster_tables import MEMBERS_RELATIONS
+from pipeline.confirm import RELATION_NAMES
 from pipeline.words import run_starts
 
 # Pairs of one cluster that the page gets, the least certain ones: a cluster of a thousand copies has half a
@@ -255,8 +256,8 @@ def relation_bits(relations: pa.ChunkedArray) -> npt.NDArray[np.int64]:
 
 
 def relation_numbers(relations: pa.ChunkedArray) -> list[int]:
-    """Place of each relation in RELATIONS; -1 for none."""
-    return [RELATIONS.index(r) if r else -1 for r in relations.to_pylist()]
+    """Place of each relation in RELATIONS, behind them "indirect"; -1 for none."""
+    return [MEMBERS_RELATIONS.index(r) if r else -1 for r in relations.to_pylist()]
 
 
 def rounded(values: pa.ChunkedArray) -> list[float | None]:

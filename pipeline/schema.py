@@ -86,7 +86,13 @@ CLUSTER_MEMBERS = pa.schema(
         column("cluster_id", pa.string(), "identifier of the cluster"),
         column("article_id", pa.string(), "the member; every accepted article is in exactly one row"),
         column("is_representative", pa.bool_(), "whether it stands for the cluster; one per cluster"),
-        column("relation", pa.string(), f"exact, reprint, excerpt or respun, {_TO_REPRESENTATIVE}", True),
+        column(
+            "relation",
+            pa.string(),
+            f"exact, reprint, excerpt or respun, {_TO_REPRESENTATIVE}; indirect: that pair is not confirmed "
+            "itself, other members link the two",
+            True,
+        ),
         column("probability", pa.float64(), f"of being the same story, 0..1, {_TO_REPRESENTATIVE}", True),
         column("cosine", pa.float64(), f"TF-IDF cosine over all terms, 0..1, {_TO_REPRESENTATIVE}", True),
         column("jaccard", pa.float64(), f"resemblance of the shingles, 0..1, {_TO_REPRESENTATIVE}", True),
@@ -94,21 +100,33 @@ CLUSTER_MEMBERS = pa.schema(
     ]
 )
 
+# What is measured of a pair, and what it means.
+_MEASURES = (
+    ("cosine", "TF-IDF cosine over all terms, 0..1"),
+    ("cosine_bigrams", "TF-IDF cosine over terms and pairs of neighbouring terms, 0..1"),
+    ("cosine_names", "TF-IDF cosine over names and numbers, 0..1"),
+    ("cosine_numbers", "TF-IDF cosine over numbers, 0..1"),
+    ("jaccard", "resemblance: shared shingles / all shingles of both, 0..1"),
+    ("containment_l_in_r", "share of l's shingles that are in r, 0..1"),
+    ("containment_r_in_l", "share of r's shingles that are in l, 0..1"),
+)
+# Those of pairs that the screen dropped.
+OF_TERMS = ("cosine", "cosine_names", "cosine_numbers")
+
 CONFIRMED_PAIRS = pa.schema(
     [
         column("article_id_l", pa.string(), "the smaller article_id, by code points"),
         column("article_id_r", pa.string(), "the larger article_id"),
-        column("relation", pa.string(), "exact, reprint, excerpt or respun: the first that holds"),
-        column("probability", pa.float64(), "of being the same story, by the fitted rule, 0..1"),
-        column("cosine", pa.float64(), "TF-IDF cosine over all terms, 0..1"),
         column(
-            "cosine_bigrams", pa.float64(), "TF-IDF cosine over terms and pairs of neighbouring terms, 0..1"
+            "relation",
+            pa.string(),
+            (
+                "exact, reprint, excerpt or respun: the first that holds; or related: not confirmed, "
+                "a neighbour (`related_threshold`)"
+            ),
         ),
-        column("cosine_names", pa.float64(), "TF-IDF cosine over names and numbers, 0..1"),
-        column("cosine_numbers", pa.float64(), "TF-IDF cosine over numbers, 0..1"),
-        column("jaccard", pa.float64(), "resemblance: shared shingles / all shingles of both, 0..1"),
-        column("containment_l_in_r", pa.float64(), "share of l's shingles that are in r, 0..1"),
-        column("containment_r_in_l", pa.float64(), "share of r's shingles that are in l, 0..1"),
+        column("probability", pa.float64(), "of being the same story, by the fitted rule, 0..1"),
+        *(column(name, pa.float64(), meaning) for name, meaning in _MEASURES),
         column("found_by", pa.string(), "view that made it a candidate: reprint, respun or both"),
     ]
 )
@@ -167,7 +185,36 @@ CANDIDATE_PAIRS = pa.schema(
         column("found_by", pa.string(), "view that made it a candidate: reprint, respun or both"),
         column("jaccard_estimate", pa.float64(), "resemblance estimated from the signatures, 0..1"),
         column("probability", pa.float64(), "by the fitted rule, 0..1; null when dropped before it", True),
-        column("reason", pa.string(), "confirmed, or why not"),
+        column(
+            "reason",
+            pa.string(),
+            "confirmed; screened: its terms alone, whose cosines follow, left no hope; below_threshold: the "
+            "rule gave it the probability here",
+        ),
+        column(
+            "relation",
+            pa.string(),
+            "that it has, or would have if it were confirmed; null when screened",
+            True,
+        ),
+        *(
+            column(
+                name,
+                pa.float64(),
+                meaning + ("" if name in OF_TERMS else "; null when screened"),
+                name not in OF_TERMS,
+            )
+            for name, meaning in _MEASURES
+        ),
+    ]
+)
+
+TEMPLATES = pa.schema(
+    [
+        column("template_id", pa.string(), "articles of one form share it"),
+        column("article_id", pa.string(), "an article that fills in the form; in one template at most"),
+        column("n_alike", pa.int32(), "others of the template with like wording and other facts, 3 or more"),
+        column("n_articles", pa.int32(), "articles of the template"),
     ]
 )
 
@@ -199,6 +246,7 @@ TABLES: dict[str, pa.Schema] = {
     "rejected": REJECTED,
     "texts": TEXTS,
     "candidate_pairs": CANDIDATE_PAIRS,
+    "templates": TEMPLATES,
     "cluster_events": CLUSTER_EVENTS,
     "furniture": FURNITURE,
 }
@@ -213,7 +261,8 @@ TABLE_INFO: dict[str, TableInfo] = {
     "repeated_sections": TableInfo("occurrence of a repeated section"),
     "rejected": TableInfo("rejected input row"),
     "texts": TableInfo("accepted article", "unless `keep_texts = false`"),
-    "candidate_pairs": TableInfo("candidate pair", "with `keep_candidates = true`"),
+    "candidate_pairs": TableInfo("candidate pair", "with `keep_rejected_candidates = true`"),
+    "templates": TableInfo("article of a form that the collection fills in again and again"),
     "cluster_events": TableInfo("change of a cluster", "by runs with an index"),
     "furniture": TableInfo("line of furniture"),
 }

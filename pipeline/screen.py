@@ -82,12 +82,19 @@ def passes(terms: TermMeasures, rule: Rule) -> npt.NDArray[np.bool_]:
     return np.asarray(rule.screen.probability(measures.term_features(terms)) >= rule.screen.threshold)
 
 
+def are_related(terms: TermMeasures, config: Config) -> npt.NDArray[np.bool_]:
+    """Which pairs share enough names to be neighbours, if `related_threshold` asks for them, bool (n,)."""
+    is_on = config.related_threshold > 0
+    return np.asarray(is_on & (terms.rarity_of_names_shared >= config.related_threshold))
+
+
 def screen_slice(
     pairs: Ref, begin: int, end: int, signed: Sequence[Signed], config: Config, work: Path
 ) -> Ref:
     """Screens the candidate pairs [begin, end), rows of `pairs` (PAIRS); IPC (SCREENED).
 
-    Pairs of equal bodies pass. Pairs that don't pass are left out, unless `keep_candidates` asks for them.
+    Pairs of equal bodies, and neighbours if they are asked for, pass. Pairs that don't pass are left out,
+    unless `keep_rejected_candidates` asks for them.
     """
     measurer, rule = TermMeasurer(signed), load_rule(config.calibration)
     text_hash = load_articles(signed, "text_hash")
@@ -98,8 +105,11 @@ def screen_slice(
             lot = table.slice(at, min(PAIRS_AT_A_TIME, end - at)).combine_chunks()
             left, right = (lot[side].to_numpy().astype(np.int64) for side in ("left", "right"))
             same_text = text_hash[left] == text_hash[right]
-            passing = pa.array(passes(measurer.measure_terms(left, right), rule) | same_text)
+            terms = measurer.measure_terms(left, right)
+            passing = pa.array(passes(terms, rule) | same_text | are_related(terms, config))
             screened = lot.append_column(SCREENED.field("passes"), passing)
-            yield from (screened if config.keep_candidates else screened.filter(passing)).to_batches()
+            yield from (
+                screened if config.keep_rejected_candidates else screened.filter(passing)
+            ).to_batches()
 
     return write_ipc(work / f"screened-{begin:010d}.arrow", SCREENED, lots())

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.confirm import RELATIONS
+from pipeline.confirm import RELATED, RELATIONS
 from pipeline.report_files import PAGE
 
 N_LARGEST = 5
@@ -120,7 +120,8 @@ def _read(run_dir: Path, table: str, *columns: str) -> pa.Table:
 
 def _by_relation(relations: list[str]) -> dict[str, int]:
     counted = Counter(relations)
-    return {relation: counted[relation] for relation in RELATIONS}
+    # Neighbours are listed only where a run was asked for them.
+    return {name: counted[name] for name in RELATIONS if name in counted or name != RELATIONS[RELATED]}
 
 
 def _first(clusters: pa.Table, *order: tuple[str, str]) -> tuple[LargeCluster, ...]:

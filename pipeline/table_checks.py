@@ -26,6 +26,7 @@ _COMPARED = {
     "confirmed_pairs": ("article_id_l", "article_id_r"),
     "candidate_pairs": ("article_id_l", "article_id_r"),
     "cluster_events": ("event", "cluster_id", "other_id"),
+    "templates": ("article_id",),
     "repeated_sections": ("article_id", "begin", "end"),
     "texts": ("article_id", "text"),
 }
@@ -62,6 +63,15 @@ def check(tables: Mapping[str, Ref], names: tuple[str, ...]) -> dict[str, Checke
     for name in ("confirmed_pairs", "candidate_pairs"):
         if name in read:
             _check_pairs(read[name], name, ids)
+    if "templates" in read:
+        at = _places("templates", read["templates"]["article_id"], ids)
+        n_distinct = len(np.unique(at))
+        _require(
+            n_distinct == len(at),
+            "templates",
+            "must have each article once",
+            f"{len(at)} rows of {n_distinct}",
+        )
     if "repeated_sections" in read:
         _check_sections(read["repeated_sections"], ids)
     if "texts" in read:

@@ -75,7 +75,8 @@ def all_pairs(built: tuple[TermVectors, Wording]) -> tuple[Measures, np.ndarray,
         np.array(side, np.int64) for side in zip(*itertools.product(range(n), range(n)), strict=True)
     )
     terms = measures.measure_terms(vectors, [vectors], left, np.zeros_like(right), right)
-    return measures.measure(words, words, left, right, terms), left, right
+    days_apart = np.where((left + right) % 3 == 0, np.nan, np.abs(left - right) * 1.5)
+    return measures.measure(words, words, left, right, terms, days_apart), left, right
 
 
 def mirror(left: np.ndarray, right: np.ndarray) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 
@@ -52,15 +53,17 @@ def counted(bits: int, *batches: KeptTokens) -> TermStatistics:
 
 
 def write_shards(
-    folder: Path, articles: Sequence[Article], shard_rows: int = 3, batch_rows: int = 2
-) -> list[Ref]:
+    folder: Path, articles: Sequence[Article], shard_rows: int = 3, batch_rows: int = 2,
+    dates: Sequence[datetime | None] | None = None,
+) -> list[Ref]:  # fmt: skip
     """Article shards of a few rows each, in batches of fewer; ids are a0, a1, ..."""
     sources, titles, bodies = zip(*articles, strict=True) if articles else ((), (), ())
     n = len(articles)
     columns = {
         "article_id": strings([f"a{i}" for i in range(n)]), "source": strings(list(sources)),
         "url": pa.nulls(n, pa.string()), "title": strings(list(titles)),
-        "published_at": pa.nulls(n, ARTICLE_SHARD.field("published_at").type), "text": strings(list(bodies)),
+        "published_at": pa.array(dates or [None] * n, ARTICLE_SHARD.field("published_at").type),
+        "text": strings(list(bodies)),
     }  # fmt: skip
     table = pa.table(columns, schema=ARTICLE_SHARD)
     return [
@@ -86,9 +89,10 @@ class Signing:
 
 
 def sign(
-    folder: Path, articles: Sequence[Article], settings: Config, n_groups: int = 2, bits: int = 16
-) -> Signing:
-    groups = group_shards(write_shards(folder, articles), n_groups)
+    folder: Path, articles: Sequence[Article], settings: Config, n_groups: int = 2, bits: int = 16,
+    dates: Sequence[datetime | None] | None = None,
+) -> Signing:  # fmt: skip
+    groups = group_shards(write_shards(folder, articles, dates=dates), n_groups)
     tokens = [text.tokenise_group(group, folder) for group in groups]
     both = list(zip(groups, tokens, strict=True))
     lines = [furniture.count(group, ref, settings, folder) for group, ref in both]

@@ -62,6 +62,7 @@ def stage(path: Path, work: Path, settings: Config) -> Staged:
         staged.accepted.rejected,
         staged.signed,
         worded,
+        staged.pairs,
         tuple(judged),
         membership,
         (sections,),
@@ -71,7 +72,7 @@ def stage(path: Path, work: Path, settings: Config) -> Staged:
 
 @pytest.fixture(scope="module")
 def staged(tmp_path_factory) -> Staged:
-    return stage(SAMPLE, tmp_path_factory.mktemp("assemble"), config("keep_candidates=true"))
+    return stage(SAMPLE, tmp_path_factory.mktemp("assemble"), config("keep_rejected_candidates=true"))
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +133,7 @@ def test_members_are_measured_against_their_representative(tables):
     assert rows == sorted(rows, key=lambda r: (r["cluster_id"], r["article_id"]))
     heads = {row["cluster_id"]: row["article_id"] for row in rows if row["is_representative"]}
     pairs = {(p["article_id_l"], p["article_id_r"]): p for p in tables["confirmed_pairs"]}
-    seen = 0
+    seen = indirect = 0
     for row in rows:
         numbers = (row["probability"], row["cosine"], row["jaccard"])
         if row["cluster_size"] == 1:
@@ -149,8 +150,11 @@ def test_members_are_measured_against_their_representative(tables):
             )
             seen += 1
         else:
-            assert row["relation"] in confirm.RELATIONS
+            # It is in the cluster by others.
+            assert row["relation"] == "indirect"
+            indirect += 1
     assert seen > 50
+    assert indirect > 0
 
 
 def test_clusters_sum_up_their_members_and_pairs(tables):
@@ -215,6 +219,12 @@ def test_pairs_have_the_smaller_id_on_the_left_and_their_containments_with_them(
         )
         assert (row["reason"], row["probability"]) == (reason, pair["probability"] or None)
         assert row["jaccard_estimate"] == max(pair["estimate_reprint"], pair["estimate_respun"])
+        unread = reason == "screened"
+        assert row["relation"] == (None if unread else confirm.RELATIONS[pair["relation"]])
+        for name in ("cosine", "cosine_names", "cosine_numbers"):
+            assert row[name] == pair[name]
+        for name in ("cosine_bigrams", "jaccard", "containment_l_in_r", "containment_r_in_l"):
+            assert row[name] == (None if unread else pair[name])
     assert {r["reason"] for r in rows} == {"confirmed", "below_threshold", "screened"}
 
 
@@ -270,7 +280,9 @@ def test_a_member_that_the_screen_dropped_is_measured_all_the_same(staged, table
 
 @pytest.mark.parametrize("candidates", [True, False])
 def test_the_lots_hold_every_other_table_of_the_run_once(candidates):
-    names = list(itertools.chain(*assemble.lots(config(f"keep_candidates={str(candidates).lower()}"))))
+    names = list(
+        itertools.chain(*assemble.lots(config(f"keep_rejected_candidates={str(candidates).lower()}")))
+    )
     kept = {"texts": False, "candidate_pairs": candidates, "cluster_events": False}
     assert sorted(names) == sorted(name for name in schema.TABLES if kept.get(name, True))
 

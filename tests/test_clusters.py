@@ -87,7 +87,8 @@ def naive_partition(n: int, pairs: list[tuple], min_linkage: float) -> set[froze
     """Average linkage over groups of copies within each component, then what links still hold together."""
     heads = {row: group for group in networkx_components(n, copies(pairs)) for row in group}
     likeness: dict[frozenset, float] = {}
-    for left, right, probability, *_ in pairs:
+    for left, right, probability, relation, *_ in pairs:
+        probability *= relation != EXCERPT
         key = frozenset((heads[left], heads[right]))
         likeness[key] = max(probability, likeness.get(key, 0))
     groups = []
@@ -175,6 +176,13 @@ def test_a_star_of_a_source_and_its_rewrites_stays_together():
 
 def test_excerpts_link_nothing():
     assert clustered(3, (0, 1, 0.99, EXCERPT), (1, 2, 0.9)) == sets([0], [1, 2])
+
+
+def test_an_excerpt_does_not_hold_its_article_in_a_cluster():
+    """One pair with a rewrite is not enough, however sure it is that the source is quoted."""
+    story = clique([0, 1, 2])
+    assert clustered(4, *story, (1, 3, 0.5), (0, 3, 0.99, EXCERPT)) == sets([0, 1, 2], [3])
+    assert clustered(4, *story, (1, 3, 0.5), (0, 3, 0.99)) == sets(range(4))
 
 
 def test_what_is_not_confirmed_links_nothing():

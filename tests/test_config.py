@@ -154,7 +154,7 @@ def test_fingerprint_is_of_what_affects_the_result():
             else [f"{key}={_neighbour(key, value)}"],
         )
         same = changed.fingerprint() == fingerprint
-        executed = key in {"n_workers", "keep_texts", "keep_candidates", "keep_scratch_days"}
+        executed = key in {"n_workers", "keep_texts", "keep_rejected_candidates", "keep_scratch_days"}
         assert same == (executed or key.startswith(("index.", "report."))), key
 
 

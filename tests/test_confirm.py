@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from pipeline.confirm import (
     EXACT,
     EXCERPT,
     JUDGED,
+    RELATED,
     RELATIONS,
     REPRINT,
     RESPUN,
@@ -27,15 +29,17 @@ from pipeline.confirm import (
     confirm_part,
 )
 from pipeline.errors import ConfigError
+from pipeline.schema import OF_TERMS
 from pipeline.screen import SCREENED
 from pipeline.signatures import Signed
 from pipeline.tables import read_ipc, write_ipc
 
 
 def prose(seed: int, n: int) -> list[str]:
-    """Tokens of no text in particular, each rare; every tenth a name."""
+    """Words of no text in particular, each rare; every tenth a name."""
     rng = random.Random(seed)
-    return [f"{'N' if i % 10 == 9 else 'w'}{rng.randrange(10**9)}" for i in range(n)]
+    words = ["".join(rng.choices("abcdefghij", k=9)) for _ in range(n)]
+    return [word.title() if i % 10 == 9 else word for i, word in enumerate(words)]
 
 
 REPORT = prose(1, 300)
@@ -120,13 +124,13 @@ def test_copies_and_rewrites_are_confirmed_and_strangers_are_not(staged):
     assert confirmed == CASES.keys() - passages - {"nothing in common"}
 
 
-def test_pairs_that_do_not_pass_are_not_measured(staged):
+def test_of_pairs_that_do_not_pass_the_terms_alone_are_measured(staged):
     at = 2 * list(CASES).index("nothing in common")
     pairs = pair_table([(0, 1), (at, at + 1), (2, 3)])
     judge = staged.judge(config())
     first, row, third = judge.judge(pairs, np.array([True, False, True])).to_pylist()
     measured = {name: row[name] for name in JUDGED.names[JUDGED.names.index("cosine") :]}
-    assert set(measured.values()) == {0}
+    assert {name for name, value in measured.items() if value} <= set(OF_TERMS)
     assert (row["probability"], row["is_confirmed"]) == (0, False)
     assert (row["found_by"], row["estimate_reprint"]) == (1, 0.5)
     # The others are measured as they would be without it, and by default all are.
@@ -134,11 +138,51 @@ def test_pairs_that_do_not_pass_are_not_measured(staged):
     assert [first, third] == [every[0], every[2]]
     assert 0 < every[1]["probability"] < 0.1
     assert every[1]["cosine"] > 0
+    assert [row[name] for name in OF_TERMS] == [every[1][name] for name in OF_TERMS]
 
 
-def test_where_no_pair_passes_none_is_measured(staged):
+def test_where_no_pair_passes_none_is_judged(staged):
     rows = staged.judge(config()).judge(pair_table([(0, 1), (2, 3)]), np.zeros(2, bool)).to_pylist()
-    assert [(row["probability"], row["cosine"], row["relation"]) for row in rows] == [(0, 0, RESPUN)] * 2
+    assert [(row["probability"], row["jaccard"], row["relation"]) for row in rows] == [(0, 0, RESPUN)] * 2
+    assert all(row["cosine"] > 0 for row in rows)
+
+
+def test_neighbours_are_listed_on_demand_and_link_nothing(staged):
+    """Those that share names enough, and are not confirmed; the others stay as they are."""
+    cases = list(CASES)
+    pairs = pair_table([(2 * i, 2 * i + 1) for i in range(len(cases))])
+    passes = np.ones(len(cases), bool)
+    without = staged.judge(config("threshold=0.95")).judge(pairs, passes)
+    for limit in (0, 15):
+        found = staged.judge(config("threshold=0.95", f"related_threshold={limit}")).judge(pairs, passes)
+        assert found["probability"].equals(without["probability"]) or limit
+        assert confirm.links(found).tolist() == confirm.links(without).tolist()
+        related = [
+            case for case, row in zip(cases, found.to_pylist(), strict=True) if row["relation"] == RELATED
+        ]
+        if limit:
+            assert "a passage in another text" in related
+            assert "nothing in common" not in related
+            listed = {c for c, row in zip(cases, found.to_pylist(), strict=True) if row["is_confirmed"]}
+            assert listed >= set(related)
+        else:
+            assert found["relation"].equals(without["relation"])
+            assert found["is_confirmed"].equals(without["is_confirmed"])
+
+
+def test_days_between_publication_count(tmp_path):
+    """A rewrite of weeks later is less likely than one of the same day; without a date nothing is known."""
+    day = datetime(2026, 3, 1, tzinfo=UTC)
+    dates = [day, day + timedelta(hours=20), day + timedelta(days=30), None]
+    articles = [("s", None, " ".join(REPORT)), *(("s", None, " ".join(respun())) for _ in range(3))]
+    settings = config()
+    signing = sign(tmp_path, articles, settings, dates=dates)
+    worded = word(tmp_path, signing, settings, [(0, i) for i in range(1, 4)])
+    measurer = Measurer(signing.signed, worded, settings)
+    measured = measurer.measure(np.zeros(3, np.int64), np.arange(1, 4))
+    np.testing.assert_allclose(measured.days_apart, [20 / 24, 30, np.nan], rtol=1e-6)
+    judged = Judge(measurer).judge(pair_table([(0, 1), (0, 2), (0, 3)]))["probability"].to_pylist()
+    assert judged[0] == judged[2] > judged[1] > 0
 
 
 @pytest.mark.parametrize("threshold", [0.0, 1e-9, 0.3, 0.9, 1.0])
@@ -217,6 +261,6 @@ def test_the_measures_come_in_the_order_of_the_pairs(staged):
     for p in range(0, len(pairs), 7):
         one = measurer.measure(left[p : p + 1], right[p : p + 1])
         for name, values in vars(one).items():
-            assert values[0] == getattr(whole, name)[p]
+            np.testing.assert_array_equal(values[0], getattr(whole, name)[p])
     for name in measures.TermMeasures.__dataclass_fields__:
         np.testing.assert_array_equal(getattr(terms, name), getattr(whole, name))

@@ -147,7 +147,7 @@ def test_a_pair_that_never_was_a_candidate(run_dir):
 
 def test_verdicts_are_those_of_the_candidates(tmp_path):
     """A run that keeps its candidates says the same of them, in its own words."""
-    done = respun("run", SAMPLE, "--output", tmp_path, "--direct", "--set", "keep_candidates=true")
+    done = respun("run", SAMPLE, "--output", tmp_path, "--direct", "--set", "keep_rejected_candidates=true")
     run_dir = Path(done.stdout.strip())
     rows = pq.read_table(run_dir / "candidate_pairs.parquet").to_pylist()
     for reason in ("screened", "below_threshold", "confirmed"):

@@ -58,7 +58,7 @@ def differences(found: Content, kept: Content) -> list[str]:
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory) -> Content:
-    settings = config("keep_candidates=true")
+    settings = config("keep_rejected_candidates=true")
     sample = str(TESTS.parent / "data/sample/articles.parquet")
     run = run_job([sample], tmp_path_factory.mktemp("golden"), settings, ThreadExecutor(2), Silence())
     return {path.stem: table_content(path) for path in sorted(run.run_dir.glob("*.parquet"))}

@@ -143,7 +143,7 @@ def test_another_configuration_is_refused_with_what_differs(index, tmp_path):
 
 
 def test_keys_that_compare_nothing_may_differ(index, tmp_path):
-    other = config("n_workers=1", "keep_candidates=true", "index.max_drift=0.5", "columns.url=url")
+    other = config("n_workers=1", "keep_rejected_candidates=true", "index.max_drift=0.5", "columns.url=url")
     assert run_night(SECOND, tmp_path, index, other).rows("candidate_pairs")
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -120,6 +123,11 @@ def test_each_feature_is_made_of_its_measures(texts, rng):
         np.testing.assert_array_equal(weighed[f"{name}_least"], list(map(min, of_both)))
         np.testing.assert_array_equal(weighed[f"{name}_most"], list(map(max, of_both)))
     assert len(shares) == 8
+    late = [
+        0 if math.isnan(days) or run >= 46 else math.log1p(min(max(days - 1, 0), 14))
+        for days, run in zip(found.days_apart, found.longest_run, strict=True)
+    ]
+    np.testing.assert_allclose(weighed["days_late"], late, rtol=1e-6)
 
 
 def test_a_passage_in_pieces_is_no_long_run():
@@ -135,6 +143,12 @@ def test_a_passage_in_pieces_is_no_long_run():
     runs = dict(zip(zip(left.tolist(), right.tolist(), strict=True), found.longest_run.tolist(), strict=True))
     assert runs[0, 0] == 116
     assert runs[0, 1] == runs[1, 0] == 30
+    # The days between them count for pieces, and not for the whole passage.
+    weeks = replace(found, days_apart=np.full(len(left), 20, np.float32))
+    late = dict(
+        zip(zip(left.tolist(), right.tolist(), strict=True), measures.features(weeks)[:, -1], strict=True)
+    )
+    assert late[0, 0] == 0 < late[0, 1]
 
 
 def test_an_article_is_wholly_itself():
@@ -167,7 +181,14 @@ def test_word_order_leaves_the_term_measures_as_they_are(texts):
     for name in TermMeasures.__dataclass_fields__:
         np.testing.assert_array_equal(getattr(found, name), getattr(terms, name))
     unworded = build(tokens, np.zeros(tokens.n_articles, np.bool_), counted(16, tokens), 5)
-    nothing = measures.measure(unworded, unworded, left, right, terms)
+    nothing = measures.measure(unworded, unworded, left, right, terms, found.days_apart)
     for name in ("jaccard", "containment_l_in_r", "containment_r_in_l", "longest_run"):
         assert not getattr(nothing, name).any()
     np.testing.assert_array_equal(nothing.cosine_bigrams, terms.cosine / 2)
+
+
+def test_more_likeness_speaks_for_a_pair_and_own_facts_and_late_days_against_it():
+    ways = dict(zip(measures.FEATURES, measures.directions(measures.FEATURES), strict=True))
+    assert {name for name, way in ways.items() if way < 0} == {"names_of_own", "numbers_of_own", "days_late"}
+    assert {name for name, way in ways.items() if way == 0} == {"weight_of_names"}
+    assert measures.directions(measures.TERM_FEATURES) == tuple(ways[name] for name in measures.TERM_FEATURES)

@@ -19,7 +19,7 @@ from pipeline.executor import Silence, ThreadExecutor
 from pipeline.job import run_job
 
 SAMPLE = Path(__file__).parents[1] / "data/sample/articles.parquet"
-SETTINGS = config("keep_candidates=true")
+SETTINGS = config("keep_rejected_candidates=true")
 
 
 @dataclass(frozen=True)

@@ -162,7 +162,7 @@ def test_tables_of_an_attempt_with_other_keys_are_not_published(tmp_path, undist
     n_calls = sum(report.n_calls for report in undisturbed.stages)
     with pytest.raises(RunError):
         run(tmp_path, execute=Dying(n_calls - 1, RunError("no")))
-    outcome = run(tmp_path, load_config("smoke", ["keep_candidates=false"]), resume=True)
+    outcome = run(tmp_path, load_config("smoke", ["keep_rejected_candidates=false"]), resume=True)
     assert "candidate_pairs.parquet" not in tables(outcome.run_dir)
 
 

@@ -6,20 +6,19 @@ import bisect
 import json
 import math
 from dataclasses import asdict, replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import SplineTransformer
 from texts import EXAMPLES
 
 from pipeline import rule
 from pipeline.config import Config
 from pipeline.errors import ConfigError
-from pipeline.measures import FEATURES, TERM_FEATURES
+from pipeline.measures import FEATURES, TERM_FEATURES, directions
 from pipeline.rule import N_KNOTS, PENALTY, Additive, Rule, load_rule
 
 
@@ -73,32 +72,69 @@ def test_a_curve_is_the_line_between_the_knots_around(data):
         assert found == pytest.approx(expected, rel=1e-6, abs=1e-6)
 
 
+def steps_of(features: np.ndarray, knots: np.ndarray) -> np.ndarray:
+    """How far a feature has come from each knot to the next, one by one."""
+    rows = []
+    for pair in features.tolist():
+        row = []
+        for x, own in zip(pair, knots.T.tolist(), strict=True):
+            row += [min(max((x - low) / (high - low), 0), 1) for low, high in pairwise(own)]
+        rows.append(row)
+    return np.array(rows)
+
+
 @settings(max_examples=20, deadline=None)
-@given(st.integers(0, 2**31), st.integers(1, len(FEATURES)))
-def test_probability_is_scikit_learns(seed, n_features):
+@given(st.integers(0, 2**31), st.integers(1, 8))
+def test_without_directions_the_probability_is_scikit_learns(seed, n_features):
     features, is_same, weight = sample(seed, n_features)
     if len(set(is_same.tolist())) == 1:
         return
-    fitted = rule.fit(FEATURES[:n_features], features, is_same, weight, 0.5)
+    names = FEATURES[:n_features]
+    fitted = rule.fit(names, (0,) * n_features, features, is_same, weight, 0.5)
     # Evenly over what each feature reaches, rounded as in the file.
     knots = np.array([np.linspace(x.min(), x.max(), N_KNOTS) for x in features.T]).T.round(6)
     np.testing.assert_array_equal(np.array(fitted.knots).T, knots)
-    model = make_pipeline(
-        SplineTransformer(degree=1, knots=knots, extrapolation="constant"),
-        LogisticRegression(C=PENALTY, max_iter=5000),
-    )
-    model.fit(features, is_same, logisticregression__sample_weight=weight)
+    model = LogisticRegression(C=1 / PENALTY, max_iter=5000, tol=1e-8)
+    model.fit(steps_of(features, knots), is_same, sample_weight=weight)
     # What the rule has not seen, beyond its knots too, as well as what it has.
     unseen = features.mean(axis=0) + 3 * (features - features.mean(axis=0))
     for pairs in (features, unseen):
         # The file's numbers are rounded to six digits.
-        expected = model.predict_proba(pairs)[:, 1]
+        expected = model.predict_proba(steps_of(pairs, knots))[:, 1]
         np.testing.assert_allclose(fitted.probability(pairs), expected, atol=1e-4)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**31), st.lists(st.sampled_from((-1, 0, 1)), min_size=1, max_size=6))
+def test_curves_keep_their_directions_and_nothing_within_them_fits_better(seed, directions):
+    features, is_same, weight = sample(seed, len(directions))
+    if len(set(is_same.tolist())) == 1:
+        return
+    names = FEATURES[: len(directions)]
+    fitted = rule.fit(names, directions, features, is_same, weight, 0.5)
+    rises = np.diff(np.array(fitted.values), axis=1)
+    for way, own in zip(directions, rises, strict=True):
+        assert (own * way >= 0).all()
+    steps = steps_of(features, np.array(fitted.knots).T)
+    start = fitted.intercept + sum(own[0] for own in fitted.values)
+
+    def loss(rises: np.ndarray, start: float) -> float:
+        log_odds = steps @ rises.ravel() + start
+        own = np.logaddexp(0, -np.where(is_same, 1, -1) * log_odds)
+        return float(weight @ own + PENALTY / 2 * (rises**2).sum())
+
+    least = loss(rises, start)
+    rng = np.random.default_rng(seed)
+    for size in (1e-2, 1e-1, 1):
+        moved = rises + size * rng.normal(0, 1, rises.shape)
+        for k, way in enumerate(directions):
+            moved[k] = np.clip(moved[k], 0 if way > 0 else None, 0 if way < 0 else None)
+        assert loss(moved, start + size * rng.normal()) > least - 1e-3
 
 
 def test_contributions_add_up_to_the_log_odds():
     features, is_same, weight = sample(4, 5)
-    fitted = rule.fit(FEATURES[:5], features, is_same, weight, 0.5)
+    fitted = rule.fit(FEATURES[:5], (0,) * 5, features, is_same, weight, 0.5)
     contributions = fitted.contributions(features)
     log_odds = contributions.sum(axis=1) + fitted.intercept
     np.testing.assert_allclose(fitted.probability(features), 1 / (1 + np.exp(-log_odds)))
@@ -112,7 +148,7 @@ def test_what_can_be_told_apart_is_told_apart():
     features = rng.uniform(0, 1, (400, 2))
     ones = np.ones(400)
     for is_same in (features[:, 0] > 0.5, np.abs(features[:, 1] - 0.5) < 0.2):
-        fitted = rule.fit(("a", "b"), features, is_same, ones, 0.5)
+        fitted = rule.fit(("a", "b"), (0, 0), features, is_same, ones, 0.5)
         assert ((fitted.probability(features) > 0.5) == is_same).mean() > 0.95
 
 
@@ -122,9 +158,9 @@ def test_weight_counts_as_pairs():
     features[0], features[-1] = features.min(axis=0), features.max(axis=0)  # the same knots without the rest
     times = np.random.default_rng(8).integers(0, 4, len(features))
     times[[0, -1]] = 1
-    weighed = rule.fit(FEATURES[:3], features, is_same, times.astype(float), 0.5)
+    weighed = rule.fit(FEATURES[:3], (0,) * 3, features, is_same, times.astype(float), 0.5)
     rows = np.repeat(np.arange(len(features)), times)
-    repeated = rule.fit(FEATURES[:3], features[rows], is_same[rows], np.ones(len(rows)), 0.5)
+    repeated = rule.fit(FEATURES[:3], (0,) * 3, features[rows], is_same[rows], np.ones(len(rows)), 0.5)
     assert weighed.knots == repeated.knots
     np.testing.assert_allclose(weighed.probability(features), repeated.probability(features), atol=1e-3)
 
@@ -134,9 +170,9 @@ def test_a_feature_that_hardly_varies_says_nothing_and_breaks_nothing(spread):
     """Its knots rise all the same, and every other feature is judged as before."""
     features, is_same, weight = sample(4, 2)
     flat = 0.75 + spread * np.linspace(0, 1, len(features))
-    fitted = rule.fit(("a", "b", "c"), np.column_stack((features, flat)), is_same, weight, 0.5)
+    fitted = rule.fit(("a", "b", "c"), (0, 0, 0), np.column_stack((features, flat)), is_same, weight, 0.5)
     assert all((np.diff(own) > 0).all() for own in fitted.knots)
-    without = rule.fit(("a", "b"), features, is_same, weight, 0.5)
+    without = rule.fit(("a", "b"), (0, 0), features, is_same, weight, 0.5)
     found = fitted.probability(np.column_stack((features, flat)))
     assert np.isfinite(found).all()
     if spread < 1e-5:
@@ -148,7 +184,10 @@ def test_a_feature_that_hardly_varies_says_nothing_and_breaks_nothing(spread):
 
 @pytest.fixture
 def fitted() -> Rule:
-    parts = [rule.fit(names, *sample(len(names), len(names)), 0.25) for names in (TERM_FEATURES, FEATURES)]
+    parts = [
+        rule.fit(names, directions(names), *sample(len(names), len(names)), 0.25)
+        for names in (TERM_FEATURES, FEATURES)
+    ]
     return Rule("mine-2", *parts, {"corpus_sha256": "ab", "out_of_fold": {"pairs": {"precision": 0.99}}})
 
 

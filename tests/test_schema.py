@@ -24,7 +24,9 @@ COLUMNS = {
     "repeated_sections": "article_id group_id occurrence level begin end n_tokens relation cosine jaccard",
     "rejected": "input_file row article_id reason detail",
     "texts": "article_id title text",
-    "candidate_pairs": "article_id_l article_id_r found_by jaccard_estimate probability reason",
+    "candidate_pairs": "article_id_l article_id_r found_by jaccard_estimate probability reason relation "
+    "cosine cosine_bigrams cosine_names cosine_numbers jaccard containment_l_in_r containment_r_in_l",
+    "templates": "template_id article_id n_alike n_articles",
     "cluster_events": "run_id event cluster_id other_id n_before n_after",
     "furniture": "source line n_articles",
 }

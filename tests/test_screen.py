@@ -34,7 +34,7 @@ ARTICLES: list[Article] = [
 ] + [("s", None, "...")]
 PAIRS_OF_ALL = list(combinations(range(len(ARTICLES)), 2))
 WHOLE = (0, len(PAIRS_OF_ALL))
-KEEP = "keep_candidates=true"
+KEEP = "keep_rejected_candidates=true"
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,10 @@ def test_pairs_pass_by_the_rules_screen(staged, tmp_path):
 
 def test_pairs_that_do_not_pass_are_left_out_unless_candidates_are_kept(staged, tmp_path):
     """What is kept keeps the order and the columns of the candidates."""
-    whole, left_out = screened(staged, tmp_path, KEEP), screened(staged, tmp_path, "keep_candidates=false")
+    whole, left_out = (
+        screened(staged, tmp_path, KEEP),
+        screened(staged, tmp_path, "keep_rejected_candidates=false"),
+    )
     assert whole.select(PAIRS.names).equals(read_ipc(staged.pairs.path).combine_chunks())
     assert 0 < len(left_out) < len(whole)
     assert left_out["passes"].to_pylist() == [True] * len(left_out)
@@ -105,7 +108,7 @@ def test_pairs_that_do_not_pass_are_left_out_unless_candidates_are_kept(staged, 
 @pytest.mark.parametrize("keep", ["true", "false"])
 def test_slices_together_are_the_whole(keep, staged, tmp_path, monkeypatch):
     """However the pairs are cut into tasks, and these into lots."""
-    override = f"keep_candidates={keep}"
+    override = f"keep_rejected_candidates={keep}"
     whole = screened(staged, tmp_path / "whole", override)
     monkeypatch.setattr(screen, "PAIRS_AT_A_TIME", 4)
     cut = screened(staged, tmp_path / "cut", override, edges=(0, 1, 9, 10, len(PAIRS_OF_ALL)))

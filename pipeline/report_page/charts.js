@@ -218,7 +218,7 @@ function bridges(n, links) {
 function pairGraph(cluster, weakBelow, pick) {
   const n = Math.min(cluster.members.length, MAX_NODES);
   const links = cluster.pairs.filter((pair) => pair.l < n && pair.r < n);
-  const joins = links.filter((pair) => RELATIONS[pair.relation] !== "excerpt");
+  const joins = links.filter((pair) => !["excerpt", "related"].includes(RELATION_NAMES[pair.relation]));
   const isWhole = cluster.pairs.length === cluster.nPairs && n === cluster.members.length;
   const cut = isWhole
     ? bridges(
@@ -246,7 +246,7 @@ function pairGraph(cluster, weakBelow, pick) {
     const isBridge = cut.has(joins.indexOf(pair));
     const isWeak = pair.probability < weakBelow;
     nWeak += isWeak;
-    const words = `${pair.l + 1} and ${pair.r + 1}: ${RELATIONS[pair.relation]}, probability ${decimals(pair.probability)}${isWeak ? ", weak" : ""}${isBridge ? ", the only link between two parts" : ""}`;
+    const words = `${pair.l + 1} and ${pair.r + 1}: ${RELATION_NAMES[pair.relation]}, probability ${decimals(pair.probability)}${isWeak ? ", weak" : ""}${isBridge ? ", the only link between two parts" : ""}`;
     svg.append(
       s(
         "g",
@@ -258,7 +258,7 @@ function pairGraph(cluster, weakBelow, pick) {
           y1,
           x2,
           y2,
-          class: `edge ${RELATIONS[pair.relation]}${isWeak ? " weak" : ""}${isBridge ? " bridge" : ""}`,
+          class: `edge ${RELATION_NAMES[pair.relation]}${isWeak ? " weak" : ""}${isBridge ? " bridge" : ""}`,
           "stroke-width": 0.8 + 2.2 * pair.probability,
         }),
       ),

@@ -117,9 +117,11 @@ function lasting(seconds) {
   return `${value < 10 && value % 1 >= 0.05 ? value.toFixed(1) : Math.round(value)} ${unit[1]}`;
 }
 
+// What links articles of a story; and what else a pair or a member may be called.
 const RELATIONS = ["exact", "reprint", "excerpt", "respun"];
+const RELATION_NAMES = [...RELATIONS, "related", "indirect"];
 const relation = (number) =>
-  number < 0 ? null : h("span", { class: `relation ${RELATIONS[number]}` }, RELATIONS[number]);
+  number < 0 ? null : h("span", { class: `relation ${RELATION_NAMES[number]}` }, RELATION_NAMES[number]);
 
 function relationsOf(bits) {
   return h(
