@@ -37,8 +37,8 @@ NO_DATE = np.iinfo(np.int64).min  # `published` of an article without a date
 SIGNED_AT_A_TIME = 256
 # In a collection of more than LARGE articles a rare term has fewer articles, not more: else every article
 # would meet the others of its topic, whose number grows with the collection. With the default `min_idf` 915
-# articles at LARGE, 204 in a million, 201 from there on (docs/decisions/0060).
-LARGE, LEAST_COUNTED = 50_000, 11_000
+# articles at LARGE, 204 in a million, never under 54 (docs/decisions/0060).
+LARGE, LEAST_COUNTED = 50_000, 3_000
 
 SIGNED_ARTICLES = pa.schema([
     ("text_hash", pa.uint64()), ("n_tokens", pa.int32()), ("n_furniture_tokens", pa.int32()),

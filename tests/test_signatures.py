@@ -215,7 +215,7 @@ def test_what_is_rare_is_a_share_of_small_collections_and_ever_fewer_articles_in
 
     assert [most(n) for n in (0, 500, 10_000)] == [183, 183, 183]
     assert [most(n) for n in (20_000, 50_000)] == [366, 915]
-    # From there on the count falls with the root of the size, without a step, and not below 201.
+    # From there on the count falls with the root of the size, without a step, and not below 54.
     assert [most(n) for n in (50_001, 100_000, 200_000, 800_000)] == [915, 647, 457, 228]
-    assert [most(n) for n in (10**6, 2 * 10**6, 10**8)] == [204, 201, 201]
+    assert [most(n) for n in (10**6, 3 * 10**6, 10**8)] == [204, 118, 54]
     assert signatures.most_articles(10**6, 30.0) == 2
