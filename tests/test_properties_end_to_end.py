@@ -122,14 +122,16 @@ def sections(found: Run) -> set[frozenset[tuple]]:
     return {frozenset(group) for group in groups.values()}
 
 
+def rounded(row: dict) -> dict:
+    """The row, whose numbers may differ by rounding: which article is the left one changes the sums."""
+    return {c: pytest.approx(v, abs=1e-5) if isinstance(v, float) else v for c, v in row.items()}
+
+
 def assert_same_findings(found: Run, expected: Run) -> None:
     assert found.clusters() == expected.clusters()
     assert sections(found) == sections(expected)
     assert found.rows("furniture") == expected.rows("furniture")
-    assert found.rows("candidate_pairs") == [
-        row | {"probability": row["probability"] and pytest.approx(row["probability"], abs=1e-5)}
-        for row in expected.rows("candidate_pairs")
-    ]
+    assert found.rows("candidate_pairs") == [rounded(row) for row in expected.rows("candidate_pairs")]
     pairs = expected.pairs()
     assert found.pairs().keys() == pairs.keys()
     for key, row in found.pairs().items():

@@ -20,6 +20,7 @@ from texts import collections, strings
 from pipeline import report_texts
 from pipeline.aligned import MAX_TOKENS
 from pipeline.config import Config
+from pipeline.confirm import RELATIONS
 from pipeline.executor import Silence, ThreadExecutor
 from pipeline.furniture import FurnitureMask
 from pipeline.job import run_job
@@ -128,7 +129,8 @@ def test_the_numbers_come_from_one_place(sample_run):
     assert summary.n_articles == manifest["counts"]["n_accepted"] == sum(data["sources"]["n_articles"])
     assert sum(data["list-0"]["n_articles"]) == summary.n_clustered
     assert sum(bin_["n"] for bin_ in overview["sizes"]) == summary.n_clusters
-    assert [sum(bins) for bins in overview["probabilities"]] == list(summary.pairs_by_relation.values())
+    counted = [summary.pairs_by_relation.get(relation, 0) for relation in RELATIONS]
+    assert [sum(bins) for bins in overview["probabilities"]] == counted
     timed = overview["timeline"]
     assert sum(timed["first"]) + sum(timed["later"]) + timed["n_undated"] == summary.n_clustered
     assert sum(timed["first"]) == summary.n_clusters

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.confirm import RELATED, RELATIONS
 from pipeline.schema import TABLES
-from pipeline.summary import RELATIONS, Summary, loosest, read_summary
+from pipeline.summary import Summary, loosest, read_summary
 
 CLUSTER = {"first_published_at": None, "last_published_at": None, "min_probability": 0.9, "mean_cosine": 0.5}
 
@@ -63,7 +64,7 @@ def test_a_cluster_counts_once_under_its_loosest_relation(tmp_path):
 @pytest.mark.parametrize("relation", RELATIONS)
 def test_loosest_of_one(relation):
     assert loosest([relation]) == relation
-    assert loosest(list(RELATIONS)) == "respun"
+    assert loosest(list(RELATIONS[:RELATED])) == "respun"
 
 
 def test_rejected_by_reason_most_first(tmp_path):
@@ -82,7 +83,7 @@ def test_the_summary_of_a_real_run_is_what_duckdb_counts(sample_run):
         return dict(con.execute(query.format(d=sample_run.run_dir)).fetchall())
 
     assert summary.n_articles == 177
-    assert summary.pairs_by_relation == dict.fromkeys(RELATIONS, 0) | count(
+    assert summary.pairs_by_relation == dict.fromkeys(RELATIONS[:RELATED], 0) | count(
         "select relation, count(*) from '{d}/confirmed_pairs.parquet' group by 1"
     )
     sizes = count(
