@@ -12,6 +12,9 @@ from pipeline.tables import Ref, read_ipc
 
 Rows = npt.NDArray[np.int64]
 
+DAY = 86_400_000_000  # in microseconds, as times are counted
+NO_TIME = np.iinfo(np.int64).min  # of an article without a time of publication
+
 # Rows of a batch of strings on their way into a table: under 2 GiB, which is what Arrow's offsets can count.
 _PART = 1 << 17
 _DIGITS = np.frombuffer(b"0123456789abcdef", np.uint8)
@@ -20,6 +23,16 @@ _DIGITS = np.frombuffer(b"0123456789abcdef", np.uint8)
 def read_column(shards: Sequence[Ref], name: str) -> pa.ChunkedArray:
     """A column of all articles in the order of their rows, memory-mapped; there must be a shard."""
     return pa.chunked_array([chunk for shard in shards for chunk in read_ipc(shard.path)[name].chunks])
+
+
+def microseconds(times: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Times as int64: microseconds since 1970, NO_TIME where there is none."""
+    return times.cast(pa.int64()).fill_null(NO_TIME)
+
+
+def times_of(shards: Sequence[Ref]) -> Rows:
+    """When each article was published, as by `microseconds`, int64 (n,)."""
+    return np.asarray(microseconds(read_column(shards, "published_at")).to_numpy(), np.int64)
 
 
 def ranks(values: pa.ChunkedArray) -> Rows:

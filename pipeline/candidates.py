@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from pipeline.array_files import read_row, read_stacked
 from pipeline.arrays import F32, U64
-from pipeline.arrow_columns import read_column
+from pipeline.arrow_columns import DAY, NO_TIME, times_of
 from pipeline.config import Config
 from pipeline.signatures import REPRINT, RESPUN, Signed, bands
 from pipeline.tables import Ref, read_ipc, write_ipc
@@ -34,8 +34,6 @@ N_TOLD = 10
 
 PAIRS = pa.schema([("left", pa.int32()), ("right", pa.int32()), ("found_by", pa.uint8()),
                    ("estimate_reprint", pa.float32()), ("estimate_respun", pa.float32())])  # fmt: skip
-DAY = 86_400_000_000  # microseconds
-NO_TIME = np.iinfo(np.int64).min
 _ROW_MASK = np.uint64(0xFFFFFFFF)
 
 
@@ -255,12 +253,6 @@ def merge(parts: Sequence[BandPairs], work: Path, shards: Sequence[Ref] = (), wi
         times, span = times_of(shards), window_days * DAY
         merged = (batch.filter(pa.array(_within(batch, times, span))) for batch in merged)
     return write_ipc(work / "pairs.arrow", PAIRS, merged)
-
-
-def times_of(shards: Sequence[Ref]) -> np.ndarray:
-    """When each article was published, int64 (n,): microseconds since 1970, NO_TIME without."""
-    times = read_column(shards, "published_at").cast(pa.int64())
-    return np.asarray(times.fill_null(NO_TIME).to_numpy())
 
 
 def _within(pairs: pa.RecordBatch, times: np.ndarray, span: int) -> np.ndarray:

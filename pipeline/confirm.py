@@ -8,13 +8,14 @@ import pyarrow as pa
 
 from pipeline import measures
 from pipeline.array_files import ArrayFiles
+from pipeline.arrow_columns import DAY, NO_TIME
 from pipeline.candidates import PAIRS, load_articles
 from pipeline.config import Config
 from pipeline.measures import Measures
 from pipeline.rule import Rule, load_rule
 from pipeline.schema import OF_TERMS
 from pipeline.screen import PAIRS_AT_A_TIME, TermMeasurer, are_related, by_blocks, passes
-from pipeline.signatures import NO_DATE, Signed
+from pipeline.signatures import Signed
 from pipeline.tables import Ref, read_ipc, write_ipc
 from pipeline.wording import Wording
 
@@ -24,8 +25,6 @@ REPRINT_OF_LONGER = 0.3
 PASSAGE_TOKENS = 50
 # An excerpt is mostly other text: at most this share of the article's weight is in the other as well.
 OTHER_TEXT = 0.65
-
-DAY = 86_400_000_000  # microseconds
 
 RELATIONS = ("exact", "reprint", "excerpt", "respun", "related")
 RELATION_NAMES = pa.array(RELATIONS)
@@ -78,7 +77,7 @@ class Measurer(TermMeasurer):
     def _days_apart(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Days between the publication of each pair, float64 (n,); NaN where one has no date."""
         own, other = self._published[left], self._published[right]
-        known = (own != NO_DATE) & (other != NO_DATE)
+        known = (own != NO_TIME) & (other != NO_TIME)
         return np.where(known, np.abs(own / DAY - other / DAY), np.nan)
 
 

@@ -18,18 +18,15 @@ import pyarrow as pa
 
 from pipeline.array_files import map_rows
 from pipeline.arrays import U8, U64
-from pipeline.arrow_columns import Rows
+from pipeline.arrow_columns import DAY, NO_TIME, Rows, times_of
 from pipeline.candidates import (
-    DAY,
     NEIGHBOURS,
-    NO_TIME,
     BandPairs,
     least_matches,
     load_articles,
     load_places,
     matches,
     pack,
-    times_of,
 )
 from pipeline.config import Config
 from pipeline.index_segments import N_PARTS, NEW_AND_OLD, IndexReader, OpenIndex

@@ -17,8 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.arrow_columns import Rows, hexadecimal, ranks, read_column
-from pipeline.candidates import DAY, NO_TIME, times_of
+from pipeline.arrow_columns import DAY, NO_TIME, Rows, hexadecimal, ranks, read_column, times_of
 from pipeline.clusters import read_judged
 from pipeline.config import Config
 from pipeline.index_segments import IndexReader, OpenIndex

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from pipeline import terms, vectors
 from pipeline.array_files import ArrayFiles
-from pipeline.arrow_columns import Rows
+from pipeline.arrow_columns import Rows, microseconds
 from pipeline.candidates import PAIRS, BandPairs
 from pipeline.clusters import components
 from pipeline.config import Config
@@ -27,7 +27,7 @@ from pipeline.index_segments import JUDGED_PAIRS, TOKENS, IndexReader, OpenIndex
 from pipeline.schema import ARTICLE_SHARD
 from pipeline.screen import SCREENED
 from pipeline.shards import ShardGroup
-from pipeline.signatures import SIGNED_ARTICLES, SIGNED_LINES, Signed, dates_of
+from pipeline.signatures import SIGNED_ARTICLES, SIGNED_LINES, Signed
 from pipeline.tables import Ref, atomic_file, file_ref, read_ipc, write_ipc
 from pipeline.terms import TermStatistics
 from pipeline.text import KEPT
@@ -131,7 +131,7 @@ def recall(
     tokens = write_ipc(work / f"tokens-{number:03d}.arrow", KEPT, kept_batches(reader, positions))
     counts = TermStatistics.load(statistics)
     bags = terms.keep_bags(group, tokens, furniture, config, work)
-    facts = known.append_column("published", dates_of(known["published_at"]))
+    facts = known.append_column("published", microseconds(known["published_at"]))
     facts = facts.select(SIGNED_ARTICLES.names).cast(SIGNED_ARTICLES)
     return Recalled(group, tokens, _signed(group, bags, facts, counts, work))
 

@@ -14,11 +14,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.arrow_columns import Rows, plain
-from pipeline.candidates import NO_TIME, PAIRS
+from pipeline.arrow_columns import Rows, microseconds, plain
+from pipeline.candidates import PAIRS
 from pipeline.config import Config
 from pipeline.confirm import JUDGED
 from pipeline.index_catalog import Catalog, Segment
@@ -187,9 +186,8 @@ class IndexReader:
 
     @cached_property
     def published(self) -> Rows:
-        """Time of publication of each position, microseconds, NO_TIME without, int64 (n,)."""
-        times = self.column("articles", "published_at").cast(pa.int64())
-        return np.asarray(pc.fill_null(times, NO_TIME).to_numpy(), np.int64)
+        """Time of publication of each position, as by `microseconds`, int64 (n,)."""
+        return np.asarray(microseconds(self.column("articles", "published_at")).to_numpy(), np.int64)
 
     def positions(self, numbers: Rows) -> Rows:
         """The position of each number, int64; -1 of those that were forgotten."""

@@ -16,9 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.array_files import ArrayFiles
-from pipeline.arrow_columns import Rows, plain
+from pipeline.arrow_columns import NO_TIME, Rows, plain, times_of
 from pipeline.bags import Bags
-from pipeline.candidates import NO_TIME, times_of
 from pipeline.clusters import read_judged
 from pipeline.config import Config
 from pipeline.furniture import FOUND
@@ -42,7 +41,7 @@ from pipeline.signatures import SIGNED_ARTICLES, Signed
 from pipeline.tables import Ref, file_ref, read_batches, read_ipc, write_ipc
 from pipeline.terms import TermStatistics
 
-SEGMENTS, STATISTICS, LEASES = "segments", "statistics", "leases"
+SEGMENTS, STATISTICS = "segments", "statistics"
 TERMS = pa.schema([("df", pa.int32()), ("spelling", pa.int32())])
 _FROM_INPUT = ("source", "url", "title", "published_at")
 # Rows turned into bytes at a time.

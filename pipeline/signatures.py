@@ -17,7 +17,7 @@ import pyarrow as pa
 from pipeline import vectors
 from pipeline.array_files import ArrayFiles
 from pipeline.arrays import BYTES, I32, I64, READ_I32, READ_U32, U64
-from pipeline.arrow_columns import read_column
+from pipeline.arrow_columns import times_of
 from pipeline.bags import Bags
 from pipeline.common_words import PRIOR_ARTICLES
 from pipeline.config import Config, RespunConfig
@@ -32,7 +32,6 @@ from pipeline.token_scan import FURNITURE
 from pipeline.tokens import Tokeniser, Tokens
 
 REPRINT, RESPUN = 1, 2  # bits of `found_by`
-NO_DATE = np.iinfo(np.int64).min  # `published` of an article without a date
 # Articles whose tokens stay in the processor's cache between the kernels.
 SIGNED_AT_A_TIME = 256
 # In a collection of more than LARGE articles a rare term has fewer articles, not more: else every article
@@ -52,7 +51,7 @@ class Signed:
     """What one group of shards left: all Refs, rows in the order of the articles.
 
     `articles` IPC: text_hash, n_tokens, n_furniture_tokens, is_signed (bits REPRINT, RESPUN: the view's set
-    is not empty), published (microseconds since 1970, or NO_DATE). `keys` .npy uint32 (n_bands of both
+    is not empty), published (`arrow_columns.microseconds`). `keys` .npy uint32 (n_bands of both
     views, n). `places` .npy uint8 (n, n_perm of both).
     `lines` IPC: key of each furniture line and the article (row) that carries it, distinct. `bags` and
     `weights` hold the articles' terms (`vectors.TermVectors`).
@@ -191,7 +190,7 @@ def sign(
     n_places = config.reprint.n_perm + config.respun.n_perm
     keys = np.empty((plan.n, group.n_articles), np.uint32)
     places = np.empty((group.n_articles, n_places), np.uint8)
-    dates = dates_of(read_column(group.shards, "published_at")).to_numpy()
+    times = times_of(group.shards)
     described: list[pa.RecordBatch] = []
     lines: list[pa.RecordBatch] = []
     row = 0
@@ -205,7 +204,7 @@ def sign(
         places[row : row + len(reprint), : reprint.shape[1]] = reprint.astype(np.uint8)
         places[row : row + len(reprint), reprint.shape[1] :] = respun.astype(np.uint8)
         views = REPRINT * has_shingle + RESPUN * (np.diff(indptr) > 0)
-        described.append(_describe_batch(tokens, views, dates[row : row + tokens.n_articles]))
+        described.append(_describe_batch(tokens, views, times[row : row + tokens.n_articles]))
         row += len(reprint)
     name = f"{group.number:03d}"
     return Signed(
@@ -219,18 +218,13 @@ def sign(
     )
 
 
-def dates_of(published_at: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Times of publication as `published` has them, int64."""
-    return published_at.cast(pa.int64()).fill_null(NO_DATE)
-
-
 def _describe_batch(
-    tokens: KeptTokens, signed: npt.NDArray[np.int64], dates: npt.NDArray[np.int64]
+    tokens: KeptTokens, signed: npt.NDArray[np.int64], times: npt.NDArray[np.int64]
 ) -> pa.RecordBatch:
     text_hash, n_furniture = np.empty(tokens.n_articles, np.uint64), np.empty(tokens.n_articles, np.int32)
     _describe(tokens.terms, tokens.flags, tokens.n_title, tokens.indptr, text_hash, n_furniture)
     n_tokens = np.diff(tokens.indptr).astype(np.int32)
-    columns = [pa.array(c) for c in (text_hash, n_tokens, n_furniture, signed.astype(np.uint8), dates)]
+    columns = [pa.array(c) for c in (text_hash, n_tokens, n_furniture, signed.astype(np.uint8), times)]
     return pa.record_batch(columns, schema=SIGNED_ARTICLES)
 
 
