@@ -96,7 +96,7 @@ def _articles(reader: IndexReader, signed: Sequence[Signed]) -> Iterator[pa.Reco
 
 
 def _copied(reader: IndexReader, table: str) -> Iterator[pa.RecordBatch]:
-    return (batch for _, rows in reader.row_groups(table) for batch in rows.combine_chunks().to_batches())
+    return (batch for _, rows in reader.batches(table) for batch in rows.combine_chunks().to_batches())
 
 
 def rebuilt(version: str, n_articles: int, named: Named) -> Rebuilt:

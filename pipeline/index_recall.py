@@ -99,7 +99,7 @@ def _judged_among(reader: IndexReader, positions: Rows, left: Rows, right: Rows,
     """The judged pairs of two of the articles at `positions`, by rows, ascending (JUDGED)."""
     inside = np.isin(left, positions) & np.isin(right, positions)
     pieces = [JUDGED_PAIRS.empty_table()]
-    for row, table in reader.row_groups("pairs"):
+    for row, table in reader.batches("pairs"):
         own = inside[row : row + len(table)]
         if own.any():
             pieces.append(table.filter(pa.array(own)))

@@ -95,7 +95,7 @@ def _rows(
     if table == "sections":
         ids = part.column("articles", "article_id")
         kept_ids = ids.filter(pa.array(own))
-    for row, read in part.row_groups(table):
+    for row, read in part.batches(table):
         if table in _BY_POSITION:
             chosen = own[row : row + len(read)]
         elif table in _BY_NUMBER:

@@ -149,25 +149,15 @@ class IndexReader:
         return self.store.open_parquet(segment.files[table].path)
 
     def batches(self, table: str, columns: Sequence[str] | None = None) -> Iterator[tuple[int, pa.Table]]:
-        """A table's row groups over all segments: the position of the first row, and the columns.
+        """A table's row groups over all segments: how many rows are before, and the columns.
 
-        Positions count rows: they are those of articles in tables with a row for each of them.
+        In a table with a row for each article that is the position of the first row.
         """
-        for segment, first in zip(self.segments, self.firsts.tolist(), strict=True):
-            with self.file(segment, table) as file:
-                row = first
-                for group in range(file.num_row_groups):
-                    read = file.read_row_group(group, columns=columns and list(columns), use_threads=False)
-                    yield row, read
-                    row += read.num_rows
-
-    def row_groups(self, table: str) -> Iterator[tuple[int, pa.Table]]:
-        """All row groups of a table of any length: the rows before, and its rows."""
         row = 0
         for segment in self.segments:
             with self.file(segment, table) as file:
                 for group in range(file.num_row_groups):
-                    read = file.read_row_group(group, use_threads=False)
+                    read = file.read_row_group(group, columns=columns and list(columns), use_threads=False)
                     yield row, read
                     row += read.num_rows
 

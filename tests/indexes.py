@@ -85,7 +85,7 @@ def pairs(index: Path | str) -> dict[tuple[str, str], dict]:
     known = reader(index)
     ids = known.column("articles", "article_id").to_pylist()
     found = {}
-    for _, table in known.row_groups("pairs"):
+    for _, table in known.batches("pairs"):
         for row in table.to_pylist():
             left, right = (known.positions([row.pop(side)])[0] for side in ("left", "right"))
             if left < 0 or right < 0:
