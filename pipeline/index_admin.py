@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.config import Config
-from pipeline.index_catalog import Catalog, Statistics, check_fit, commit, require_catalog
+from pipeline.index_catalog import Catalog, Statistics, require_catalog
 from pipeline.index_clusters import expired
 from pipeline.index_rewrite import compacted, without
-from pipeline.index_run import sweep
+from pipeline.index_run import held_catalog, replace_live, require_index, sweep_all
 from pipeline.index_segments import IndexReader
 from pipeline.index_store import Store
-from pipeline.lease import hold
+from pipeline.lease import Lease
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ def info(location: str) -> IndexInfo:
 
 def compact(location: str, config: Config) -> IndexInfo:
     """Put neighbouring segments together. Changes nothing of what an index holds."""
-    with _held(location, config, "compact") as (reader, name, work):
-        _make_live(reader, compacted(reader, name, config, work))
+    with _held(location, config, "compact") as held:
+        held.make_live(compacted(held.reader, held.name, config, held.work))
     return info(location)
 
 
@@ -82,29 +82,39 @@ def forget(location: str, before: datetime, config: Config) -> int:
 
     Clusters keep their ids for as long as they have an article.
     """
-    with _held(location, config, "forget") as (reader, name, work):
-        gone = expired(reader.published, int(before.timestamp() * 1_000_000))
+    with _held(location, config, "forget") as held:
+        gone = expired(held.reader.published, int(before.timestamp() * 1_000_000))
         if gone.any():
-            _make_live(reader, without(reader, ~gone, name, config, work))
+            held.make_live(without(held.reader, ~gone, held.name, config, held.work))
         return int(np.count_nonzero(gone))
 
 
+@dataclass(frozen=True)
+class _Held:
+    """An index that is held: a reader of it, a name for new segments, and a work folder."""
+
+    location: str
+    lease: Lease
+    reader: IndexReader
+    name: str
+    work: Path
+
+    def make_live(self, catalog: Catalog) -> None:
+        replace_live(self.location, self.lease, self.reader.catalog, catalog)
+
+
 @contextmanager
-def _held(location: str, config: Config, what: str) -> Iterator[tuple[IndexReader, str, Path]]:
-    """Hold the index and clear it up afterwards: its reader, a name for new segments, and a work folder."""
-    store = Store(location)
-    require_catalog(store)
+def _held(location: str, config: Config, what: str) -> Iterator[_Held]:
+    """Hold the index, and clear it up afterwards. Raises OutputError when there is none."""
+    require_index(location)
     name = f"{what}-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
-    with hold(store, name, config.index), tempfile.TemporaryDirectory(prefix="respun-") as folder:
-        catalog = require_catalog(store)
-        check_fit(catalog, config, store.shown)
-        sweep(store, catalog)
-        yield IndexReader(store, catalog), name, Path(folder)
-        sweep(store, require_catalog(store))
-
-
-def _make_live(reader: IndexReader, catalog: Catalog) -> None:
-    commit(reader.store, reader.catalog, catalog)
+    with (
+        held_catalog(location, name, config) as (lease, catalog),
+        tempfile.TemporaryDirectory(prefix="respun-") as folder,
+    ):
+        assert catalog is not None
+        yield _Held(location, lease, IndexReader(Store(location), catalog), name, Path(folder))
+        sweep_all(location)
 
 
 def _time(microseconds: int) -> datetime:

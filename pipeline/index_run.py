@@ -52,18 +52,26 @@ def require_index(location: str) -> Catalog:
 
 
 @contextmanager
-def held_index(location: str, run_id: str, config: Config, work: Path) -> Iterator[IndexRun]:
-    """Hold the index for the length of the block, and open it as it is now.
+def held_catalog(location: str, run_id: str, config: Config) -> Iterator[tuple[Lease, Catalog | None]]:
+    """Hold the index for the length of the block: the lease, and what is live, None for a new index.
 
-    Raises OutputError when another run holds it, ConfigError when the configuration doesn't fit.
+    What dead runs left is removed. Raises OutputError when another run holds it, ConfigError when the
+    configuration doesn't fit.
     """
     store = Store(location)
     with hold(store, run_id, config.index) as lease:
         before = read_catalog(store)
         if before is not None:
             check_fit(before, config, store.shown)
+        sweep(store, before or Catalog(settings_of(config)))
+        yield lease, before
+
+
+@contextmanager
+def held_index(location: str, run_id: str, config: Config, work: Path) -> Iterator[IndexRun]:
+    """Hold the index as `held_catalog` does, and open it as it is now."""
+    with held_catalog(location, run_id, config) as (lease, before):
         catalog = before or Catalog(settings_of(config))
-        sweep(store, catalog)
         yield IndexRun(open_index(location, catalog, work / "index"), lease, before)
 
 
@@ -100,10 +108,15 @@ def prepare(
 
 
 def make_live(held: IndexRun, prepared: Ref) -> Catalog:
-    """Stage "index-commit": the prepared catalog becomes `index.json`. Raises RunError without the lease."""
-    held.lease.check()
-    store = Store(held.index.location)
-    return commit(store, held.before, Catalog.of(Path(prepared.path).read_bytes()))
+    """Stage "index-commit": the prepared catalog becomes `index.json`, as by `replace_live`."""
+    catalog = Catalog.of(Path(prepared.path).read_bytes())
+    return replace_live(held.index.location, held.lease, held.before, catalog)
+
+
+def replace_live(location: str, lease: Lease, before: Catalog | None, catalog: Catalog) -> Catalog:
+    """Make a catalog live in place of `before`. Raises RunError when the index is no longer held."""
+    lease.check()
+    return commit(Store(location), before, catalog)
 
 
 def frozen_of(described: Mapping[str, Any] | None, work: Path) -> tuple[Ref, Ref] | None:

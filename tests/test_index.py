@@ -308,6 +308,25 @@ def test_a_lost_index_is_not_written(index, tmp_path, monkeypatch):
     assert (index / CATALOG).read_bytes() == before
 
 
+def test_a_lost_index_is_not_compacted(index, tmp_path, monkeypatch):
+    """Whoever took it over has removed what no live catalog names, the new segments among it."""
+    run_night(SECOND, tmp_path, index, SETTINGS)
+    before = clusters(index)
+    real = index_admin.compacted
+
+    def lose(*args: object, **kwargs: object) -> object:
+        made = real(*args, **kwargs)
+        for lease in (index / "leases").iterdir():
+            lease.unlink()
+        index_run.sweep_all(str(index))
+        return made
+
+    monkeypatch.setattr(index_admin, "compacted", lose)
+    with pytest.raises(RunError, match="lost it"):
+        index_admin.compact(str(index), SETTINGS)
+    assert clusters(index) == before
+
+
 @pytest.mark.parametrize("table", ["keys", "places", "articles", "tokens", "pairs", "membership"])
 def test_a_missing_file_fails_the_run_with_its_name(table, index, tmp_path):
     (path,) = (index / "segments").glob(f"*/{table}.parquet")
