@@ -21,7 +21,6 @@ from pipeline.job import STAGES, Outcome
 from pipeline.summary import LargeCluster, Summary, read_summary
 
 PROGRESS, SUMMARY, CLUSTERS, REPORT = "respun-progress", "respun-summary", "respun-clusters", "respun-report"
-REPORT_FILE = "report.html"
 
 
 def server_is_kept() -> bool:
@@ -67,9 +66,9 @@ def leave_artifacts(outcome: Outcome, night: str | None) -> None:
     rows = [_row("largest", cluster) for cluster in summary.largest]
     rows += [_row("newest", cluster) for cluster in summary.newest]
     create_table_artifact(rows, CLUSTERS, f"The largest and the newest clusters of run {summary.run_id}")
-    report = outcome.run_dir.absolute() / REPORT_FILE
-    if report.is_file():
-        create_link_artifact(report.as_uri(), "Report", REPORT, f"Report of run {summary.run_id}")
+    if summary.page is not None:
+        link = summary.page.absolute().as_uri()
+        create_link_artifact(link, "Report", REPORT, f"Report of run {summary.run_id}")
 
 
 def _markdown(summary: Summary, night: str | None) -> str:

@@ -73,7 +73,9 @@ def run(
     """
     with errors_in_one_line(verbose):
         outcome = _execute(inputs, output, index, config, overrides, direct, verbose, resume, keep_work)
-        _print_summary(outcome)
+        from flows.report import print_summary
+
+        print_summary(outcome.run_dir)
     click.echo(outcome.run_dir.absolute())
 
 
@@ -162,12 +164,6 @@ def _run_in_prefect(
     from flows.cluster_articles import run_flow
 
     return run_flow(inputs, output, settings, listen, index, resume, keep_work)
-
-
-def _print_summary(outcome: Outcome) -> None:
-    from flows.report import print_summary
-
-    print_summary(outcome.run_dir)
 
 
 @cli.command()

@@ -1,5 +1,6 @@
 """Columns of Arrow tables read, made and put in order, without a Python object per row."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -40,6 +41,11 @@ def ranks(values: pa.ChunkedArray) -> Rows:
     rank = np.empty(len(values), np.int64)
     rank[pc.sort_indices(values).to_numpy()] = np.arange(len(values))
     return rank
+
+
+def digest(text: str) -> bytes:
+    """What a cluster is numbered by: the first 64 bits of the text's SHA-256, big-endian."""
+    return hashlib.sha256(text.encode()).digest()[:8]
 
 
 def hexadecimal(numbers: npt.NDArray[np.uint64]) -> pa.StringArray:

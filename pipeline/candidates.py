@@ -153,7 +153,7 @@ def find_in_bands(signed: Sequence[Signed], part: int, n_parts: int, config: Con
     places = load_places(signed)
     is_signed = load_articles(signed, "is_signed")
     n_reprint = config.reprint.n_perm
-    pairs = np.zeros(0, np.uint64)
+    found = [np.zeros(0, np.uint64)]
     oversized: list[Bucket] = []
     n_collisions = n_passed_over = n_oversized = largest = 0
     for band in range(part, plan.n, n_parts):
@@ -176,14 +176,17 @@ def find_in_bands(signed: Sequence[Signed], part: int, n_parts: int, config: Con
             if n <= room:
                 break
             room = n
-        # A pair is found in several bands: kept once, from the first one on.
-        pairs = distinct(np.concatenate((pairs, out[:n])))
+        # A pair is found in several bands. Those found again go when they are as many as the distinct ones.
+        found.append(out[:n].copy())
+        if sum(map(len, found[1:])) > len(found[0]):
+            found = [distinct(np.concatenate(found))]
         n_collisions += compared
         n_passed_over += int((sizes * (sizes - 1) // 2).sum()) - compared
         n_oversized += len(large)
         largest = max(largest, int(sizes.max(initial=0)))
         seen = [_told(words, int(starts[b]), int(sizes[b]), band, reprint) for b in _largest(large, sizes)]
         oversized = sorted((*oversized, *seen), reverse=True)[:N_TOLD]
+    pairs = distinct(np.concatenate(found))
     # The estimate is what is kept of a pair; which view found it follows from the views' minima.
     described = (
         describe(pairs[at : at + MERGED_AT_A_TIME], places, config)

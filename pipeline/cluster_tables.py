@@ -1,6 +1,5 @@
 """The tables of clusters and of their members."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import compress
@@ -10,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.arrow_columns import Rows, hexadecimal, parts_of, ranks, table_batch
+from pipeline.arrow_columns import Rows, digest, hexadecimal, parts_of, ranks, table_batch
 from pipeline.candidates import PAIRS
 from pipeline.confirm import EXACT, RELATED, RELATIONS, Judge, links
 from pipeline.schema import UTC_TIME
@@ -69,9 +68,8 @@ def numbers(
     order = np.lexsort((id_rank[rows], label))
     starts = run_starts(label[order])
     smallest = ids.take(pa.array(rows[order[starts]])).to_pylist()
-    digests = [hashlib.sha256(f"{kind}{one}".encode()).digest()[:8] for one in smallest]
+    own = np.frombuffer(b"".join(digest(f"{kind}{one}") for one in smallest), ">u8").astype(np.uint64)
     found = np.empty(len(rows), np.uint64)
-    own = np.frombuffer(b"".join(digests), ">u8").astype(np.uint64)
     found[order] = np.repeat(own, np.diff(np.append(starts, len(rows))))
     return found
 

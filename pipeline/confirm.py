@@ -118,7 +118,7 @@ class Judge:
             for name, column in values.items():
                 column[kept] = getattr(measured, name)
         if len(kept) < len(left):
-            dropped = np.setdiff1d(np.arange(len(left)), kept)
+            dropped = np.flatnonzero(~np.asarray(passing))
             terms = self._measurer.measure_terms(left[dropped], right[dropped])
             for name in OF_TERMS:
                 values[name][dropped] = getattr(terms, name)

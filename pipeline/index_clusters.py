@@ -8,7 +8,6 @@ article_id, as in a run without an index.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.arrow_columns import DAY, NO_TIME, Rows, hexadecimal, ranks, read_column, times_of
+from pipeline.arrow_columns import DAY, NO_TIME, Rows, digest, hexadecimal, ranks, read_column, times_of
 from pipeline.clusters import read_judged
 from pipeline.config import Config
 from pipeline.index_segments import IndexReader, OpenIndex
@@ -164,10 +163,8 @@ def _old_clusters(before: Before, old_label: Rows) -> tuple[dict[int, int], dict
         parts[cluster][label] += 1
         if is_representative:
             home[cluster] = label
-    for (
-        cluster,
-        shares,
-    ) in parts.items():  # one whose representative was forgotten goes on in its largest part
+    # One whose representative was forgotten goes on in its largest part.
+    for cluster, shares in parts.items():
         home.setdefault(cluster, min(shares, key=lambda part: (-shares[part], part)))
     return size, oldest, home
 
@@ -204,7 +201,7 @@ def _free_id(article_id: str, used: set[int]) -> int:
 
 
 def _id_of(text: str) -> int:
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+    return int.from_bytes(digest(text), "big")
 
 
 def _changed(label: Rows, named: Ids, before: Before, n_new: int) -> npt.NDArray[np.bool_]:

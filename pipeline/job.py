@@ -6,7 +6,6 @@ most MAX_GROUPS groups of shards, so that a run has under a hundred calls.
 
 from __future__ import annotations
 
-import shutil
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -45,7 +44,7 @@ from pipeline.index_run import IndexRun, check_index, held_index
 from pipeline.index_segments import OpenIndex
 from pipeline.index_stages import OLD_GROUPS, name_stage, recall_stages, recalled_wording, segment_stages
 from pipeline.inputs import InputFile
-from pipeline.report_files import PAGE, REPORT
+from pipeline.report_files import REPORT, remove_report
 from pipeline.rule import load_rule
 from pipeline.scratch import LOG, JobKey, Keeping, scratch_folder
 from pipeline.shards import MAX_GROUPS, ShardGroup, group_shards, slices
@@ -284,6 +283,7 @@ def _run_stages(
         rows=lot_rows,
     )
     tables = {name: ref for lot in (*texts, *written) for name, ref in lot.items()}
+    remove_report(work / TABLES)  # of an attempt before: it may have shown others
     checked, placed = run.together(
         Stage(
             "check",
@@ -302,7 +302,7 @@ def _run_stages(
         tuple(placed), night, described,
         rows=lambda _: staged.accepted.n_accepted,
     )  # fmt: skip
-    # Last: a run that dies in between is published, and the next one finds its articles new once more.
+    # Last: of a run that dies in between, the next one finds the articles new, unless it goes on from it.
     if held is not None and following is not None:
         run.call("index-commit", index_run.make_live, held, following, rows=lambda c: c.n_articles)
     return run_dir
@@ -338,9 +338,6 @@ def wording_calls(
 def report_calls(staged: Weighed, config: Config, work: Path) -> list[Call]:
     """The arguments of `report_texts.write_texts` for each group; none for a report without texts."""
     tables, n_texts = work / TABLES, config.report.max_texts
-    # Of a run that died: it may have shown others.
-    shutil.rmtree(tables / REPORT, ignore_errors=True)
-    (tables / PAGE).unlink(missing_ok=True)
     return [
         (group, staged.furniture, staged.statistics, tables, n_texts, config, tables / REPORT, work)
         for group in staged.groups

@@ -7,6 +7,7 @@ page's parser nor a script's can take it for anything else.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,12 @@ import orjson
 from pipeline.tables import atomic_file
 
 REPORT, PAGE = "report", "report.html"  # folder of the data beside the page, and the page
+
+
+def remove_report(folder: Path) -> None:
+    """Remove the page and its data, where they are."""
+    shutil.rmtree(folder / REPORT, ignore_errors=True)
+    (folder / PAGE).unlink(missing_ok=True)
 
 
 def as_json(data: object) -> bytes:

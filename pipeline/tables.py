@@ -107,8 +107,8 @@ def read_batches(path: str | os.PathLike[str]) -> Iterator[pa.RecordBatch]:
 
     Each is mapped anew: what was touched of a mapped file counts as memory until nobody holds the mapping.
     """
-    index = n_batches = 0
-    while index == 0 or index < n_batches:
+    index, n_batches = 0, 1
+    while index < n_batches:
         with pa.memory_map(os.fspath(path)) as source, pa.ipc.open_file(source) as reader:
             n_batches = reader.num_record_batches
             if index < n_batches:
