@@ -13,9 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from pipeline import clusters
 from pipeline.errors import InputError
 from pipeline.manifest import MANIFEST
 from pipeline.publish import find_run
@@ -156,12 +155,11 @@ def read_labels(path: Path, known: set[str]) -> Labels:
 
 
 def components(pairs: Iterable[IdPair], articles: Iterable[str]) -> dict[str, int]:
-    """Number of the connected component of each article; of those that no pair names, each its own."""
+    """Label of the connected component of each article; of those that no pair names, each its own."""
     edges = list(pairs)
     row = {one: at for at, one in enumerate(dict.fromkeys([*articles, *(i for ids in edges for i in ids)]))}
     left, right = ([row[ids[side]] for ids in edges] for side in (0, 1))
-    graph = coo_array((np.ones(len(edges), np.int8), (left, right)), shape=(len(row), len(row)))
-    _, label = connected_components(graph.tocsr(), directed=False)
+    label = clusters.components(len(row), np.array(left, np.int64), np.array(right, np.int64))
     return dict(zip(row, label.tolist(), strict=True))
 
 
