@@ -286,43 +286,10 @@ function pairGraph(cluster, weakBelow, pick) {
       "ul",
       { class: "legend" },
       RELATIONS.map((name) =>
-        links.some((pair) => RELATIONS[pair.relation] === name)
-          ? h(
-              "li",
-              null,
-              s(
-                "svg",
-                { width: 22, height: 10, "aria-hidden": "true" },
-                s("line", { x1: 0, x2: 22, y1: 5, y2: 5, class: `edge ${name}`, "stroke-width": 3 }),
-              ),
-              name,
-            )
-          : null,
+        links.some((pair) => RELATIONS[pair.relation] === name) ? edgeKey(name, 3, name) : null,
       ),
-      nWeak
-        ? h(
-            "li",
-            null,
-            s(
-              "svg",
-              { width: 22, height: 10, "aria-hidden": "true" },
-              s("line", { x1: 0, x2: 22, y1: 5, y2: 5, class: "edge weak", "stroke-width": 2 }),
-            ),
-            `weak, under ${decimals(weakBelow)}`,
-          )
-        : null,
-      cut.size
-        ? h(
-            "li",
-            null,
-            s(
-              "svg",
-              { width: 22, height: 10, "aria-hidden": "true" },
-              s("line", { x1: 0, x2: 22, y1: 5, y2: 5, class: "edge bridge", "stroke-width": 2 }),
-            ),
-            "only link",
-          )
-        : null,
+      nWeak ? edgeKey("weak", 2, `weak, under ${decimals(weakBelow)}`) : null,
+      cut.size ? edgeKey("bridge", 2, "only link") : null,
     ),
     left > 0 || cluster.pairs.length < cluster.nPairs
       ? h(
@@ -335,6 +302,11 @@ function pairGraph(cluster, weakBelow, pick) {
         )
       : null,
   );
+}
+
+function edgeKey(kind, width, label) {
+  const line = s("line", { x1: 0, x2: 22, y1: 5, y2: 5, class: `edge ${kind}`, "stroke-width": width });
+  return h("li", null, s("svg", { width: 22, height: 10, "aria-hidden": "true" }, line), label);
 }
 
 // A string from the outside where no element can be: in a tooltip.

@@ -197,30 +197,8 @@ function fillList(table, status, form, set) {
     );
     return;
   }
-  const head = Object.entries(SORTS).map(([key, label]) => {
-    const isSorted = form.sort === key;
-    const way = isSorted
-      ? form.way === "down"
-        ? "up"
-        : "down"
-      : key === "title" || key === "min_probability"
-        ? "up"
-        : "down";
-    return h(
-      "th",
-      {
-        scope: "col",
-        class: key === "title" ? null : "number",
-        "aria-sort": isSorted ? (form.way === "down" ? "descending" : "ascending") : null,
-      },
-      h(
-        "button",
-        { type: "button", name: `sort-${key}`, class: "sort", onclick: () => set({ sort: key, way }) },
-        label,
-        h("span", { "aria-hidden": "true" }, isSorted ? (form.way === "down" ? " ↓" : " ↑") : ""),
-      ),
-    );
-  });
+  const firstWay = (key) => (key === "title" || key === "min_probability" ? "up" : "down");
+  const head = sortHeads(SORTS, form, set, (key) => key === "title", firstWay);
   const pager = h(
     "nav",
     { class: "pager", "aria-label": "Pages of the list" },

@@ -250,15 +250,7 @@ function rejectedPart() {
         h(
           "table",
           { class: "rows" },
-          h(
-            "thead",
-            null,
-            h(
-              "tr",
-              null,
-              ["file", "row", "article_id", "reason", "detail"].map((name) => h("th", { scope: "col" }, name)),
-            ),
-          ),
+          headRow(["file", "row", "article_id", "reason", "detail"]),
           h(
             "tbody",
             null,
@@ -298,17 +290,7 @@ function stagesPart(manifest) {
       h(
         "table",
         { class: "rows stages" },
-        h(
-          "thead",
-          null,
-          h(
-            "tr",
-            null,
-            ["stage", "calls", "rows", "seconds", "", "rows/s", "peak MB"].map((name) =>
-              h("th", { scope: "col", class: name === "stage" ? null : "number" }, name),
-            ),
-          ),
-        ),
+        headRow(["stage", "calls", "rows", "seconds", "", "rows/s", "peak MB"], (i) => i > 0),
         h(
           "tbody",
           null,

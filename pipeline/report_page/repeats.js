@@ -14,17 +14,7 @@ async function showRepeats() {
       h(
         "table",
         { class: "rows" },
-        h(
-          "thead",
-          null,
-          h(
-            "tr",
-            null,
-            ["Article", "Level", "Sections", "Relation", "Words repeated"].map((name, i) =>
-              h("th", { scope: "col", class: i % 2 || i === 0 ? null : "number" }, name),
-            ),
-          ),
-        ),
+        headRow(["Article", "Level", "Sections", "Relation", "Words repeated"], (i) => i === 2 || i === 4),
         h(
           "tbody",
           null,

@@ -124,17 +124,7 @@ function matrix() {
         h(
           "table",
           { class: "rows" },
-          h(
-            "thead",
-            null,
-            h(
-              "tr",
-              null,
-              ["From", "To", "Articles", "Reprinted", "Re-spun", "Through others"].map((name, i) =>
-                h("th", { scope: "col", class: i > 1 ? "number" : null }, name),
-              ),
-            ),
-          ),
+          headRow(["From", "To", "Articles", "Reprinted", "Re-spun", "Through others"], (i) => i > 1),
           h(
             "tbody",
             null,
@@ -165,28 +155,8 @@ function sourcesTable(form, set) {
   found.sort(
     (i, j) => way * (form.sort === "name" ? value(i).localeCompare(value(j)) : value(i) - value(j)) || i - j,
   );
-  const head = Object.entries(SOURCE_SORTS).map(([key, label]) => {
-    const isSorted = form.sort === key;
-    return h(
-      "th",
-      {
-        scope: "col",
-        class: key === "name" ? null : "number",
-        "aria-sort": isSorted ? (form.way === "down" ? "descending" : "ascending") : null,
-      },
-      h(
-        "button",
-        {
-          type: "button",
-          name: `sort-${key}`,
-          class: "sort",
-          onclick: () => set({ sort: key, way: isSorted && form.way === "down" ? "up" : "down" }),
-        },
-        label,
-        h("span", { "aria-hidden": "true" }, isSorted ? (form.way === "down" ? " ↓" : " ↑") : ""),
-      ),
-    );
-  });
+  const isText = (key) => key === "name";
+  const head = sortHeads(SOURCE_SORTS, form, set, isText, () => "down");
   return [
     h(
       "div",

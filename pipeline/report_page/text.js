@@ -48,6 +48,36 @@ function put(element, ...children) {
   element.replaceChildren(...solid(children));
 }
 
+// The head of a table: a column for each name; `isNumber` says of which places the values are numbers.
+function headRow(names, isNumber) {
+  const column = (name, i) => h("th", { scope: "col", class: isNumber && isNumber(i) ? "number" : null }, name);
+  return h("thead", null, h("tr", null, names.map(column)));
+}
+
+// Column heads that sort by their column; a click on the one that sorts turns the order round. `labels` by key;
+// `isText` says which columns hold words, `firstWay` which way another column is sorted at first.
+function sortHeads(labels, form, set, isText, firstWay) {
+  return Object.entries(labels).map(([key, label]) => {
+    const isDown = form.way === "down";
+    const isSorted = form.sort === key;
+    const way = isSorted ? (isDown ? "up" : "down") : firstWay(key);
+    return h(
+      "th",
+      {
+        scope: "col",
+        class: isText(key) ? null : "number",
+        "aria-sort": isSorted ? (isDown ? "descending" : "ascending") : null,
+      },
+      h(
+        "button",
+        { type: "button", name: `sort-${key}`, class: "sort", onclick: () => set({ sort: key, way }) },
+        label,
+        h("span", { "aria-hidden": "true" }, isSorted ? (isDown ? " ↓" : " ↑") : ""),
+      ),
+    );
+  });
+}
+
 // Pieces of a string from the outside: characters that steer or hide are shown by their names.
 function visible(text) {
   if (!HIDDEN.test(text)) return [text];
