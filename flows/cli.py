@@ -11,6 +11,7 @@ import click
 
 from flows.index_commands import index
 from flows.one_line import errors_in_one_line
+from flows.options import AS_JSON, INPUTS, OUTPUT, RUN, VERBOSE
 from flows.scheduling import COMMANDS
 from pipeline import __version__
 
@@ -27,14 +28,8 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
-@click.option(
-    "--output",
-    required=True,
-    metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for the runs' tables; made when it is missing.",
-)
+@INPUTS
+@OUTPUT
 @click.option(
     "--index",
     metavar="INDEX",
@@ -83,8 +78,8 @@ def run(
 @click.argument("run_dir", metavar="RUN", type=click.Path(path_type=Path))
 @click.argument("id_a", metavar="ID_A")
 @click.argument("id_b", metavar="ID_B")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines; the same numbers.")
-@click.option("--verbose", is_flag=True, help="Show the traceback of an error.")
+@AS_JSON
+@VERBOSE
 def explain(run_dir: Path, id_a: str, id_b: str, as_json: bool, verbose: bool) -> None:
     """Say why two articles of a run are, or are not, in one cluster.
 
@@ -104,8 +99,8 @@ def explain(run_dir: Path, id_a: str, id_b: str, as_json: bool, verbose: bool) -
 @cli.command()
 @click.argument("file_a", metavar="FILE_A", type=click.Path(path_type=Path))
 @click.argument("file_b", metavar="FILE_B", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines; the same numbers.")
-@click.option("--verbose", is_flag=True, help="Show the traceback of an error.")
+@AS_JSON
+@VERBOSE
 def compare(file_a: Path, file_b: Path, as_json: bool, verbose: bool) -> None:
     """Say how two text files are alike, without a run.
 
@@ -167,7 +162,7 @@ def _run_in_prefect(
 
 
 @cli.command()
-@click.argument("run_path", metavar="RUN", type=click.Path(path_type=Path))
+@RUN
 @click.option(
     "--labels",
     required=True,
@@ -191,7 +186,7 @@ def _run_in_prefect(
     type=click.IntRange(0),
     help="Errors of each kind to write, the worst first.",
 )
-@click.option("--verbose", is_flag=True, help="Show the traceback of an error.")
+@VERBOSE
 def evaluate(run_path: Path, labels: Path, output: Path, worst: int, verbose: bool) -> None:
     """Compare RUN, a run's folder or an output folder, with pairs that you have labelled."""
     with errors_in_one_line(verbose):
@@ -207,7 +202,7 @@ def evaluate(run_path: Path, labels: Path, output: Path, worst: int, verbose: bo
 
 
 @cli.command()
-@click.argument("run_path", metavar="RUN", type=click.Path(path_type=Path))
+@RUN
 @click.option(
     "--labels",
     required=True,
@@ -228,7 +223,7 @@ def evaluate(run_path: Path, labels: Path, output: Path, worst: int, verbose: bo
     type=float,
     help="Precision that the threshold is to reach, such as 0.99. Without it: the highest F1.",
 )
-@click.option("--verbose", is_flag=True, help="Show the traceback of an error.")
+@VERBOSE
 def calibrate(run_path: Path, labels: Path, output: Path, precision: float | None, verbose: bool) -> None:
     """Fit the rule on your labelled pairs of RUN, a run's folder or an output folder, with texts.parquet."""
     with errors_in_one_line(verbose):
@@ -246,7 +241,7 @@ def calibrate(run_path: Path, labels: Path, output: Path, precision: float | Non
 
 
 @cli.command()
-@click.argument("run_path", metavar="RUN", type=click.Path(path_type=Path))
+@RUN
 @click.option(
     "--output",
     default="to-label.csv",
@@ -259,7 +254,7 @@ def calibrate(run_path: Path, labels: Path, output: Path, precision: float | Non
 @click.option(
     "--seed", default=1, show_default=True, metavar="SEED", type=click.IntRange(0), help="Seed of the draw."
 )
-@click.option("--verbose", is_flag=True, help="Show the traceback of an error.")
+@VERBOSE
 def label(run_path: Path, output: Path, n: int, seed: int, verbose: bool) -> None:
     """Draw doubtful pairs of RUN, a run's folder or an output folder with texts.parquet, for you to label."""
     with errors_in_one_line(verbose):
@@ -278,14 +273,14 @@ def label(run_path: Path, output: Path, n: int, seed: int, verbose: bool) -> Non
 
 
 @cli.command()
-@click.argument("run_path", metavar="RUN", type=click.Path(path_type=Path))
+@RUN
 @click.option(
     "--max-texts",
     metavar="N",
     type=click.IntRange(0),
     help="Articles with their text, those with repeats and of the largest clusters first. Without it: all.",
 )
-@click.option("--verbose", is_flag=True, help="Show the traceback of an error.")
+@VERBOSE
 def report(run_path: Path, max_texts: int | None, verbose: bool) -> None:
     """Write report.html of RUN, a run's folder or an output folder, again, with all texts.
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import click
 
 from flows.one_line import errors_in_one_line
+from flows.options import VERBOSE
 
 
 @click.group()
@@ -23,7 +24,6 @@ SET = click.option(
     metavar="KEY=VALUE",
     help="Override one key. May be given several times.",
 )
-VERBOSE = click.option("--verbose", is_flag=True, help="Show the traceback of an error.")
 
 
 @index.command()

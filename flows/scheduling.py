@@ -9,20 +9,15 @@ from typing import TYPE_CHECKING
 import click
 
 from flows.one_line import errors_in_one_line
+from flows.options import INPUTS, OUTPUT, VERBOSE
 
 if TYPE_CHECKING:
     from pipeline.job import Outcome
 
 
 @click.command()
-@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
-@click.option(
-    "--output",
-    required=True,
-    metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for the runs' tables; made when it is missing.",
-)
+@INPUTS
+@OUTPUT
 @click.option(
     "--index", metavar="INDEX", help="Folder or address of past nights to match against, and to add to."
 )
@@ -45,7 +40,7 @@ if TYPE_CHECKING:
     help="How many days before that night a missed or failed night is still run.",
 )
 @click.option("--again", is_flag=True, help="Run that night even if it is finished.")
-@click.option("--verbose", is_flag=True, help="Show the traceback of an error.")
+@VERBOSE
 def nightly(
     inputs: tuple[str, ...],
     output: Path,
@@ -92,7 +87,7 @@ def nightly(
 
 
 @click.command()
-@click.option("--verbose", is_flag=True, help="Show the traceback of an error.")
+@VERBOSE
 def serve(verbose: bool) -> None:
     """Serve the deployments of prefect.yaml from this process, without a work pool.
 
@@ -105,7 +100,7 @@ def serve(verbose: bool) -> None:
 
 
 @click.command()
-@click.option("--verbose", is_flag=True, help="Show the traceback of an error.")
+@VERBOSE
 def automations(verbose: bool) -> None:
     """Install on the server that PREFECT_API_URL names what ends runs whose process has died.
 
