@@ -24,7 +24,7 @@ from pipeline.signatures import RareTerms, Signed, bands
 from pipeline.tables import Ref
 from pipeline.terms import TermStatistics
 
-# Pairs that are compared exactly: 0.03 s on one core.
+# Pairs that are compared exactly: the stage takes 0.05 s on one core (time `estimate` on 10,000 articles).
 N_SAMPLED = 400
 # A pair stands for at most so many: one lucky find must not outweigh all others.
 MOST_STOOD_FOR = 20.0
@@ -54,10 +54,11 @@ def chance(
     the coefficients of x ** m are the chances that m places agree, and that they do without a whole band.
     """
     j = np.clip(jaccard, 0, 1)[:, None]
-    x = np.exp(-2j * np.pi * np.arange(n_perm + 1) / (n_perm + 1))
+    # Half of the roots of unity are enough for real coefficients.
+    x = np.exp(-2j * np.pi * np.arange((n_perm + 1) // 2 + 1) / (n_perm + 1))
     place = 1 - j + j * x
     no_band = (place**rows - (j * x) ** rows) ** n_bands * place ** (n_perm - n_bands * rows)
-    in_a_band = np.fft.ifft(place**n_perm - no_band).real
+    in_a_band = np.fft.irfft(place**n_perm - no_band, n_perm + 1)
     return np.asarray(np.clip(in_a_band[:, math.ceil(floor * n_perm - 1e-9) :].sum(axis=1), 0, 1))
 
 
