@@ -2,7 +2,8 @@
 
 Importing this package sets, for this process and where the user has not, what Prefect needs to run with
 nothing configured, offline and without telemetry. Prefect reads its settings once, when it is imported, so
-this has to come first.
+this has to come first. The same holds for OpenBLAS under numpy and scipy: no stage multiplies matrices, and
+the threads that it would start with spin beside ours.
 """
 
 from __future__ import annotations
@@ -36,3 +37,4 @@ def set_prefect_defaults(environ: MutableMapping[str, str]) -> None:
 
 
 set_prefect_defaults(os.environ)
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
