@@ -35,8 +35,8 @@ class ArrayFiles:
 
 
 def _map(ref: Ref, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    # An empty file can't be mapped.
-    return np.memmap(ref.path, dtype, "r") if ref.bytes else np.zeros(0, dtype)
+    # An empty file can't be mapped. A plain array over the mapping: numpy's own kind is slow to slice.
+    return np.memmap(ref.path, dtype, "r").view(np.ndarray) if ref.bytes else np.zeros(0, dtype)
 
 
 def map_rows(ref: Ref, width: int) -> npt.NDArray[np.uint8]:
@@ -66,12 +66,19 @@ def write_arrays(
     return ArrayFiles(group.first_row, group.n_articles, refs)
 
 
-def read_row(path: str | os.PathLike[str], row: int) -> npt.NDArray[Any]:
-    """One row of a .npy file of two dimensions, read alone: nothing of the others stays in memory."""
-    with open(path, "rb") as file:
-        shape, dtype = _header(file)
-        file.seek(row * shape[1] * dtype.itemsize, os.SEEK_CUR)
-        return np.fromfile(file, dtype, shape[1])
+class RowFile:
+    """A .npy file of two dimensions that is read row by row: nothing of the others stays in memory."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = path
+        with open(path, "rb") as file:
+            (_, self._width), self._dtype = _header(file)
+            self._begin = file.tell()
+
+    def __getitem__(self, row: int) -> npt.NDArray[Any]:
+        """One row, a copy."""
+        at = self._begin + row * self._width * self._dtype.itemsize
+        return np.fromfile(self._path, self._dtype, self._width, offset=at)
 
 
 def read_stacked(paths: Sequence[str]) -> npt.NDArray[Any]:

@@ -15,6 +15,8 @@ from pipeline.token_scan import CAPITAL, CASE_OWED, DIGIT, FURNITURE, TITLE
 # Tokens of the title and the body's beginning that say what an article is about: a headline and a paragraph
 # or two. Furniture is not counted.
 LEAD_TOKENS = 60
+# How often an article uses a term counts by its logarithm: more than this is as good as this.
+MOST_COUNTED = 255
 
 
 @dataclass(frozen=True)
@@ -22,12 +24,12 @@ class Bags:
     """Distinct terms of n articles in the order of first appearance, furniture left out.
 
     Article i has [term_ends[i - 1], term_ends[i]), from 0 for i = 0, of `term_keys` uint32, `term_counts`
-    int32 and `term_flags` uint8 (those of the first token). `term_ends` int64 (n,). `lead_sizes` int32 (n,):
-    how many of an article's terms, the first ones, stand in its lead.
+    uint8 (MOST_COUNTED for more) and `term_flags` uint8 (those of the first token). `term_ends` int64 (n,).
+    `lead_sizes` int32 (n,): how many of an article's terms, the first ones, stand in its lead.
     """
 
     term_keys: npt.NDArray[np.uint32]
-    term_counts: npt.NDArray[np.int32]
+    term_counts: npt.NDArray[np.uint8]
     term_flags: npt.NDArray[np.uint8]
     term_ends: npt.NDArray[np.int64]
     lead_sizes: npt.NDArray[np.int32]
@@ -52,7 +54,7 @@ class Bags:
 
 
 BAG_TYPES = {
-    "term_keys": np.uint32, "term_counts": np.int32, "term_flags": np.uint8, "term_ends": np.int64,
+    "term_keys": np.uint32, "term_counts": np.uint8, "term_flags": np.uint8, "term_ends": np.int64,
     "lead_sizes": np.int32,
 }  # fmt: skip
 
@@ -75,7 +77,7 @@ def _slots(indptr):  # type: ignore[no-untyped-def]
     return np.zeros(_room(longest), np.int32)
 
 
-@nb.njit(nb.int64(READ_U32, BYTES, I64, U32, I32, U8, I32, I64, I32), cache=True, nogil=True)
+@nb.njit(nb.int64(READ_U32, BYTES, I64, U32, U8, U8, I32, I64, I32), cache=True, nogil=True)
 def _bag(terms, flags, indptr, keys, counts, first_flags, spelt, ends, lead_sizes):  # type: ignore[no-untyped-def]
     """Fills the arrays of `Bags`, and `spelt`: tokens with a capital less those without, where case is free.
 
@@ -108,7 +110,8 @@ def _bag(terms, flags, indptr, keys, counts, first_flags, spelt, ends, lead_size
                 lead_sizes[i] += place < LEAD_TOKENS
             place += 1
             at = start + slots[slot] - 1
-            counts[at] += 1
+            if counts[at] < MOST_COUNTED:
+                counts[at] += 1
             if not flags[j] & (CASE_OWED | TITLE | DIGIT):
                 spelt[at] += 1 if flags[j] & CAPITAL else -1
         ends[i] = n
@@ -122,7 +125,7 @@ def bag(tokens: KeptTokens) -> tuple[Bags, npt.NDArray[np.int32]]:
     full stop, not in a headline.
     """
     room = len(tokens.terms)
-    keys, counts, flags = np.empty(room, np.uint32), np.empty(room, np.int32), np.empty(room, np.uint8)
+    keys, counts, flags = np.empty(room, np.uint32), np.empty(room, np.uint8), np.empty(room, np.uint8)
     spelt, ends = np.empty(room, np.int32), np.empty(tokens.n_articles, np.int64)
     lead_sizes = np.empty(tokens.n_articles, np.int32)
     n = _bag(tokens.terms, tokens.flags, tokens.indptr, keys, counts, flags, spelt, ends, lead_sizes)

@@ -17,7 +17,7 @@ import numba as nb
 import numpy as np
 import pyarrow as pa
 
-from pipeline.array_files import read_row, read_stacked
+from pipeline.array_files import RowFile, read_stacked
 from pipeline.arrays import F32, U64
 from pipeline.arrow_columns import DAY, NO_TIME, times_of
 from pipeline.config import Config
@@ -151,6 +151,7 @@ def find_in_bands(signed: Sequence[Signed], part: int, n_parts: int, config: Con
     """Pairs of every n_parts-th band, starting with `part`."""
     plan = bands(config)
     places = load_places(signed)
+    keys = [RowFile(s.keys.path) for s in signed]
     is_signed = load_articles(signed, "is_signed")
     n_reprint = config.reprint.n_perm
     found = [np.zeros(0, np.uint64)]
@@ -161,7 +162,7 @@ def find_in_bands(signed: Sequence[Signed], part: int, n_parts: int, config: Con
         begin, end = (0, n_reprint) if reprint else (n_reprint, places.shape[1])
         least = config.candidates.min_jaccard_reprint if reprint else config.candidates.min_jaccard_respun
         rows = np.flatnonzero(is_signed & (REPRINT if reprint else RESPUN))
-        words = pack(np.concatenate([read_row(s.keys.path, band) for s in signed])[rows], rows)
+        words = pack(np.concatenate([group[band] for group in keys])[rows], rows)
         starts, sizes = _buckets(words)
         large = np.flatnonzero(sizes > config.candidates.max_bucket)
         for bucket in large.tolist():

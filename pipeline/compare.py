@@ -201,8 +201,8 @@ def _sum_side(n, kinds, logs, logs_other, at, stop_lead, at_other, stop_lead_oth
 
 @nb.njit(
     nb.void(
-        READ_U32, READ_F32, BYTES, READ_I32, READ_U16, READ_I64, READ_I32,
-        _groups(READ_U32), _groups(READ_F32), _groups(BYTES), _groups(READ_I32), _groups(READ_I64),
+        READ_U32, READ_F32, BYTES, BYTES, READ_U16, READ_I64, READ_I32,
+        _groups(READ_U32), _groups(READ_F32), _groups(BYTES), _groups(BYTES), _groups(READ_I64),
         _groups(READ_I32), I64, I64, I64, nb.float32[:, ::1],
     ),
     cache=True, nogil=True,
@@ -248,8 +248,8 @@ def term_sums(  # type: ignore[no-untyped-def]
             for j in range(first, last, LINE_VALUES):
                 prefetch(all_keys[group], j)
                 prefetch(all_weights[group], j)
-                prefetch(all_counts[group], j)
             for j in range(first, last, 4 * LINE_VALUES):
+                prefetch(all_counts[group], j)
                 prefetch(all_kinds[group], j)
         n = _matches(keys_l, begin, slots, mask, may_hold, keys_r, begin_r, end_r, at_l, at_r)
         for h in range(n):

@@ -232,7 +232,7 @@ def count_stages(
         [(*b, masked, bits, config, work) for b in both],
         rows=lambda c: c.statistics.rows,
     )
-    statistics = run.call("terms-merge", terms.merge, counts, work, rows=ref_rows)
+    statistics = run.call("terms-merge", terms.merge, counts, bits, work, rows=ref_rows)
     return Counted(tuple(groups), tuple(kept), masked, tuple(c.bags for c in counts), statistics)
 
 

@@ -49,9 +49,6 @@ class TermStatistics:
         """Occurrences with a capital minus those without, int32 (2**bits,)."""
         return self.counts[:, 1]
 
-    def __add__(self, other: "TermStatistics") -> "TermStatistics":
-        return TermStatistics(self.n_articles + other.n_articles, self.counts + other.counts)
-
     def buckets(self, terms: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
         """The bucket of each term, uint32."""
         return terms & np.uint32(len(self.counts) - 1)
@@ -85,7 +82,8 @@ class TermStatistics:
 class Counted:
     """What one group of shards left: its counts, and the bags of its articles with `n_tokens` int64 (n,).
 
-    `n_tokens` counts furniture too.
+    `statistics` .npy int32 (n_buckets, 3): the buckets that articles hold a term of, ascending, with their
+    two counts; rows of the Ref: articles. `n_tokens` counts furniture too.
     """
 
     statistics: Ref
@@ -131,7 +129,14 @@ def count(group: ShardGroup, tokens: Ref, masked: Ref, bits: int, config: Config
     """Counts the terms of a group of shards, furniture left out, and keeps their bags."""
     counter = TermCounter(bits)
     files = keep_bags(group, tokens, masked, config, work, counter)
-    return Counted(counter.result().save(work / f"terms-{group.number:03d}.npy"), files)
+    return Counted(save_held(work / f"terms-{group.number:03d}.npy", counter.result()), files)
+
+
+def save_held(path: Path, statistics: TermStatistics) -> Ref:
+    """Writes the counts that aren't 0, as `Counted` has them: most buckets of a group are empty."""
+    held = np.flatnonzero(statistics.df)
+    rows = np.column_stack((held.astype(np.int32), statistics.counts[held]))
+    return write_npy(path, rows, statistics.n_articles)
 
 
 def keep_bags(
@@ -166,15 +171,13 @@ def with_prior(statistics: TermStatistics) -> TermStatistics:
     return TermStatistics(statistics.n_articles + common_words.PRIOR_ARTICLES, counts)
 
 
-def merge(parts: Sequence[Counted], work: Path) -> Ref:
-    """Adds up the counts of all groups, and of the prior; rows of the result: articles."""
-    first = TermStatistics.load(parts[0].statistics)
-    total = TermStatistics(first.n_articles, first.counts.copy())
-    for part in parts[1:]:
-        more = TermStatistics.load(part.statistics)
-        np.add(total.counts, more.counts, out=total.counts)
-        total = TermStatistics(total.n_articles + more.n_articles, total.counts)
-    total = with_prior(total)
+def merge(parts: Sequence[Counted], bits: int, work: Path) -> Ref:
+    """Adds up the counts of all groups in 2**bits buckets, and of the prior; rows of the result: articles."""
+    counts = TermStatistics.empty(bits).counts
+    for part in parts:
+        held = np.load(part.statistics.path, mmap_mode="r")
+        counts[held[:, 0]] += held[:, 1:]
+    total = with_prior(TermStatistics(sum(part.statistics.rows for part in parts), counts))
     # An article that holds two terms of a bucket has counted twice.
     np.minimum(total.df, total.n_articles, out=total.df)
     return total.save(work / "terms.npy")

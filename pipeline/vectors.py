@@ -17,7 +17,7 @@ from sklearn.preprocessing import normalize
 
 from pipeline.array_files import ArrayFiles, write_arrays
 from pipeline.arrays import BYTES, F32, I32, READ_COUNTS, READ_I32, READ_I64, READ_U16, READ_U32, U8
-from pipeline.bags import Bags
+from pipeline.bags import MOST_COUNTED, Bags
 from pipeline.shards import ShardGroup
 from pipeline.terms import TermStatistics
 from pipeline.token_scan import CAPITAL, DIGIT, TITLE
@@ -43,7 +43,7 @@ class TermVectors:
     """Rows of n articles. Row i is [term_ends[i - 1], term_ends[i]) of the arrays (from 0 for i = 0).
 
     `term_keys` uint32, `term_weights` float32 (L2-normalised TF-IDF), `term_kinds` uint8 (NAME, NUMBER,
-    TOLD_IN_TITLE), `term_counts` int32, `term_rarity` uint16 (of 1 / RARITY_STEPS), `term_ends` int64 (n,).
+    TOLD_IN_TITLE), `term_counts` uint8, `term_rarity` uint16 (of 1 / RARITY_STEPS), `term_ends` int64 (n,).
     `lead_sizes` int32 (n,): terms of a row, its first, that stand in the lead. `n_tokens` int64 (n,),
     furniture included. `totals` float32 (n, N_TOTALS), sums over an article's terms: squared weights of its
     names and numbers, and of its numbers; rarity of rare names, and of rare numbers; squared rarity of the
@@ -54,7 +54,7 @@ class TermVectors:
     term_keys: npt.NDArray[np.uint32]
     term_weights: npt.NDArray[np.float32]
     term_kinds: npt.NDArray[np.uint8]
-    term_counts: npt.NDArray[np.int32]
+    term_counts: npt.NDArray[np.uint8]
     term_rarity: npt.NDArray[np.uint16]
     term_ends: npt.NDArray[np.int64]
     lead_sizes: npt.NDArray[np.int32]
@@ -78,7 +78,9 @@ WEIGHT_TYPES = {
 
 
 def tfidf(
-    counts: npt.NDArray[np.int32], idf: npt.NDArray[np.float32], ends: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.uint8] | npt.NDArray[np.int32],
+    idf: npt.NDArray[np.float32],
+    ends: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.float32]:
     """Weights float32 of scikit-learn's TfidfTransformer(sublinear_tf=True), rows L2-normalised.
 
@@ -119,18 +121,16 @@ def told_weight(rarity):  # type: ignore[no-untyped-def]
     return np.float32(above * above)
 
 
-_LOGS = np.log(np.arange(1, 257)).astype(np.float32)
+_LOGS = np.log(np.maximum(np.arange(MOST_COUNTED + 1), 1)).astype(np.float32)
 
 
-@nb.njit(nb.float32(nb.int32), cache=True, nogil=True, inline="always")
+@nb.njit(nb.float32(nb.uint8), cache=True, nogil=True, inline="always")
 def log_count(count):  # type: ignore[no-untyped-def]
-    """Natural logarithm of how often an article uses a term, at least once; of 256 for more."""
-    return _LOGS[min(count, np.int32(256)) - 1]
+    """Natural logarithm of how often an article uses a term, at least once."""
+    return _LOGS[count]
 
 
-@nb.njit(
-    nb.void(F32, BYTES, READ_I32, READ_U16, READ_I64, READ_I32, nb.float32[:, ::1]), cache=True, nogil=True
-)
+@nb.njit(nb.void(F32, BYTES, BYTES, READ_U16, READ_I64, READ_I32, nb.float32[:, ::1]), cache=True, nogil=True)
 def _total(weights, kinds, counts, rarities, ends, lead_sizes, totals):  # type: ignore[no-untyped-def]
     """Fills `TermVectors.totals`."""
     begin = 0

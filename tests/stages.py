@@ -98,7 +98,7 @@ def sign(
     lines = [furniture.count(group, ref, settings, folder) for group, ref in both]
     masked = furniture.merge(lines, settings, folder)
     counts = [terms.count(group, ref, masked, bits, settings, folder) for group, ref in both]
-    statistics = terms.merge(counts, folder)
+    statistics = terms.merge(counts, bits, folder)
     signed = [
         signatures.sign(group, ref, own.bags, masked, statistics, settings, folder)
         for (group, ref), own in zip(both, counts, strict=True)

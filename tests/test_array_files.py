@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from stages import rows_in
 from texts import FEW_EXAMPLES
 
-from pipeline.array_files import ArrayFiles, read_row, read_stacked, write_arrays
+from pipeline.array_files import ArrayFiles, RowFile, read_stacked, write_arrays
 from pipeline.shards import ShardGroup
 from pipeline.tables import Ref
 
@@ -99,7 +99,7 @@ def test_npy_files_are_read_by_the_row_and_one_below_the_other(tmp_path):
         np.save(path, whole[rows])
     np.testing.assert_array_equal(read_stacked(paths), whole)
     for row in range(3):
-        np.testing.assert_array_equal(read_row(paths[3], row), whole[4 + row])
+        np.testing.assert_array_equal(RowFile(paths[3])[row], whole[4 + row])
     no_columns = str(tmp_path / "none.npy")
     np.save(no_columns, whole[:, :0])
-    assert len(read_row(no_columns, 6)) == 0
+    assert len(RowFile(no_columns)[6]) == 0

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from stages import kept, rows_in
 from texts import EXAMPLES, collections
 
-from pipeline.bags import BAG_TYPES, LEAD_TOKENS, Bags, bag, distinct_rows
+from pipeline.bags import BAG_TYPES, LEAD_TOKENS, MOST_COUNTED, Bags, bag, distinct_rows
 from pipeline.text import KeptTokens
 from pipeline.token_scan import CAPITAL, CASE_OWED, DIGIT, FURNITURE, TITLE
 
@@ -82,6 +82,13 @@ def test_the_case_counts_where_it_is_free():
     assert spelt.tolist() == [1, 0, 0, -1]
     assert bags.term_counts.tolist() == [4, 1, 1, 1]
     assert bags.term_flags.tolist() == [CAPITAL, TITLE, DIGIT, 0]
+
+
+def test_a_count_stops_at_the_most_that_is_counted():
+    bags, _ = bag(
+        tokens_of([[(1, 0)] * (MOST_COUNTED - 1), [(1, 0)] * MOST_COUNTED, [(1, 0)] * 600 + [(2, 0)]])
+    )
+    assert bags.term_counts.tolist() == [MOST_COUNTED - 1, MOST_COUNTED, MOST_COUNTED, 1]
 
 
 @EXAMPLES
