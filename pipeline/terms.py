@@ -22,6 +22,11 @@ from pipeline.shards import ShardGroup
 from pipeline.tables import Ref, write_npy
 
 
+# In a collection larger than the one that the rule was fitted on (30,000 articles and the prior's) terms of
+# one story would get ever rarer, and what each article has alone count ever more (docs/decisions/0090).
+MOST_RARITY = 10.0
+
+
 @dataclass(frozen=True)
 class TermStatistics:
     """`counts` int32 (2**bits, 2): what is known of the terms of each bucket, side by side.
@@ -54,18 +59,18 @@ class TermStatistics:
         return terms & np.uint32(len(self.counts) - 1)
 
     def idf(self, df: npt.NDArray[np.int32] | None = None) -> npt.NDArray[np.float32]:
-        """ln((1 + n) / (1 + df)) + 1, float32: scikit-learn's smooth idf (TfidfTransformer).
+        """ln((1 + n) / (1 + df)) + 1, float32: scikit-learn's smooth idf (TfidfTransformer), at most 11.
 
         Of the given counts of articles, or of every bucket.
         """
         df = self.df if df is None else df
         # In float32, which numpy vectorises.
         share = np.float32(1 + self.n_articles) / (np.float32(1) + df.astype(np.float32))
-        idf: npt.NDArray[np.float32] = np.log(share) + np.float32(1)
+        idf: npt.NDArray[np.float32] = np.minimum(np.log(share), np.float32(MOST_RARITY)) + np.float32(1)
         return idf
 
     def rarity(self) -> npt.NDArray[np.float32]:
-        """ln((1 + n) / (1 + df)) per bucket, float32: 0 for a term of every article."""
+        """ln((1 + n) / (1 + df)) per bucket, float32: 0 for a term of every article, at most MOST_RARITY."""
         return self.idf() - np.float32(1)
 
     def save(self, path: Path) -> Ref:

@@ -6,6 +6,7 @@ import itertools
 
 import naive
 import numpy as np
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
@@ -114,6 +115,15 @@ def test_two_terms_of_a_bucket_count_twice_and_no_more_than_the_articles(tmp_pat
 def test_rarity_is_nothing_for_a_term_of_every_article():
     statistics = TermStatistics(3, np.array([[3, 0], [1, 0]], np.int32))
     np.testing.assert_allclose(statistics.rarity(), [0, np.log(2)], atol=1e-7)
+
+
+@pytest.mark.parametrize(("n", "df", "expected"), [
+    (22_025, 0, np.log(22_026)), (22_027, 0, 10), (3_000_000, 1, 10), (3_000_000, 135, 10),
+    (3_000_000, 137, np.log(3_000_001 / 138)),
+])  # fmt: skip
+def test_terms_of_a_large_collection_are_no_rarer_than_those_of_a_small_one(n, df, expected):
+    statistics = TermStatistics(n, np.array([[df, 0]], np.int32))
+    np.testing.assert_allclose(statistics.rarity(), [expected], rtol=1e-6)
 
 
 @EXAMPLES
