@@ -21,7 +21,6 @@ from pipeline.furniture import masked_batches
 from pipeline.shards import ShardGroup
 from pipeline.tables import Ref, write_npy
 
-
 # In a collection larger than the one that the rule was fitted on (30,000 articles and the prior's) terms of
 # one story would get ever rarer, and what each article has alone count ever more (docs/decisions/0090).
 MOST_RARITY = 10.0
