@@ -166,9 +166,10 @@ def _fit(
 
 
 def judged_by(pool: Pool, fitted: rule.Rule, chosen: np.ndarray) -> np.ndarray:
-    """Probability of the pairs `chosen` (mask, bool); 0 for those that the screen drops."""
+    """Probability of the pairs `chosen` (mask, bool); 0 for those that a run gives next to nothing."""
     features, terms = measures.features(pool.measured)[chosen], measures.term_features(pool.measured)[chosen]
-    passes = fitted.screen.probability(terms) >= fitted.screen.threshold
+    short = confirm.too_short(measures.take(pool.measured, chosen), pool.relation[chosen])
+    passes = (fitted.screen.probability(terms) >= fitted.screen.threshold) & ~short
     return np.where(passes, fitted.confirm.probability(features), 0.0)
 
 

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.text import Text
 
+from pipeline.confirm import LEAST_REWORDED
 from pipeline.explained import Article, Explanation, Fact, Passage, Term
 
 Part = tuple[str, str]  # text, and rich's style
@@ -150,8 +151,11 @@ def _waterfall(found: Explanation) -> Iterator[Line]:
         name = f"{len(rest)} other features"
         yield ((f"  {name:<30} {'':8} {fall.total - total:+7.2f} {fall.total:+7.2f}", ""),)
     yield ((f"  probability {fall.by_rule:.4f} by the rule (threshold {fall.threshold})", STRONG),)
-    if fall.probability != fall.by_rule:
+    if fall.probability > fall.by_rule:
         yield ((f"  counts as {fall.probability:g}: the bodies are equal, which leaves no doubt", STRONG),)
+    elif fall.probability < fall.by_rule:
+        why = f"an article of fewer than {LEAST_REWORDED} tokens is never called reworded"
+        yield ((f"  counts as {fall.probability:g}: {why}", STRONG),)
 
 
 def _passages(found: Explanation) -> Iterator[Line]:

@@ -25,7 +25,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from pipeline import articles, measures, rule, wording
 from pipeline.config import ColumnsConfig, Config
-from pipeline.confirm import Measurer, beyond_doubt
+from pipeline.confirm import Measurer, beyond_doubt, relate, too_short
 from pipeline.errors import InputError
 from pipeline.evaluate import Curve, curve
 from pipeline.executor import Listener, StageRunner, ThreadExecutor
@@ -99,7 +99,8 @@ class Calibration:
 class Measured:
     """The labelled pairs: features (n, len(FEATURES)), label, connected group, what no rule can change.
 
-    `is_certain` pairs have probability 1 by any rule, those that the screen drops (not `passes`) have 0.
+    `is_certain` pairs have probability 1 by any rule; those that the screen drops, or that are too short to
+    be called reworded (not `passes`), have 0.
     """
 
     features: np.ndarray
@@ -177,13 +178,14 @@ def measure(run: Run, config: Config, in_use: Rule, labels: Labels, work: Path, 
     found = measurer.measure(left, right)
     same_text = measurer.text_hash[left] == measurer.text_hash[right]
     screen = in_use.screen.probability(measures.term_features(found)) >= in_use.screen.threshold
+    short = too_short(found, relate(found, same_text, config.reprint.shingle_size))
     group = components((pair.ids for pair in labels.pairs), ())
     return Measured(
         features=measures.features(found),
         is_same=labels.is_same,
         group=np.array([group[pair.id_a] for pair in labels.pairs]),
         is_certain=beyond_doubt(found, same_text),
-        passes=np.asarray(screen | same_text),
+        passes=np.asarray((screen | same_text) & ~short),
     )
 
 

@@ -23,6 +23,10 @@ from pipeline.wording import Wording
 REPRINT_OF_SHORTER = 0.6
 REPRINT_OF_LONGER = 0.3
 PASSAGE_TOKENS = 50
+# No shorter article that is reworded was in what the rule was fitted on (docs/decisions/0091).
+LEAST_REWORDED = 30
+# What the rule's probability becomes where it must not count; 0 is that of pairs that it never saw.
+DISBELIEVED = 1e-6
 # An excerpt is mostly other text: at most this share of the article's weight is in the other as well.
 OTHER_TEXT = 0.65
 
@@ -106,15 +110,15 @@ class Judge:
             same_text = self._measurer.text_hash[left[kept]] == self._measurer.text_hash[right[kept]]
             judged = self.rule.confirm.probability(measures.features(measured))
             judged = np.where(beyond_doubt(measured, same_text), 1.0, judged)
+            told = relate(measured, same_text, config.reprint.shingle_size)
+            judged = np.where(too_short(measured, told), DISBELIEVED, judged)
             related = np.zeros(len(kept), np.bool_)
             if passing is not None and config.related_threshold > 0:
                 # What passed as a neighbour only is no more than that, whatever the rule says of it.
                 judged = np.where(passes(measured, self.rule) | same_text, judged, 0.0)
                 related = (judged < self.threshold) & are_related(measured, config)
             probability[kept] = judged
-            relation[kept] = np.where(
-                related, RELATED, relate(measured, same_text, config.reprint.shingle_size)
-            )
+            relation[kept] = np.where(related, RELATED, told)
             for name, column in values.items():
                 column[kept] = getattr(measured, name)
         if len(kept) < len(left):
@@ -142,6 +146,12 @@ def beyond_doubt(m: Measures, same_text: np.ndarray) -> np.ndarray:
     """
     n_tokens = np.minimum(m.n_tokens_l, m.n_tokens_r)
     return np.asarray(same_text & ((m.jaccard == 1) | (n_tokens >= PASSAGE_TOKENS)))
+
+
+def too_short(m: Measures, relation: np.ndarray) -> np.ndarray:
+    """Pairs RESPUN by `relate` of which one has few tokens, bool (n,): what they share may be chance."""
+    n_tokens = np.minimum(m.n_tokens_l, m.n_tokens_r)
+    return np.asarray((relation == RESPUN) & (n_tokens < LEAST_REWORDED))
 
 
 def relate(m: Measures, same_text: np.ndarray, shingle_size: int) -> np.ndarray:

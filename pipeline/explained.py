@@ -103,7 +103,8 @@ class Waterfall:
     """From the intercept to the total. by_rule = 1 / (1 + exp(-total)), total = intercept + contributions.
 
     `contributions` come largest first, by their amount. `probability` is what counts: `by_rule`, or 1 where
-    the bodies are equal and long enough to leave no doubt.
+    the bodies are equal and long enough to leave no doubt, or next to 0 where an article is too short to be
+    called reworded.
     """
 
     intercept: float

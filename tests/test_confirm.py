@@ -170,6 +170,20 @@ def test_neighbours_are_listed_on_demand_and_link_nothing(staged):
             assert found["is_confirmed"].equals(without["is_confirmed"])
 
 
+@pytest.mark.parametrize(("n_tokens", "is_believed"), [(29, False), (30, True)])
+def test_few_words_are_never_called_reworded(tmp_path, n_tokens, is_believed):
+    """The same words in another order: the rule alone has no doubt."""
+    words = REPORT[:n_tokens]
+    reworded = random.Random(3).sample(words, n_tokens)
+    found = sign(tmp_path, [(None, None, " ".join(w)) for w in (words, reworded)], config())
+    worded = word(tmp_path, found, config(), [(0, 1)])
+    judge = Judge(Measurer(found.signed, worded, config()))
+    pair = judge.judge(pair_table([(0, 1)])).to_pylist()[0]
+    assert RELATIONS[pair["relation"]] == "respun"
+    assert pair["is_confirmed"] == is_believed
+    assert pair["probability"] > 0.9 if is_believed else 0 < pair["probability"] < 1e-3
+
+
 def test_days_between_publication_count(tmp_path):
     """A rewrite of weeks later is less likely than one of the same day; without a date nothing is known."""
     day = datetime(2026, 3, 1, tzinfo=UTC)
