@@ -11,7 +11,6 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.text import Text
 
-from pipeline.confirm import LEAST_REWORDED
 from pipeline.explained import Article, Explanation, Fact, Passage, Term
 
 Part = tuple[str, str]  # text, and rich's style
@@ -154,7 +153,7 @@ def _waterfall(found: Explanation) -> Iterator[Line]:
     if fall.probability > fall.by_rule:
         yield ((f"  counts as {fall.probability:g}: the bodies are equal, which leaves no doubt", STRONG),)
     elif fall.probability < fall.by_rule:
-        why = f"an article of fewer than {LEAST_REWORDED} tokens is never called reworded"
+        why = "an article is too short to be called reworded"
         yield ((f"  counts as {fall.probability:g}: {why}", STRONG),)
 
 
