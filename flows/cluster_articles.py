@@ -3,6 +3,7 @@
 `python -m flows.cluster_articles ARGS` is `respun run ARGS`.
 """
 
+import os
 import signal
 import sys
 
@@ -94,20 +95,27 @@ class PrefectExecutor:
 LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 
-def tell_end(flow: Flow[Any, Any], run: FlowRun, state: State[Any]) -> None:
-    """Hook of a flow that did not complete: the end of its log says how, and what will happen."""
-    flow_run_logger(run, flow).error(
+def tell_end(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """Hook of a flow that did not complete: the end of its log says how, and what will happen.
+
+    A worker calls it by the names of its parameters, in a process of its own.
+    """
+    how = "Cancelled" if state.is_cancelling() else state.name
+    flow_run_logger(flow_run, flow).error(
         "%s ended %s: %s. What was published before is still current; the next run over the same input goes "
-        "on from the calls that were finished.", run.name, state.name, state.message,
+        "on from the calls that were finished.", flow_run.name, how, (state.message or "").rstrip("."),
     )  # fmt: skip
 
 
+# The timeout is for runs that hang: it leaves a night half of the day.
+TIMEOUT = "RESPUN_TIMEOUT_SECONDS"
+HALF_A_DAY = 12 * 3600
 # What every flow has. No retries: a run that fails goes on when it is started again, by the next night or by
-# `prefect flow-run retry`. The timeout is for runs that hang: it leaves a night half of the day.
+# `prefect flow-run retry`.
 FLOW_OPTIONS: dict[str, Any] = {
     "retries": 0,
     "persist_result": False,
-    "timeout_seconds": 12 * 3600,
+    "timeout_seconds": float(os.environ.get(TIMEOUT, HALF_A_DAY)),
     "on_failure": [tell_end],
     "on_crashed": [tell_end],
     "on_cancellation": [tell_end],

@@ -38,8 +38,9 @@ class Night:
 
 
 def run_night(
-    rows: Sequence[dict], folder: Path, index: Path | str | None, settings: Config, name: str = "night"
-) -> Night:
+    rows: Sequence[dict], folder: Path, index: Path | str | None, settings: Config, name: str = "night",
+    resume: bool = False,
+) -> Night:  # fmt: skip
     path = news.write(folder / name / "articles.parquet", list(rows))
     outcome = run_job(
         [str(path)],
@@ -48,6 +49,7 @@ def run_night(
         ThreadExecutor(2),
         Silence(),
         index=None if index is None else str(index),
+        resume=resume,
     )
     return Night(outcome.run_dir)
 

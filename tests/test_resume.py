@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,10 +22,9 @@ from pipeline.journal import READS
 from pipeline.publish import current_run
 
 SMOKE = load_config("smoke")
-# Stages that a run with another threshold has to make again; the others don't see it.
-NOBODY = 65534
 # Published tables have gone from the work folder, so these are written again in any case.
 WRITTEN = {"keep-texts", "tables", "report", "publish"}
+# Stages that a run with another threshold has to make again; the others don't see it.
 LATE = WRITTEN | {"confirm", "clusters", "candidate-recall", "check"}
 
 
@@ -300,21 +298,6 @@ def test_a_full_disk_fails_the_run_and_leaves_what_was_there(small_disk):
     assert {path.name for path in (output / ".work").rglob("*") if path.is_file()} <= {"run.log"}
     (small_disk / "others").unlink()
     assert tables(run(output, resume=True).run_dir) == before
-
-
-@pytest.fixture
-def my_folder():
-    """A folder of a user who is not root, as whom the test goes on: root may write anywhere."""
-    with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as name:
-        if os.geteuid() != 0:
-            yield Path(name)
-            return
-        os.chown(name, NOBODY, NOBODY)
-        os.seteuid(NOBODY)
-        try:
-            yield Path(name)
-        finally:
-            os.seteuid(0)
 
 
 def test_a_folder_that_may_not_be_written(my_folder):

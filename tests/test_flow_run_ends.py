@@ -1,0 +1,214 @@
+"""How flow runs end that don't complete, on a real Prefect server, and what goes on from them.
+
+The run is held before stage "confirm", half way, and killed, cancelled or left to its timeout there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+import made_up_news as news
+import pyarrow.parquet as pq
+import pytest
+from indexes import clusters, pairs
+from prefect_server import prefect_server, wait_for
+
+from pipeline.config import load_config
+from pipeline.executor import Silence, ThreadExecutor
+from pipeline.job import run_job
+from pipeline.journal import READS
+from pipeline.publish import current_run
+
+NIGHTLY, HELD = "cluster-nights/nightly", "cluster-nights/held"
+NIGHTS = ("2026-11-20", "2026-11-21", "2026-11-22")
+# The stages before the one that a held run waits for.
+BEFORE = tuple(READS)[: tuple(READS).index("confirm")]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where nights read, and where they leave tables and, or not, an index."""
+
+    crawl: Path
+    folder: Path
+    with_index: bool
+
+    @property
+    def output(self) -> Path:
+        return self.folder / "out"
+
+    @property
+    def index(self) -> Path | None:
+        return self.folder / "index" if self.with_index else None
+
+    def parameters(self, night: str) -> dict[str, object]:
+        paths = {"input": f"{self.crawl}/{{date}}", "output": str(self.output)}
+        return paths | {"night": night} | ({"index": str(self.index)} if self.index else {})
+
+    def manifests(self) -> list[dict]:
+        return [json.loads(path.read_text()) for path in sorted(self.output.glob("runs/*/manifest.json"))]
+
+    def found(self) -> dict[str, object]:
+        """All that nights leave, but for the names of the runs. Without an index byte for byte."""
+        tables: dict[str, object] = {}
+        for manifest in self.manifests():
+            for path in (self.output / "runs" / manifest["run_id"]).glob("*.parquet"):
+                key = f"{manifest['night']} {path.name}"
+                assert key not in tables, "a night is published once"
+                if self.index is None:
+                    tables[key] = path.read_bytes()
+                    continue
+                table = pq.read_table(path)
+                named = [c for c in ("run_id", "earlier_run_id") if c in table.column_names]
+                tables[key] = table.drop_columns(named).to_pylist()
+        if self.index is not None:
+            tables["clusters"], tables["pairs"] = clusters(self.index), pairs(self.index)
+            tables["segments"] = len(list((self.index / "segments").iterdir()))
+        return tables
+
+    def is_free(self) -> bool:
+        return self.index is None or not list((self.index / "leases").iterdir())
+
+
+def run_direct(place: Place, night: str) -> None:
+    index = str(place.index) if place.index else None
+    run_job(
+        [str(place.crawl / night)], place.output, load_config("nightly"), ThreadExecutor(2), Silence(), index,
+        night=night,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def crawl(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("crawl")
+    rows = news.stories(7, 30)
+    for number, night in enumerate(NIGHTS):
+        news.write(folder / night / "articles.parquet", rows[number::3])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def first_night(crawl, tmp_path_factory) -> dict[bool, Place]:
+    """The first night, with and without an index."""
+    places = {}
+    for with_index in (False, True):
+        places[with_index] = Place(crawl, tmp_path_factory.mktemp("first"), with_index)
+        run_direct(places[with_index], NIGHTS[0])
+    return places
+
+
+@pytest.fixture(scope="module")
+def undisturbed(first_night, tmp_path_factory) -> dict[tuple[bool, int], dict[str, object]]:
+    """What there is after the second and the third night."""
+    expected = {}
+    for with_index, first in first_night.items():
+        folder = shutil.copytree(first.folder, tmp_path_factory.mktemp("undisturbed") / "copy")
+        place = Place(first.crawl, folder, with_index)
+        for number in (1, 2):
+            run_direct(place, NIGHTS[number])
+            expected[with_index, number] = place.found()
+    return expected
+
+
+@pytest.fixture
+def place(request, first_night, tmp_path) -> Place:
+    """A copy of the first night; by the parameter with an index."""
+    first = first_night[request.param]
+    return Place(first.crawl, Path(shutil.copytree(first.folder, tmp_path / "copy")), request.param)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with prefect_server(tmp_path_factory.mktemp("server")) as server:
+        nightly = server.ask(f"/deployments/name/{NIGHTLY}")
+        kept = ("flow_id", "work_pool_name", "pull_steps", "job_variables", "parameter_openapi_schema", "tags")
+        held = {"name": "held", "entrypoint": "tests/probes/held_nights.py:cluster_nights"}
+        server.ask("/deployments/", {key: nightly[key] for key in kept} | held | {"parameters": {"config": "nightly"}})
+        yield server
+
+
+@pytest.fixture(scope="module")
+def worker(server):
+    with server.running("prefect", "worker", "start", "--pool", "respun", "--type", "process") as worker:
+        yield worker
+
+
+@pytest.fixture
+def hand(tmp_path) -> Path:
+    """The folder by which a run is held and let go."""
+    (tmp_path / "hand").mkdir()
+    return tmp_path / "hand"
+
+
+def second_night(server, place: Place, hand: Path, **variables: str) -> str:
+    """A run of the second night that waits half way to be let go. Returns its id."""
+    return server.trigger(HELD, {"RESPUN_HELD": str(hand)} | variables, **place.parameters(NIGHTS[1]))
+
+
+def held(place: Place, hand: Path) -> int:
+    """Waits until a run stands half way. Returns its process."""
+    wait_for(lambda: (hand / "held").exists() or None)
+    assert place.index is None or not place.is_free()
+    return int((hand / "held").read_text())
+
+
+def told(server, run: str, how: str) -> None:
+    """The hook has been called."""
+    wait_for(lambda: f"ended {how}: " in server.logs(run) or None)
+    assert "What was published before is still current" in server.logs(run)
+
+
+def last_words(server) -> int:
+    """How often the worker has told the end of a killed process: the last that it does about it."""
+    log = (server.home / "prefect-worker.log").read_text()
+    return log.count("flow_runs.worker - Check whether")
+
+
+@pytest.mark.parametrize("place", [False, True], ids=["alone", "on an index"], indirect=True)
+def test_a_killed_run_that_is_retried_goes_on_from_its_finished_stages(
+    server, worker, place, hand, undisturbed
+):
+    run = second_night(server, place, hand)
+    before = last_words(server)
+    os.kill(held(place, hand), signal.SIGKILL)
+    assert server.finish(run) == "Crashed"
+    told(server, run, "Crashed")
+    assert [m["night"] for m in place.manifests()] == [NIGHTS[0]]
+    # Until then the worker would mark the new attempt as crashed.
+    wait_for(lambda: last_words(server) > before or None)
+    (hand / "go").touch()
+    server.command("prefect", "flow-run", "retry", run)
+    wait_for(lambda: server.state(run) != "Crashed" or None)
+    assert server.finish(run) == "Completed", server.logs(run)
+    assert place.found() == undisturbed[place.with_index, 1]
+    assert place.is_free()
+    stages = {stage["stage"]: stage for stage in place.manifests()[-1]["stages"]}
+    for stage in (stages[name] for name in BEFORE if name in stages):
+        assert stage["n_reused"] == stage["n_calls"], stage
+
+
+@pytest.mark.parametrize("place", [True], ids=["on an index"], indirect=True)
+@pytest.mark.parametrize("how", ["Cancelled", "TimedOut"])
+def test_a_run_that_is_ended_half_way_lets_go_and_the_next_night_makes_up_for_it(
+    server, worker, place, hand, undisturbed, how
+):
+    if how == "Cancelled":
+        run = second_night(server, place, hand)
+        held(place, hand)
+        server.ask(f"/flow_runs/{run}/set_state", {"state": {"type": "CANCELLING", "name": "Cancelling"}})
+    else:
+        run = second_night(server, place, hand, RESPUN_TIMEOUT_SECONDS="5")
+    assert server.finish(run) == how
+    told(server, run, how)
+    wait_for(lambda: place.is_free() or None)
+    assert current_run(place.output).name == place.manifests()[0]["run_id"]
+    assert [m["night"] for m in place.manifests()] == [NIGHTS[0]]
+    next_night = server.trigger(NIGHTLY, **place.parameters(NIGHTS[2]))
+    assert server.finish(next_night) == "Completed", server.logs(next_night)
+    assert place.found() == undisturbed[True, 2]
+    assert current_run(place.output).name == place.manifests()[-1]["run_id"]
