@@ -31,7 +31,7 @@ class IndexRun:
     @property
     def catalog(self) -> Catalog:
         """The catalog that the stages see."""
-        return Catalog.of(Path(self.index.catalog).read_bytes())
+        return self.index.live()
 
 
 def check_index(location: str, config: Config) -> None:

@@ -7,11 +7,11 @@ import json
 import os
 import shutil
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from command_line import SAMPLE
+from stages import Dying
 
 from pipeline import journal
 from pipeline.config import load_config
@@ -26,24 +26,6 @@ SMOKE = load_config("smoke")
 WRITTEN = {"keep-texts", "tables", "report", "publish"}
 # Stages that a run with another threshold has to make again; the others don't see it.
 LATE = WRITTEN | {"confirm", "clusters", "candidate-recall", "check"}
-
-
-class Dying:
-    """Executes calls until the n-th, and dies there."""
-
-    def __init__(self, n_calls: int, error: BaseException) -> None:
-        self._threads = ThreadExecutor(1)
-        self._left = n_calls
-        self._error = error
-
-    def map(self, jobs, done):
-        def one(function, *call):
-            self._left -= 1
-            if self._left < 0:
-                raise self._error
-            return function(*call)
-
-        self._threads.map([replace(job, function=one, call=(job.function, *job.call)) for job in jobs], done)
 
 
 def run(output: Path, config=SMOKE, execute=None, source=SAMPLE, **options) -> Outcome:
