@@ -174,7 +174,9 @@ def _finish(place: Place) -> None:
         process = _start(place, night)
         process.join()
         if process.exitcode:
-            raise RuntimeError(f"night {night} failed: {Path(f'{place.folder}.log').read_text(encoding='utf-8')}")
+            raise RuntimeError(
+                f"night {night} failed: {Path(f'{place.folder}.log').read_text(encoding='utf-8')}"
+            )
 
 
 def _seconds(place: Place) -> float:

@@ -111,7 +111,8 @@ def _print(runs: list[Run], bytes_an_article: float) -> None:
         ],
     )
     share = night.measured.seconds / whole.measured.seconds
-    print(f"\nShare of the night: {share:.3f} of the seconds. The index: {bytes_an_article:,.0f} bytes an article.")
+    print(f"\nThe night takes {share:.3f} of the seconds of the run over everything.")
+    print(f"The index has {bytes_an_article:,.0f} bytes an article.")
     print("\n### Seconds by stage\n")
     print_table(
         ("stage", "night", "everything"),

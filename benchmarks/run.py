@@ -4,8 +4,9 @@
     python -m benchmarks.run --parts night --past 1000000 --new 20000
 
 `bound`: signing against what it can cost at least. `growth`: the whole job over made-up collections of the
-given sizes. `night`: a night on an index, and a run over everything. `peers`: all contenders over 20,000 articles made of newswire paragraphs, each in its own
-environment (benchmarks/peers/README.md). How to read the tables: docs/benchmarks.md.
+given sizes. `night`: a night on an index, and a run over everything. `peers`: all contenders over 20,000
+articles made of newswire paragraphs, each in its own environment (benchmarks/peers/README.md). How to read
+the tables: docs/benchmarks.md.
 """
 
 from __future__ import annotations

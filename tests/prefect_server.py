@@ -108,7 +108,7 @@ class Server:
         except (OSError, RefusedError):
             return False
 
-    def trigger(self, deployment: str, variables: Mapping[str, str] = {}, **parameters: object) -> str:  # noqa: B006
+    def trigger(self, deployment: str, variables: Mapping[str, str] = {}, **parameters: object) -> str:
         """Create a run of "flow/deployment", with environment variables of its own. Returns its id."""
         found = self.ask(f"/deployments/name/{deployment}")
         body = {"parameters": parameters, "job_variables": {"env": dict(variables)} if variables else {}}

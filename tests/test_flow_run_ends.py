@@ -126,9 +126,19 @@ def place(request, first_night, tmp_path) -> Place:
 def server(tmp_path_factory):
     with prefect_server(tmp_path_factory.mktemp("server")) as server:
         nightly = server.ask(f"/deployments/name/{NIGHTLY}")
-        kept = ("flow_id", "work_pool_name", "pull_steps", "job_variables", "parameter_openapi_schema", "tags")
+        kept = (
+            "flow_id",
+            "work_pool_name",
+            "pull_steps",
+            "job_variables",
+            "parameter_openapi_schema",
+            "tags",
+        )
         held = {"name": "held", "entrypoint": "tests/probes/held_nights.py:cluster_nights"}
-        server.ask("/deployments/", {key: nightly[key] for key in kept} | held | {"parameters": {"config": "nightly"}})
+        server.ask(
+            "/deployments/",
+            {key: nightly[key] for key in kept} | held | {"parameters": {"config": "nightly"}},
+        )
         yield server
 
 
@@ -145,9 +155,10 @@ def hand(tmp_path) -> Path:
     return tmp_path / "hand"
 
 
-def second_night(server, place: Place, hand: Path, **variables: str) -> str:
-    """A run of the second night that waits half way to be let go. Returns its id."""
-    return server.trigger(HELD, {"RESPUN_HELD": str(hand)} | variables, **place.parameters(NIGHTS[1]))
+def begin(server, place: Place, hand: Path, night: str, **variables: str) -> str:
+    """A run of the nights up to one, which waits half way to be let go. Returns its id."""
+    (hand / "held").unlink(missing_ok=True)
+    return server.trigger(HELD, {"RESPUN_HELD": str(hand)} | variables, **place.parameters(night))
 
 
 def held(place: Place, hand: Path) -> int:
@@ -173,7 +184,7 @@ def last_words(server) -> int:
 def test_a_killed_run_that_is_retried_goes_on_from_its_finished_stages(
     server, worker, place, hand, undisturbed
 ):
-    run = second_night(server, place, hand)
+    run = begin(server, place, hand, NIGHTS[1])
     before = last_words(server)
     os.kill(held(place, hand), signal.SIGKILL)
     assert server.finish(run) == "Crashed"
@@ -193,18 +204,18 @@ def test_a_killed_run_that_is_retried_goes_on_from_its_finished_stages(
 
 
 @pytest.mark.parametrize("place", [True], ids=["on an index"], indirect=True)
-@pytest.mark.parametrize("how", ["Cancelled", "TimedOut"])
-def test_a_run_that_is_ended_half_way_lets_go_and_the_next_night_makes_up_for_it(
-    server, worker, place, hand, undisturbed, how
+def test_runs_that_are_ended_half_way_let_go_and_the_next_night_makes_up_for_them(
+    server, worker, place, hand, undisturbed
 ):
-    if how == "Cancelled":
-        run = second_night(server, place, hand)
-        held(place, hand)
-        server.ask(f"/flow_runs/{run}/set_state", {"state": {"type": "CANCELLING", "name": "Cancelling"}})
-    else:
-        run = second_night(server, place, hand, RESPUN_TIMEOUT_SECONDS="5")
-    assert server.finish(run) == how
-    told(server, run, how)
+    """The second night takes too long, is then caught up with by the third's run, and that is cancelled."""
+    timed_out = begin(server, place, hand, NIGHTS[1], RESPUN_TIMEOUT_SECONDS="5")
+    assert server.finish(timed_out) == "TimedOut"
+    cancelled = begin(server, place, hand, NIGHTS[2])
+    held(place, hand)
+    server.ask(f"/flow_runs/{cancelled}/set_state", {"state": {"type": "CANCELLING", "name": "Cancelling"}})
+    assert server.finish(cancelled) == "Cancelled"
+    for run, how in ((timed_out, "TimedOut"), (cancelled, "Cancelled")):
+        told(server, run, how)
     wait_for(lambda: place.is_free() or None)
     assert current_run(place.output).name == place.manifests()[0]["run_id"]
     assert [m["night"] for m in place.manifests()] == [NIGHTS[0]]
@@ -212,3 +223,5 @@ def test_a_run_that_is_ended_half_way_lets_go_and_the_next_night_makes_up_for_it
     assert server.finish(next_night) == "Completed", server.logs(next_night)
     assert place.found() == undisturbed[True, 2]
     assert current_run(place.output).name == place.manifests()[-1]["run_id"]
+    progress = [a["data"] for a in server.artifacts(next_night) if a["key"] == "respun-progress"]
+    assert [json.loads(json.dumps(share)) for share in progress] == [100.0, 100.0]

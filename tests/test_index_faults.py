@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,6 +88,21 @@ def test_a_disk_that_is_full_at_any_time_leaves_the_past_nights(small_disk, tmp_
     assert clusters(index) == clusters(calm)
     assert pairs(index) == pairs(calm)
     assert len(list((index / "segments").iterdir())) == 2
+
+
+def test_what_someone_died_over_while_writing_is_removed_after_a_day(tmp_path):
+    index = tmp_path / "index"
+    run_night(FIRST, tmp_path, index, SETTINGS)
+    places = ((index, "index.json"), (index / "leases", "x.json"))
+    old = [folder / f".{name}.7.00000001.tmp" for folder, name in places]
+    young = [folder / f".{name}.7.00000002.tmp" for folder, name in places]
+    then = time.time() - 90_000
+    for path in (*old, *young):
+        path.write_bytes(b"{")
+    for path in old:
+        os.utime(path, (then, then))
+    run_night(SECOND, tmp_path, index, SETTINGS)
+    assert [path.exists() for path in (*old, *young)] == [False, False, True, True]
 
 
 def test_an_index_that_may_not_be_written_is_said_in_one_line(my_folder):

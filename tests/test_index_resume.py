@@ -60,7 +60,9 @@ def test_what_was_found_in_an_index_that_has_changed_is_found_again(index, tmp_p
     n_calls = sum(s["n_calls"] for s in run_night(SECOND, tmp_path / "a", fresh, SETTINGS).stages())
     fresh = Path(shutil.copytree(index, tmp_path / "in-order"))
     with pytest.raises(RunError):
-        run_night(SECOND, tmp_path / "b", index, SETTINGS, execute=Dying(n_calls - 3, OSError(errno.EIO, "no")))
+        run_night(
+            SECOND, tmp_path / "b", index, SETTINGS, execute=Dying(n_calls - 3, OSError(errno.EIO, "no"))
+        )
     for at in (index, fresh):
         run_night(THIRD, tmp_path / at.name, at, SETTINGS)
     resumed = run_night(SECOND, tmp_path / "b", index, SETTINGS, resume=True)
