@@ -9,70 +9,37 @@ import json
 import os
 import shutil
 import signal
-from dataclasses import dataclass
 from pathlib import Path
 
 import made_up_news as news
-import pyarrow.parquet as pq
 import pytest
-from indexes import clusters, pairs
 from prefect_server import prefect_server, wait_for
 
+from benchmarks.kill_nights import Place
 from pipeline.config import load_config
 from pipeline.executor import Silence, ThreadExecutor
 from pipeline.job import run_job
-from pipeline.journal import READS
+from pipeline.journal import READS, READS_OF_AN_INDEX
 from pipeline.publish import current_run
 
 NIGHTLY, HELD = "cluster-nights/nightly", "cluster-nights/held"
 NIGHTS = ("2026-11-20", "2026-11-21", "2026-11-22")
 # The stages before the one that a held run waits for.
-BEFORE = tuple(READS)[: tuple(READS).index("confirm")]
+BEFORE = {*list(READS)[: list(READS).index("confirm")], *READS_OF_AN_INDEX} - {"name", "drift"}
+KEPT = ("flow_id", "work_pool_name", "pull_steps", "job_variables", "parameter_openapi_schema", "tags")
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where nights read, and where they leave tables and, or not, an index."""
+def parameters(place: Place, night: str) -> dict[str, object]:
+    paths = {"input": f"{place.crawl}/{{date}}", "output": str(place.output)}
+    return paths | {"night": night} | ({"index": str(place.index)} if place.index else {})
 
-    crawl: Path
-    folder: Path
-    with_index: bool
 
-    @property
-    def output(self) -> Path:
-        return self.folder / "out"
+def is_free(place: Place) -> bool:
+    return place.index is None or not list((place.index / "leases").iterdir())
 
-    @property
-    def index(self) -> Path | None:
-        return self.folder / "index" if self.with_index else None
 
-    def parameters(self, night: str) -> dict[str, object]:
-        paths = {"input": f"{self.crawl}/{{date}}", "output": str(self.output)}
-        return paths | {"night": night} | ({"index": str(self.index)} if self.index else {})
-
-    def manifests(self) -> list[dict]:
-        return [json.loads(path.read_text()) for path in sorted(self.output.glob("runs/*/manifest.json"))]
-
-    def found(self) -> dict[str, object]:
-        """All that nights leave, but for the names of the runs. Without an index byte for byte."""
-        tables: dict[str, object] = {}
-        for manifest in self.manifests():
-            for path in (self.output / "runs" / manifest["run_id"]).glob("*.parquet"):
-                key = f"{manifest['night']} {path.name}"
-                assert key not in tables, "a night is published once"
-                if self.index is None:
-                    tables[key] = path.read_bytes()
-                    continue
-                table = pq.read_table(path)
-                named = [c for c in ("run_id", "earlier_run_id") if c in table.column_names]
-                tables[key] = table.drop_columns(named).to_pylist()
-        if self.index is not None:
-            tables["clusters"], tables["pairs"] = clusters(self.index), pairs(self.index)
-            tables["segments"] = len(list((self.index / "segments").iterdir()))
-        return tables
-
-    def is_free(self) -> bool:
-        return self.index is None or not list((self.index / "leases").iterdir())
+def nights_of(place: Place) -> list[str]:
+    return [manifest["night"] for manifest in place.manifests()]
 
 
 def run_direct(place: Place, night: str) -> None:
@@ -111,7 +78,7 @@ def undisturbed(first_night, tmp_path_factory) -> dict[tuple[bool, int], dict[st
         place = Place(first.crawl, folder, with_index)
         for number in (1, 2):
             run_direct(place, NIGHTS[number])
-            expected[with_index, number] = place.found()
+            expected[with_index, number] = place.tables()
     return expected
 
 
@@ -126,19 +93,9 @@ def place(request, first_night, tmp_path) -> Place:
 def server(tmp_path_factory):
     with prefect_server(tmp_path_factory.mktemp("server")) as server:
         nightly = server.ask(f"/deployments/name/{NIGHTLY}")
-        kept = (
-            "flow_id",
-            "work_pool_name",
-            "pull_steps",
-            "job_variables",
-            "parameter_openapi_schema",
-            "tags",
-        )
         held = {"name": "held", "entrypoint": "tests/probes/held_nights.py:cluster_nights"}
-        server.ask(
-            "/deployments/",
-            {key: nightly[key] for key in kept} | held | {"parameters": {"config": "nightly"}},
-        )
+        held["parameters"] = {"config": "nightly"}
+        server.ask("/deployments/", {key: nightly[key] for key in KEPT} | held)
         yield server
 
 
@@ -158,13 +115,13 @@ def hand(tmp_path) -> Path:
 def begin(server, place: Place, hand: Path, night: str, **variables: str) -> str:
     """A run of the nights up to one, which waits half way to be let go. Returns its id."""
     (hand / "held").unlink(missing_ok=True)
-    return server.trigger(HELD, {"RESPUN_HELD": str(hand)} | variables, **place.parameters(night))
+    return server.trigger(HELD, {"RESPUN_HELD": str(hand)} | variables, **parameters(place, night))
 
 
 def held(place: Place, hand: Path) -> int:
     """Waits until a run stands half way. Returns its process."""
     wait_for(lambda: (hand / "held").exists() or None)
-    assert place.index is None or not place.is_free()
+    assert place.index is None or not is_free(place)
     return int((hand / "held").read_text())
 
 
@@ -189,17 +146,18 @@ def test_a_killed_run_that_is_retried_goes_on_from_its_finished_stages(
     os.kill(held(place, hand), signal.SIGKILL)
     assert server.finish(run) == "Crashed"
     told(server, run, "Crashed")
-    assert [m["night"] for m in place.manifests()] == [NIGHTS[0]]
+    assert nights_of(place) == [NIGHTS[0]]
     # Until then the worker would mark the new attempt as crashed.
     wait_for(lambda: last_words(server) > before or None)
     (hand / "go").touch()
     server.command("prefect", "flow-run", "retry", run)
     wait_for(lambda: server.state(run) != "Crashed" or None)
     assert server.finish(run) == "Completed", server.logs(run)
-    assert place.found() == undisturbed[place.with_index, 1]
-    assert place.is_free()
+    assert nights_of(place) == list(NIGHTS[:2])
+    assert place.tables() == undisturbed[place.with_index, 1]
+    assert is_free(place)
     stages = {stage["stage"]: stage for stage in place.manifests()[-1]["stages"]}
-    for stage in (stages[name] for name in BEFORE if name in stages):
+    for stage in (stages[name] for name in sorted(BEFORE & stages.keys())):
         assert stage["n_reused"] == stage["n_calls"], stage
 
 
@@ -216,12 +174,13 @@ def test_runs_that_are_ended_half_way_let_go_and_the_next_night_makes_up_for_the
     assert server.finish(cancelled) == "Cancelled"
     for run, how in ((timed_out, "TimedOut"), (cancelled, "Cancelled")):
         told(server, run, how)
-    wait_for(lambda: place.is_free() or None)
+    wait_for(lambda: is_free(place) or None)
     assert current_run(place.output).name == place.manifests()[0]["run_id"]
-    assert [m["night"] for m in place.manifests()] == [NIGHTS[0]]
-    next_night = server.trigger(NIGHTLY, **place.parameters(NIGHTS[2]))
+    assert nights_of(place) == [NIGHTS[0]]
+    next_night = server.trigger(NIGHTLY, **parameters(place, NIGHTS[2]))
     assert server.finish(next_night) == "Completed", server.logs(next_night)
-    assert place.found() == undisturbed[True, 2]
+    assert nights_of(place) == list(NIGHTS)
+    assert place.tables() == undisturbed[True, 2]
     assert current_run(place.output).name == place.manifests()[-1]["run_id"]
     progress = [a["data"] for a in server.artifacts(next_night) if a["key"] == "respun-progress"]
     assert [json.loads(json.dumps(share)) for share in progress] == [100.0, 100.0]
