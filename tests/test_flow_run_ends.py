@@ -26,7 +26,9 @@ NIGHTLY, HELD = "cluster-nights/nightly", "cluster-nights/held"
 NIGHTS = ("2026-11-20", "2026-11-21", "2026-11-22")
 # The stages before the one that a held run waits for.
 BEFORE = {*list(READS)[: list(READS).index("confirm")], *READS_OF_AN_INDEX} - {"name", "drift"}
-KEPT = ("flow_id", "work_pool_name", "pull_steps", "job_variables", "parameter_openapi_schema", "tags")
+# What the held deployment has of the nightly one. Not the tag, by which the automation knows what to end: a
+# run that stands is silent.
+KEPT = ("flow_id", "work_pool_name", "pull_steps", "job_variables", "parameter_openapi_schema")
 
 
 def parameters(place: Place, night: str) -> dict[str, object]:
