@@ -1,11 +1,12 @@
 """kill -9 at random moments over two nights: is anything lost, or there twice?
 
-    python -m benchmarks.kill_nights --kills 50 --seed 1
+    python -m benchmarks.kill_nights [--index] --kills 50 --seed 1
 
 Runs `respun nightly` for two nights of the sample, again and again, in a process of its own that is killed
-after a random time until the given number of kills is reached; then lets it end. After every kill latest.json
-must name a whole run. At the end each night must have one run, with the tables of an undisturbed one. Then
-the next two nights follow in a new output folder, until there were kills enough.
+after a random time until the given number of kills is reached; then lets it end. Each start goes on from what
+the last one left. After every kill latest.json must name a whole run, and the index must open. At the end
+each night must have one run, with the tables of an undisturbed one, and the index must hold what undisturbed
+nights leave. Then the next two nights follow in a new output folder, until there were kills enough.
 """
 
 from __future__ import annotations
@@ -26,12 +27,19 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from pipeline.index_catalog import CATALOG, require_catalog
+from pipeline.index_segments import TABLES, IndexReader
+from pipeline.index_store import Store
+from pipeline.index_write import SEGMENTS
 from pipeline.journal import JOURNAL
+from pipeline.lease import LEASES
 from pipeline.publish import LATEST, current_run
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "data" / "sample" / "articles.parquet"
 NIGHTS = ("2026-11-20", "2026-11-21")
+# Columns that name runs, which begin with the time: another one has others.
+RUNS = ["run_id", "earlier_run_id"]
 # Attempts at a pair of nights, which may well be over before.
 KILLS_A_ROUND = 10
 # Processes begin with everything imported, so that kills hit the work and not the start of Python.
@@ -59,9 +67,10 @@ def main() -> int:
     )
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--index", action="store_true", help="nights on an index")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="respun-kill-") as folder:
-        found = kill_nights(Path(folder), options.kills, options.seed)
+        found = kill_nights(Path(folder), options.kills, options.seed, options.index)
     for stage, n in sorted(found.reached.items()):
         print(f"killed after {stage}: {n}")
     print(f"{found.n_kills} kills in {found.n_rounds} rounds of two nights, {found.n_reused} calls kept")
@@ -71,94 +80,139 @@ def main() -> int:
     return 1 if found.faults else 0
 
 
-def kill_nights(folder: Path, n_kills: int, seed: int) -> Found:
+def kill_nights(folder: Path, n_kills: int, seed: int, with_index: bool = False) -> Found:
     """Kill `n_kills` nightly runs under `folder`, over as many pairs of nights as that takes."""
     chance = random.Random(seed)
     crawl = _crawl(folder / "crawl")
-    expected = _tables(_undisturbed(crawl, folder / "expected"))
-    seconds = _seconds(crawl, folder / "timed")
+    calm = Place(crawl, folder / "calm", with_index)
+    _finish(calm)
+    expected = calm.tables()
+    seconds = _seconds(Place(crawl, folder / "timed", with_index))
     found = Found()
     while found.n_kills < n_kills:
-        output = folder / f"round-{found.n_rounds}"
+        place = Place(crawl, folder / f"round-{found.n_rounds}", with_index)
         for _ in range(KILLS_A_ROUND):
-            if not _killed(crawl, output, chance.uniform(0, seconds), found):
+            if not _killed(place, chance.uniform(0, seconds), found):
                 break
-            _look(output, found)
-        _finish(crawl, output)
-        found.faults += _differences(output, expected)
-        found.n_reused += sum(s["n_reused"] for m in _manifests(output) for s in m["stages"])
+            _look(place, found)
+        _finish(place)
+        _look(place, found)
+        found.faults += _differences(place, expected)
+        found.n_reused += sum(s["n_reused"] for m in place.manifests() for s in m["stages"])
         found.n_rounds += 1
-        shutil.rmtree(output)
+        shutil.rmtree(place.folder)
     return found
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where nights read, and where they leave tables and, or not, an index."""
+
+    crawl: Path
+    folder: Path
+    with_index: bool
+
+    @property
+    def output(self) -> Path:
+        return self.folder / "out"
+
+    @property
+    def index(self) -> Path | None:
+        return self.folder / "index" if self.with_index else None
+
+    def manifests(self) -> list[dict]:
+        return [json.loads(path.read_text()) for path in sorted(self.output.glob("runs/*/manifest.json"))]
+
+    def tables(self) -> dict[str, object]:
+        """What the nights have published, and the index holds: bytes, or what Arrow makes of them."""
+        found: dict[str, object] = {}
+        for manifest in self.manifests():
+            for path in (self.output / "runs" / manifest["run_id"]).glob("*.parquet"):
+                found[f"{manifest['night']} {path.name}"] = _content(path)
+        if self.index is not None and (self.index / CATALOG).exists():
+            for number, segment in enumerate(require_catalog(Store(str(self.index))).segments):
+                for name in TABLES:
+                    found[f"segment {number} {name}"] = _content(self.index / segment.files[name].path)
+        return found
+
+
+def _content(path: Path) -> object:
+    """The file, or the table where it names runs."""
+    if not set(RUNS) & set(pq.read_schema(path).names):
+        return path.read_bytes()
+    table = pq.read_table(path)
+    return table.drop_columns([name for name in RUNS if name in table.column_names])
+
+
 def _crawl(folder: Path) -> Path:
+    """Two nights of the sample, of which every second article is in the other one."""
     table = pq.read_table(SAMPLE)
     for number, night in enumerate(NIGHTS):
         (folder / night).mkdir(parents=True)
-        pq.write_table(table.slice(number * 89, 89), folder / night / "articles.parquet")
+        pq.write_table(table.take(list(range(number, len(table), 2))), folder / night / "articles.parquet")
     return folder
 
 
-def _nightly(crawl: Path, output: Path, night: str) -> None:
+def _nightly(place: Place, night: str) -> None:
     """`respun nightly`, in a process of its own."""
     from flows.cli import main
 
-    sys.stdout = sys.stderr = open(f"{output}.log", "w", encoding="utf-8")  # noqa: SIM115 - for good
-    args = ["nightly", crawl / "{date}", "--output", output, "--config", "smoke", "--date", night]
+    sys.stdout = sys.stderr = open(f"{place.folder}.log", "w", encoding="utf-8")  # noqa: SIM115 - for good
+    args = ["nightly", place.crawl / "{date}", "--output", place.output, "--config", "smoke", "--date", night]
+    args += ["--index", place.index] if place.index else []
     main([str(arg) for arg in args])
 
 
-def _start(crawl: Path, output: Path, night: str) -> ForkServerProcess:
-    process = PROCESSES.Process(target=_nightly, args=(crawl, output, night))
+def _start(place: Place, night: str) -> ForkServerProcess:
+    process = PROCESSES.Process(target=_nightly, args=(place, night))
     process.start()
     return process
 
 
-def _finish(crawl: Path, output: Path) -> None:
+def _finish(place: Place) -> None:
     for night in NIGHTS:
-        process = _start(crawl, output, night)
+        process = _start(place, night)
         process.join()
         if process.exitcode:
-            raise RuntimeError(f"night {night} failed: {Path(f'{output}.log').read_text(encoding='utf-8')}")
+            raise RuntimeError(
+                f"night {night} failed: {Path(f'{place.folder}.log').read_text(encoding='utf-8')}"
+            )
 
 
-def _undisturbed(crawl: Path, output: Path) -> Path:
-    _finish(crawl, output)
-    return output
-
-
-def _seconds(crawl: Path, output: Path) -> float:
+def _seconds(place: Place) -> float:
     """How long a night takes, from the start of its process to its end."""
     took = []
     for night in NIGHTS:
         began = time.monotonic()
-        process = _start(crawl, output, night)
+        process = _start(place, night)
         process.join()
         took.append(time.monotonic() - began)
     return min(took)
 
 
-def _killed(crawl: Path, output: Path, seconds: float, found: Found) -> bool:
+def _killed(place: Place, seconds: float, found: Found) -> bool:
     """Run the first night that has no run, and kill it after `seconds`. False when both nights have one."""
-    n_before = len(_manifests(output))
+    n_before = len(place.manifests())
     if n_before == len(NIGHTS):
         return False
-    process = _start(crawl, output, NIGHTS[n_before])
+    process = _start(place, NIGHTS[n_before])
     process.join(seconds)
     process.kill()
     process.join()
     if process.exitcode == -signal.SIGKILL:
         found.n_kills += 1
-        found.reached[_last_stage(output, n_before)] += 1
+        found.reached[_last_stage(place, n_before)] += 1
+    elif process.exitcode:
+        found.faults.append(f"failed: {Path(f'{place.folder}.log').read_text(encoding='utf-8')[-500:]}")
     return True
 
 
-def _last_stage(output: Path, n_before: int) -> str:
+def _last_stage(place: Place, n_before: int) -> str:
     """The last stage of which a call was finished when the process was killed."""
-    if len(_manifests(output)) > n_before:
+    if len(place.manifests()) > n_before:
         return "publish"
-    lines = [line for path in output.glob(f".work/*/{JOURNAL}") for line in path.read_text().splitlines()]
+    journals = place.output.glob(f".work/*/{JOURNAL}")
+    lines = [line for path in journals for line in path.read_text().splitlines()]
     for line in reversed(lines):
         try:
             return str(json.loads(line)["stage"])
@@ -167,47 +221,44 @@ def _last_stage(output: Path, n_before: int) -> str:
     return "nothing"
 
 
-def _look(output: Path, found: Found) -> None:
-    """Whatever moment it was: what is current is whole."""
-    if not (output / LATEST).exists():
+def _look(place: Place, found: Found) -> None:
+    """Whatever moment it was: what is current is whole, and the index opens."""
+    if place.index is not None and (place.index / CATALOG).exists():
+        store = Store(str(place.index))
+        reader = IndexReader(store, require_catalog(store))
+        ids = reader.column("articles", "article_id").to_pylist()
+        if len(set(ids)) < len(ids):
+            found.faults.append("articles are twice in the index")
+        reader.membership()
+    if not (place.output / LATEST).exists():
         return
-    run_dir = current_run(output)
+    run_dir = current_run(place.output)
     manifest = json.loads((run_dir / "manifest.json").read_text())
     for name, table in manifest["tables"].items():
         if pq.read_table(run_dir / f"{name}.parquet").num_rows != table["rows"]:
             found.faults.append(f"{run_dir.name}: {name} is not whole")
 
 
-def _manifests(output: Path) -> list[dict]:
-    return [json.loads(path.read_text()) for path in sorted(output.glob("runs/*/manifest.json"))]
-
-
-def _tables(output: Path) -> dict[str, dict[str, bytes]]:
-    return {
-        manifest["night"]: {
-            path.name: path.read_bytes() for path in (output / "runs" / manifest["run_id"]).iterdir()
-            if path.suffix == ".parquet"
-        }
-        for manifest in _manifests(output)
-    }  # fmt: skip
-
-
-def _differences(output: Path, expected: dict[str, dict[str, bytes]]) -> list[str]:
-    nights = [manifest["night"] for manifest in _manifests(output)]
+def _differences(place: Place, expected: dict[str, object]) -> list[str]:
+    nights = [manifest["night"] for manifest in place.manifests()]
     faults = [] if sorted(nights) == sorted(NIGHTS) else [f"runs of the nights {nights}"]
-    found = _tables(output)
-    faults += [f"night {night} differs" for night in NIGHTS if found.get(night) != expected[night]]
-    current = json.loads((current_run(output) / "manifest.json").read_text())
+    found = place.tables()
+    faults += [f"{key} differs" for key in sorted(expected.keys() | found.keys())
+               if key not in found or key not in expected or found[key] != expected[key]]  # fmt: skip
+    current = json.loads((current_run(place.output) / "manifest.json").read_text())
     if current["night"] != NIGHTS[-1]:
         faults.append(f"current is the night {current['night']}")
     # Beside them, in the output folder itself, a later run removes what is over a day old.
-    if left := [
+    left = [
         path.name
-        for path in (output / "runs").rglob("*")
+        for path in (place.output / "runs").rglob("*")
         if path.suffix not in {"", ".parquet", ".json", ".html"}
-    ]:
-        faults.append(f"left behind: {left}")
-    return faults
+    ]
+    if place.index is not None:
+        named = {segment.segment_id for segment in require_catalog(Store(str(place.index))).segments}
+        left += [path.name for path in (place.index / SEGMENTS).iterdir() if path.name not in named]
+        left += [path.name for path in (place.index / LEASES).iterdir() if path.suffix == ".json"]
+    return faults + ([f"left behind: {left}"] if left else [])
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """Measures speed and prints Markdown tables: against the bound, as the collection grows, beside the peers.
 
     python -m benchmarks.run [--parts bound,growth,peers] [--sizes 10000,100000] [--mix hot] [--candidates]
+    python -m benchmarks.run --parts night --past 1000000 --new 20000
 
 `bound`: signing against what it can cost at least. `growth`: the whole job over made-up collections of the
-given sizes. `peers`: all contenders over 20,000 articles made of newswire paragraphs, each in its own
-environment (benchmarks/peers/README.md). How to read the tables: docs/benchmarks.md.
+given sizes. `night`: a night on an index, and a run over everything. `peers`: all contenders over 20,000
+articles made of newswire paragraphs, each in its own environment (benchmarks/peers/README.md). How to read
+the tables: docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -18,10 +20,11 @@ from benchmarks.bound import measure_bound, print_bound
 from benchmarks.collection import MIXES, make_collection
 from benchmarks.growth import grow
 from benchmarks.measured_process import all_cores
+from benchmarks.night import cost_of_a_night
 from benchmarks.planted_corpus import ARTICLES
 from benchmarks.side_by_side import compare
 
-PARTS = ("bound", "growth", "peers")
+PARTS = ("bound", "growth", "night", "peers")
 
 
 def main() -> None:
@@ -40,6 +43,8 @@ def main() -> None:
         print_bound(measure_bound(folder / "articles.parquet"))
     if "growth" in parts:
         grow(sizes, options.mix, options.work, options.candidates)
+    if "night" in parts:
+        cost_of_a_night(options.past, options.new, options.mix, options.work, options.repeats)
     if "peers" in parts:
         compare(
             options.work, options.n_articles, options.articles, options.environments, options.peers,
@@ -60,6 +65,9 @@ def _options() -> argparse.Namespace:
     growth.add_argument(
         "--candidates", action="store_true", help="recall of candidate pairs, which takes longer to write"
     )
+    night = parser.add_argument_group("night")
+    night.add_argument("--past", type=int, default=100_000, help="articles of the index")
+    night.add_argument("--new", type=int, default=2_000, help="articles of the night")
     peers = parser.add_argument_group("peers")
     peers.add_argument("--environments", type=Path, default=Path(".cache/environments"), help="of the peers")
     peers.add_argument("--peers", default="", help="names, separated by commas; all by default")

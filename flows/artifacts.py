@@ -17,7 +17,7 @@ from prefect.settings import get_current_settings
 
 from flows.report import count_lines
 from pipeline.executor import Listener, StageReport
-from pipeline.job import STAGES, Outcome
+from pipeline.job import INDEX_STAGES, STAGES, Outcome
 from pipeline.summary import LargeCluster, Summary, read_summary
 
 PROGRESS, SUMMARY, CLUSTERS, REPORT = "respun-progress", "respun-summary", "respun-clusters", "respun-report"
@@ -31,8 +31,9 @@ def server_is_kept() -> bool:
 class ProgressArtifact:
     """Tells another listener all it hears, and keeps a progress bar in Prefect's interface."""
 
-    def __init__(self, listen: Listener, night: str | None) -> None:
+    def __init__(self, listen: Listener, night: str | None, has_index: bool) -> None:
         self._listen = listen
+        self._n_stages = len(STAGES) + (len(INDEX_STAGES) if has_index else 0)
         self._of = f"night {night}" if night else "run"
         self._n_done = 0
         made = create_progress_artifact(progress=0.0, key=PROGRESS, description=f"{self._of}: starting")
@@ -51,11 +52,14 @@ class ProgressArtifact:
         """Count the stage."""
         self._listen.stage_finished(report)
         self._n_done += 1
-        if report.stage == STAGES[-1]:
-            self._update("published")
+
+    def published(self) -> None:
+        """Say that all is done; a run needn't have had every stage."""
+        self._n_done = self._n_stages
+        self._update("published")
 
     def _update(self, state: str) -> None:
-        share = 100.0 * min(self._n_done / len(STAGES), 1.0)
+        share = 100.0 * min(self._n_done / self._n_stages, 1.0)
         update_progress_artifact(self._id, round(share, 1), f"{self._of}: {state}")
 
 

@@ -3,6 +3,8 @@
 `python -m flows.cluster_articles ARGS` is `respun run ARGS`.
 """
 
+import math
+import os
 import signal
 import sys
 
@@ -94,20 +96,42 @@ class PrefectExecutor:
 LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 
-def tell_end(flow: Flow[Any, Any], run: FlowRun, state: State[Any]) -> None:
-    """Hook of a flow that did not complete: the end of its log says how, and what will happen."""
-    flow_run_logger(run, flow).error(
+def tell_end(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """Hook of a flow that did not complete: the end of its log says how, and what will happen.
+
+    A worker calls it by the names of its parameters, in a process of its own.
+    """
+    how = "Cancelled" if state.is_cancelling() else state.name
+    flow_run_logger(flow_run, flow).error(
         "%s ended %s: %s. What was published before is still current; the next run over the same input goes "
-        "on from the calls that were finished.", run.name, state.name, state.message,
+        "on from the calls that were finished.", flow_run.name, how, (state.message or "").rstrip("."),
     )  # fmt: skip
 
 
+TIMEOUT = "RESPUN_TIMEOUT_SECONDS"
+
+
+def timeout_seconds() -> float:
+    """How long a run may take: for those that hang. Without the variable half a day; 0 is for ever.
+
+    Raises ConfigError when the variable is no number of seconds.
+    """
+    given = os.environ.get(TIMEOUT, str(12 * 3600))
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise ConfigError(f"{TIMEOUT}: must be a number of seconds, 0 for no limit, not {given!r}")
+    return seconds
+
+
 # What every flow has. No retries: a run that fails goes on when it is started again, by the next night or by
-# `prefect flow-run retry`. The timeout is for runs that hang: it leaves a night half of the day.
+# `prefect flow-run retry`.
 FLOW_OPTIONS: dict[str, Any] = {
     "retries": 0,
     "persist_result": False,
-    "timeout_seconds": 12 * 3600,
+    "timeout_seconds": timeout_seconds(),
     "on_failure": [tell_end],
     "on_crashed": [tell_end],
     "on_cancellation": [tell_end],
@@ -130,17 +154,16 @@ def job_in_prefect(
     keep_work: bool = False, night: str | None = None,
 ) -> Outcome:  # fmt: skip
     """Run the job inside a flow, each call a task; leaves artifacts on a server that is kept."""
-    told = LISTENER.get()
-    listen = told or LogLines(get_run_logger().info)
-    if server_is_kept():
-        listen = ProgressArtifact(listen, night)
+    listen = LISTENER.get() or LogLines(get_run_logger().info)
+    progress = ProgressArtifact(listen, night, index is not None) if server_is_kept() else None
     runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=n_threads(config.n_workers))
     with runner:
         outcome = run_job(
-            inputs, output, config, PrefectExecutor(runner), listen, index, resume=resume,
+            inputs, output, config, PrefectExecutor(runner), progress or listen, index, resume=resume,
             keep_work=keep_work, night=night,
         )  # fmt: skip
-    if server_is_kept():
+    if progress is not None:
+        progress.published()
         leave_artifacts(outcome, night)
     return outcome
 

@@ -32,10 +32,11 @@ from pipeline.config import Config
 from pipeline.index_segments import N_PARTS, NEW_AND_OLD, IndexReader, OpenIndex
 from pipeline.signatures import REPRINT, RESPUN, Signed, bands
 from pipeline.tables import Ref, atomic_file, file_ref, write_ipc
-from pipeline.words import distinct, run_starts
+from pipeline.words import distinct, run_starts, sort_words
 
-# Bits of the table for the keys of one band: 8 to 16 for each new article, as far as the cache goes.
-_MIN_BITS, _MAX_BITS = 12, 22
+# Bits of the table for the keys of one band: 64 to 128 for each new article, as far as the cache goes.
+_MIN_BITS, _MAX_BITS = 12, 23
+_KEY = 32  # first bit of the key in a word
 _LOW = np.uint64(0xFFFFFFFF)
 _BYTES_2D = nb.types.Array(nb.uint8, 2, "C", readonly=True)
 
@@ -204,7 +205,7 @@ def find_in_index(
     found = [np.zeros(0, np.uint64)]
     n_collisions = n_passed_over = n_oversized = largest = 0
     for new_keys, view, hits in zip(new, views, _hits_by_band(reader, part, new, views), strict=True):
-        new_words, old_words = pack(new_keys, view.rows), np.sort(hits)
+        new_words, old_words = pack(new_keys, view.rows), sort_words(hits, _KEY)
         pairs, compared = _pairs_of_band(new_words, old_words, sides, view, config.candidates.max_bucket)
         cut, beside, passed_over, oversized, longest = _neighbours(
             new_words, old_words, sides, view, config.candidates.max_bucket
@@ -236,7 +237,7 @@ def _hits_by_band(
 
 
 def _table_of(keys: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint8]:
-    bits = min(max((8 * len(keys)).bit_length(), _MIN_BITS), _MAX_BITS)
+    bits = min(max((64 * len(keys)).bit_length(), _MIN_BITS), _MAX_BITS)
     table = np.zeros(1 << (bits - 3), np.uint8)
     _mark(keys, table)
     return table

@@ -16,7 +16,7 @@ from pipeline.index_rewrite import without
 from pipeline.index_segments import IndexReader, OpenIndex
 from pipeline.index_store import Store
 from pipeline.index_write import SEGMENTS, STATISTICS, Night, open_index, save_catalog, with_night
-from pipeline.lease import Lease, hold
+from pipeline.lease import LEASES, Lease, hold
 from pipeline.tables import Ref
 
 
@@ -31,7 +31,7 @@ class IndexRun:
     @property
     def catalog(self) -> Catalog:
         """The catalog that the stages see."""
-        return Catalog.of(Path(self.index.catalog).read_bytes())
+        return self.index.live()
 
 
 def check_index(location: str, config: Config) -> None:
@@ -76,7 +76,7 @@ def held_index(location: str, run_id: str, config: Config, work: Path) -> Iterat
 
 
 def sweep(store: Store, catalog: Catalog) -> None:
-    """Remove what dead runs left: segments and statistics that the catalog doesn't name."""
+    """Remove what dead runs left: segments and statistics that nobody names, files that are half written."""
     named = {f"{SEGMENTS}/{s.segment_id}" for s in catalog.segments}
     named |= {ref.path.rpartition("/")[0] for s in catalog.segments for ref in s.files.values()}
     if catalog.statistics is not None:
@@ -85,6 +85,8 @@ def sweep(store: Store, catalog: Catalog) -> None:
         for name in store.folders(folder):
             if f"{folder}/{name}" not in named:
                 store.delete_folder(f"{folder}/{name}")
+    store.remove_left_over(LEASES)
+    store.remove_left_over("")
 
 
 def sweep_all(location: str) -> None:

@@ -120,17 +120,22 @@ def unpacked(table: pa.Table) -> pa.RecordBatch:
 class OpenIndex:
     """An index as it was when the run began: where it is, and a copy of its catalog under the run's folder.
 
+    The copy's Ref stands for all that the stages read of the index: what the catalog names never changes.
     `furniture` and `statistics` are the frozen ones in the form of the stages, None before the first night.
     """
 
     location: str
-    catalog: str
+    catalog: Ref
     furniture: Ref | None
     statistics: Ref | None
 
+    def live(self) -> Catalog:
+        """The catalog."""
+        return Catalog.of(Path(self.catalog.path).read_bytes())
+
     def read(self) -> IndexReader:
         """A reader of it."""
-        return IndexReader(Store(self.location), Catalog.of(Path(self.catalog).read_bytes()))
+        return IndexReader(Store(self.location), self.live())
 
 
 class IndexReader:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from pipeline.errors import OutputError, RunError
-from pipeline.tables import Ref, atomic_file, sync_folder, write_parquet
+from pipeline.tables import Ref, atomic_file, remove_left_over, sync_folder, write_parquet
 
 
 class Store:
@@ -99,6 +99,11 @@ class Store:
             self._fs.delete_dir(self._path(name))
         except FileNotFoundError:
             return
+
+    def remove_left_over(self, folder: str) -> None:
+        """Remove files right below a folder that someone died over while writing them, over a day ago."""
+        if self.is_local:
+            remove_left_over(Path(self._path(folder)))
 
     def open_parquet(self, name: str) -> pq.ParquetFile:
         """A Parquet file, opened. Raises RunError when it is gone or no Parquet file."""

@@ -76,9 +76,10 @@ def open_index(location: str, catalog: Catalog, work: Path) -> OpenIndex:
     work.mkdir(parents=True, exist_ok=True)
     copy = work / "index.json"
     copy.write_bytes(catalog.to_json())
+    known = file_ref(copy, catalog.n_articles)
     frozen = catalog.statistics
     if frozen is None:
-        return OpenIndex(location, str(copy), None, None)
+        return OpenIndex(location, known, None, None)
     with store.open_parquet(frozen.terms.path) as file:
         table = file.read()
     counts = np.column_stack([table[name].to_numpy() for name in TERMS.names]).astype(np.int32)
@@ -88,7 +89,7 @@ def open_index(location: str, catalog: Catalog, work: Path) -> OpenIndex:
     with store.open_parquet(frozen.furniture.path) as file:
         lines = file.read().combine_chunks().to_batches()
     furniture = write_ipc(work / "furniture.arrow", FOUND, lines)
-    return OpenIndex(location, str(copy), furniture, statistics)
+    return OpenIndex(location, known, furniture, statistics)
 
 
 def freeze(store: Store, version: str, furniture: Ref, statistics: Ref, work: Path) -> Statistics:
@@ -112,7 +113,7 @@ def drift(index: OpenIndex, bags: Sequence[ArrayFiles]) -> float:
     """
     if index.statistics is None:
         return 0.0
-    catalog = Catalog.of(Path(index.catalog).read_bytes())
+    catalog = index.live()
     assert catalog.statistics is not None
     with Store(index.location).open_parquet(catalog.statistics.terms.path) as file:
         unknown = file.read(columns=["df"])["df"].to_numpy() == 0

@@ -51,8 +51,9 @@ from pipeline.shards import MAX_GROUPS, ShardGroup, group_shards, slices
 from pipeline.staged import Counted, Staged, Weighed
 from pipeline.tables import Ref, ref_rows
 
-# The stages of a run, in their order.
+# The stages of a run, in their order; those that are there for an index.
 STAGES = (*journal.READS, "report", "publish")
+INDEX_STAGES = (*journal.READS_OF_AN_INDEX, "index-segment", "index-catalog", "index-commit")
 TABLES = "tables"  # folder of the tables before they are published
 
 

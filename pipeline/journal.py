@@ -54,6 +54,17 @@ READS: dict[str, tuple[str, ...]] = {
     "tables": ("calibration", "threshold", "related_threshold", "reprint"),
     "check": (),
 }
+# Those that a run on an index has besides. What they read of the index counts by its catalog.
+READS_OF_AN_INDEX: dict[str, tuple[str, ...]] = {
+    "recognise": (),
+    "index-places": (),
+    "index-candidates": ("reprint", "respun", "candidates"),
+    "recall-plan": (),
+    "recall": ("furniture",),
+    "name": ("index", "keep_rejected_candidates"),
+    "drift": (),
+}
+_READS = READS | READS_OF_AN_INDEX
 _REF = {field.name for field in fields(Ref)}
 
 
@@ -72,9 +83,9 @@ class Journal:
         self, stage: str, function: Callable[..., T], calls: Sequence[Call]
     ) -> tuple[dict[int, T], list[Call]]:
         """The results that are known, by the number of the call, and all calls as they are to be made."""
-        if stage not in READS:
+        if stage not in _READS:
             return {}, list(calls)
-        narrow = _Narrow(READS[stage])
+        narrow = _Narrow(_READS[stage])
         calls = [tuple(map(narrow, call)) for call in calls]
         self._keys[stage] = list(self._keys_of(stage, function, calls))
         known = {}
@@ -85,7 +96,7 @@ class Journal:
 
     def note(self, stage: str, number: int, result: object) -> None:
         """Keep the result of a call that has been made. Must be called by one thread at a time."""
-        if stage in READS:
+        if stage in _READS:
             line = json.dumps(
                 {"key": self._keys[stage][number], "stage": stage, "result": self._plain(result)}
             )

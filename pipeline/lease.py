@@ -67,11 +67,17 @@ class Lease:
             if content is None:  # withdrawn meanwhile
                 continue
             holder = _holder(content)
-            if (now - written) / 1e9 > holder.lease_seconds:
+            if (now - written) / 1e9 > holder.lease_seconds or self._was_this_run(holder):
                 self._store.delete(f"{LEASES}/{name}")
             else:
                 living.append(holder)
         return living
+
+    def _was_this_run(self, other: Holder) -> bool:
+        """Whether it is what a process of this very run announced that has died: the run was resumed."""
+        if (other.run_id, other.host) != (self._holder.run_id, self._holder.host):
+            return False
+        return not _lives(other.pid)
 
     def withdraw(self) -> None:
         """Remove the own file."""
@@ -110,6 +116,16 @@ def _holder(content: bytes) -> Holder:
         return Holder(**json.loads(content))
     except (ValueError, TypeError):
         return Holder("unknown", "unknown", 0, 0)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 @contextmanager

@@ -11,7 +11,6 @@ import errno
 import fcntl
 import json
 import os
-import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -21,11 +20,11 @@ from pathlib import Path
 from typing import IO
 
 from pipeline.errors import OutputError, RespunError, RunError
+from pipeline.tables import remove_left_over
 
 WORK = ".work"
 LOG = "run.log"
 _LOCK, _JOB = "lock", "job.json"
-_TEMPORARY = re.compile(r"\..+\.\d+\.[0-9a-f]{8}\.tmp")  # as `tables.atomic_file` names them
 _DAY_SECONDS = 86_400
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 
@@ -90,9 +89,7 @@ def is_unfinished(output: Path, run_id: str) -> bool:
 
 def sweep(output: Path, days: int, inputs: str | None) -> None:
     """Remove the data that dead runs left `days` ago or earlier, or that were of the given input."""
-    for path in output.iterdir():  # of files that a run was killed over while it wrote them
-        if _TEMPORARY.fullmatch(path.name) and time.time() - path.lstat().st_mtime > _DAY_SECONDS:
-            path.unlink(missing_ok=True)
+    remove_left_over(output)
     for folder in (entry for entry in (output / WORK).iterdir() if entry.is_dir()):
         with suppress(OSError), (folder / _LOCK).open("r+") as lock:
             began = os.stat(lock.fileno()).st_mtime

@@ -11,6 +11,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +27,8 @@ import xxhash
 
 from pipeline.errors import RunError
 
+_TEMPORARY = re.compile(r"\..+\.\d+\.[0-9a-f]{8}\.tmp")  # as `atomic_file` names them
+_DAY_SECONDS = 86_400
 ROW_GROUP_ROWS = 65_536
 # Peak memory of a reader is a few row groups; texts of 4 KB fill one at about 16,000 rows.
 ROW_GROUP_BYTES = 64 << 20
@@ -81,6 +85,13 @@ def atomic_file(path: str | os.PathLike[str], durable: bool = False) -> Iterator
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
         raise
+
+
+def remove_left_over(folder: Path) -> None:
+    """Remove what `atomic_file` began right below a folder over a day ago: whoever did has died."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if _TEMPORARY.fullmatch(path.name) and time.time() - path.lstat().st_mtime > _DAY_SECONDS:
+            path.unlink(missing_ok=True)
 
 
 def sync_folder(folder: str | os.PathLike[str]) -> None:

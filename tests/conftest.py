@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from browser import ARGUMENTS, CHROMIUM
 from command_line import SAMPLE, Command, command
+
+NOBODY = 65534
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +54,21 @@ def browser():
         found = started.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield found
         found.close()
+
+
+@pytest.fixture
+def my_folder() -> Iterator[Path]:
+    """A folder of a user who is not root, as whom the test goes on: root may write anywhere."""
+    with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as name:
+        if os.geteuid() != 0:
+            yield Path(name)
+            return
+        os.chown(name, NOBODY, NOBODY)
+        os.seteuid(NOBODY)
+        try:
+            yield Path(name)
+        finally:
+            os.seteuid(0)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import made_up_news as news
 import pyarrow.parquet as pq
 
 from pipeline.config import Config
-from pipeline.executor import Silence, ThreadExecutor
+from pipeline.executor import Executor, Silence, ThreadExecutor
 from pipeline.index_catalog import CATALOG, Catalog, require_catalog
 from pipeline.index_segments import IndexReader
 from pipeline.index_store import Store
@@ -30,6 +30,9 @@ class Night:
     def manifest(self) -> dict:
         return json.loads((self.folder / "manifest.json").read_text())
 
+    def stages(self) -> list[dict]:
+        return self.manifest()["stages"]
+
     def events(self) -> list[tuple]:
         return [
             (e["event"], e["cluster_id"], e["other_id"], e["n_before"], e["n_after"])
@@ -38,16 +41,18 @@ class Night:
 
 
 def run_night(
-    rows: Sequence[dict], folder: Path, index: Path | str | None, settings: Config, name: str = "night"
-) -> Night:
+    rows: Sequence[dict], folder: Path, index: Path | str | None, settings: Config, name: str = "night",
+    resume: bool = False, execute: Executor | None = None,
+) -> Night:  # fmt: skip
     path = news.write(folder / name / "articles.parquet", list(rows))
     outcome = run_job(
         [str(path)],
         folder / "out",
         settings,
-        ThreadExecutor(2),
+        execute or ThreadExecutor(2),
         Silence(),
         index=None if index is None else str(index),
+        resume=resume,
     )
     return Night(outcome.run_dir)
 

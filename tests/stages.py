@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -17,6 +17,7 @@ from pipeline.array_files import ArrayFiles
 from pipeline.bags import bag
 from pipeline.candidates import PAIRS
 from pipeline.config import Config, load_config
+from pipeline.executor import ThreadExecutor
 from pipeline.schema import ARTICLE_SHARD
 from pipeline.screen import SCREENED
 from pipeline.shards import ShardGroup, group_shards
@@ -128,3 +129,21 @@ def word(
         )
         for group, tokens in zip(signing.groups, signing.tokens, strict=True)
     ]
+
+
+class Dying:
+    """Executes calls until the n-th, and dies there."""
+
+    def __init__(self, n_calls: int, error: BaseException) -> None:
+        self._threads = ThreadExecutor(1)
+        self._left = n_calls
+        self._error = error
+
+    def map(self, jobs, done):
+        def one(function, *call):
+            self._left -= 1
+            if self._left < 0:
+                raise self._error
+            return function(*call)
+
+        self._threads.map([replace(job, function=one, call=(job.function, *job.call)) for job in jobs], done)

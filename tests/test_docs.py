@@ -11,6 +11,7 @@ import pytest
 
 from flows import PREFECT_DEFAULTS
 from flows.cli import cli
+from flows.cluster_articles import TIMEOUT
 from pipeline.config import Config
 from pipeline.config_load import keys
 from pipeline.measures import FEATURES
@@ -78,7 +79,7 @@ def test_every_column_is_documented(table, column):
     assert f"| `{column}` |" in section[1]
 
 
-@pytest.mark.parametrize("name", [*PREFECT_DEFAULTS, "PREFECT_API_URL", "PREFECT_HOME", "NO_PROXY"])
+@pytest.mark.parametrize("name", [*PREFECT_DEFAULTS, TIMEOUT, "PREFECT_API_URL", "PREFECT_HOME", "NO_PROXY"])
 def test_environment_variables_are_documented(name):
     assert f"`{name}" in (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 

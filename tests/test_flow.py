@@ -128,6 +128,15 @@ def test_an_unreachable_server_is_a_failed_run(tmp_path, bare_machine):
     assert "127.0.0.1:9" in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.parametrize("given", ["soon", "-1", "inf"])
+def test_a_timeout_is_a_number_of_seconds(tmp_path, bare_machine, given):
+    done = command("run", SAMPLE, "--output", tmp_path, RESPUN_TIMEOUT_SECONDS=given, **bare_machine)
+    assert done.code == 2
+    assert done.stderr.splitlines()[-1].endswith(
+        f"RESPUN_TIMEOUT_SECONDS: must be a number of seconds, 0 for no limit, not '{given}'"
+    )
+
+
 def test_what_cannot_be_used_is_said_before_prefect_starts(tmp_path, bare_machine):
     done = command("run", "nothing.jsonl", "--output", tmp_path, **bare_machine)
     assert done.code == 2

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
-import subprocess
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -343,35 +340,3 @@ def test_the_files_are_parquet_and_say_what_they_hold(one_night):
             assert pq.read_metadata(one_night / ref.path).num_rows == ref.rows
     found = index_admin.info(str(one_night))
     assert found.n_articles == len(FIRST) == reader(one_night).n_articles
-
-
-@pytest.fixture
-def small_disk(tmp_path) -> Iterator[Path]:
-    """A folder on a file system of its own, which can be made larger."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(folder)]
-    if shutil.which("mount") is None or subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("mounting a file system takes rights that this user hasn't")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
-def test_a_full_disk_fails_the_night_and_the_next_one_makes_up_for_it(small_disk, tmp_path):
-    index = small_disk / "index"
-    with pytest.raises(RunError, match="No space left on device") as failed:
-        run_night(FIRST, tmp_path, index, SETTINGS)
-    assert "\n" not in str(failed.value)
-    assert not (index / CATALOG).exists()
-    assert not (tmp_path / "out" / "latest.json").exists()
-    subprocess.run(["mount", "-o", "remount,size=16m", str(small_disk)], check=True)
-    night = run_night(FIRST, tmp_path, index, SETTINGS)
-    assert night.manifest()["counts"]["n_accepted"] == reader(index).n_articles == len(FIRST)
-    assert len(list((index / "segments").iterdir())) == 1
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is denied to root")
-def test_a_place_that_is_denied_is_said_in_one_line(tmp_path):
-    (tmp_path / "denied").mkdir(mode=0o500)
-    with pytest.raises(OutputError, match="must be a place that can be written"):
-        run_night(FIRST, tmp_path, tmp_path / "denied" / "index", SETTINGS)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import subprocess
 import threading
 
 import pytest
@@ -25,9 +27,9 @@ def leases(store: Store) -> list[str]:
     return sorted(store.times(LEASES))
 
 
-def abandon(store: Store, age_seconds: float, lease_seconds: int = 60) -> None:
+def abandon(store: Store, age_seconds: float, host: str = "elsewhere", pid: int = 1) -> None:
     """What a run that was killed leaves."""
-    holder = {"run_id": "dead", "host": "elsewhere", "pid": 1, "lease_seconds": lease_seconds}
+    holder = {"run_id": "dead", "host": host, "pid": pid, "lease_seconds": 60}
     store.replace(f"{LEASES}/dead.json", json.dumps(holder).encode())
     path = f"{store.location}/{LEASES}/dead.json"
     then = os.stat(path).st_mtime - age_seconds
@@ -73,6 +75,30 @@ def test_a_dead_run_is_waited_for_no_longer_than_its_lease(store):
     abandon(store, age_seconds=62)
     with hold(store, "next", AT_ONCE):
         assert len(leases(store)) == 1
+
+
+@pytest.fixture
+def dead_process() -> int:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def test_a_run_that_goes_on_from_its_death_does_not_wait_for_itself(store, dead_process):
+    abandon(store, age_seconds=0, host=socket.gethostname(), pid=dead_process)
+    with hold(store, "dead", AT_ONCE):
+        assert len(leases(store)) == 1
+
+
+@pytest.mark.parametrize(("run", "host", "lives"), [
+    ("dead", "elsewhere", False), ("next", "here", False), ("dead", "here", True),
+])  # fmt: skip
+def test_what_may_live_is_waited_for(store, dead_process, run, host, lives):
+    """Processes of another machine can't be seen, and what another run holds is not this one's to judge."""
+    host = socket.gethostname() if host == "here" else host
+    abandon(store, age_seconds=0, host=host, pid=os.getpid() if lives else dead_process)
+    with pytest.raises(OutputError, match="held by run dead"), hold(store, run, AT_ONCE):
+        pytest.fail("taken over too soon")
 
 
 def test_a_file_that_is_no_lease_holds_nothing_for_long(store):

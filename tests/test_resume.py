@@ -7,12 +7,11 @@ import json
 import os
 import shutil
 import subprocess
-import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from command_line import SAMPLE
+from stages import Dying
 
 from pipeline import journal
 from pipeline.config import load_config
@@ -23,29 +22,10 @@ from pipeline.journal import READS
 from pipeline.publish import current_run
 
 SMOKE = load_config("smoke")
-# Stages that a run with another threshold has to make again; the others don't see it.
-NOBODY = 65534
 # Published tables have gone from the work folder, so these are written again in any case.
 WRITTEN = {"keep-texts", "tables", "report", "publish"}
+# Stages that a run with another threshold has to make again; the others don't see it.
 LATE = WRITTEN | {"confirm", "clusters", "candidate-recall", "check"}
-
-
-class Dying:
-    """Executes calls until the n-th, and dies there."""
-
-    def __init__(self, n_calls: int, error: BaseException) -> None:
-        self._threads = ThreadExecutor(1)
-        self._left = n_calls
-        self._error = error
-
-    def map(self, jobs, done):
-        def one(function, *call):
-            self._left -= 1
-            if self._left < 0:
-                raise self._error
-            return function(*call)
-
-        self._threads.map([replace(job, function=one, call=(job.function, *job.call)) for job in jobs], done)
 
 
 def run(output: Path, config=SMOKE, execute=None, source=SAMPLE, **options) -> Outcome:
@@ -300,21 +280,6 @@ def test_a_full_disk_fails_the_run_and_leaves_what_was_there(small_disk):
     assert {path.name for path in (output / ".work").rglob("*") if path.is_file()} <= {"run.log"}
     (small_disk / "others").unlink()
     assert tables(run(output, resume=True).run_dir) == before
-
-
-@pytest.fixture
-def my_folder():
-    """A folder of a user who is not root, as whom the test goes on: root may write anywhere."""
-    with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as name:
-        if os.geteuid() != 0:
-            yield Path(name)
-            return
-        os.chown(name, NOBODY, NOBODY)
-        os.seteuid(NOBODY)
-        try:
-            yield Path(name)
-        finally:
-            os.seteuid(0)
 
 
 def test_a_folder_that_may_not_be_written(my_folder):

@@ -1,0 +1,75 @@
+"""A night on an index that died goes on from its finished calls, and ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from pathlib import Path
+
+import made_up_news as news
+import pytest
+from indexes import clusters, pairs, run_night
+from stages import Dying, config
+
+from pipeline.errors import RunError
+from pipeline.journal import READS, READS_OF_AN_INDEX
+
+SETTINGS = config()
+ROWS = news.stories(11, 24)
+FIRST, SECOND, THIRD = ROWS[::3], ROWS[1::3], ROWS[2::3]
+JOURNALLED = READS | READS_OF_AN_INDEX
+
+
+@pytest.fixture(scope="module")
+def one_night(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("one-night")
+    run_night(FIRST, folder, folder / "index", SETTINGS)
+    return folder / "index"
+
+
+@pytest.fixture
+def index(one_night, tmp_path) -> Path:
+    """A copy of an index of one night."""
+    return Path(shutil.copytree(one_night, tmp_path / "index"))
+
+
+def test_a_night_goes_on_from_any_call_and_ends_the_same(one_night, tmp_path):
+    calm = Path(shutil.copytree(one_night, tmp_path / "calm"))
+    undisturbed = run_night(SECOND, tmp_path / "calm-night", calm, SETTINGS)
+    stages = undisturbed.stages()
+    calls = [stage["stage"] for stage in stages for _ in range(stage["n_calls"])]
+    assert READS_OF_AN_INDEX.keys() <= set(calls)
+    for n in range(1, len(calls) + 1, 4):
+        folder, index = tmp_path / str(n), Path(shutil.copytree(one_night, tmp_path / f"index-{n}"))
+        with pytest.raises(RunError):
+            run_night(SECOND, folder, index, SETTINGS, execute=Dying(n, OSError(errno.EIO, "no")))
+        assert clusters(index) == clusters(one_night)
+        night = run_night(SECOND, folder, index, SETTINGS, resume=True)
+        assert sum(s["n_reused"] for s in night.stages()) == sum(c in JOURNALLED for c in calls[:n])
+        assert (clusters(index), pairs(index)) == (clusters(calm), pairs(calm))
+        for table in ("cluster_members", "clusters", "confirmed_pairs", "repeated_sections"):
+            assert night.rows(table) == undisturbed.rows(table)
+        assert night.events() == undisturbed.events()
+        assert len(list((folder / "out" / "runs").iterdir())) == 1
+        assert len(list((index / "segments").iterdir())) == 2
+
+
+def test_what_was_found_in_an_index_that_has_changed_is_found_again(index, tmp_path):
+    """Another night has joined it before the one that died goes on."""
+    fresh = Path(shutil.copytree(index, tmp_path / "fresh"))
+    n_calls = sum(s["n_calls"] for s in run_night(SECOND, tmp_path / "a", fresh, SETTINGS).stages())
+    fresh = Path(shutil.copytree(index, tmp_path / "in-order"))
+    with pytest.raises(RunError):
+        run_night(
+            SECOND, tmp_path / "b", index, SETTINGS, execute=Dying(n_calls - 3, OSError(errno.EIO, "no"))
+        )
+    for at in (index, fresh):
+        run_night(THIRD, tmp_path / at.name, at, SETTINGS)
+    resumed = run_night(SECOND, tmp_path / "b", index, SETTINGS, resume=True)
+    expected = run_night(SECOND, tmp_path / "c", fresh, SETTINGS)
+    again = {s["stage"] for s in resumed.stages() if s["n_reused"] < s["n_calls"]}
+    assert READS_OF_AN_INDEX.keys() <= again
+    assert {"read", "text", "signatures", "candidates"} & again == set()
+    assert (clusters(index), pairs(index)) == (clusters(fresh), pairs(fresh))
+    for table in ("cluster_members", "clusters", "confirmed_pairs"):
+        assert resumed.rows(table) == expected.rows(table)
