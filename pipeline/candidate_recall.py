@@ -11,11 +11,12 @@ oversized buckets that were not compared (`n_passed_over`).
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.bags import Bags
+from pipeline.bags import BAG_TYPES, Bags
 from pipeline.candidates import load_articles
 from pipeline.clusters import read_judged
 from pipeline.config import Config
@@ -57,9 +58,20 @@ def chance(
     # Half of the roots of unity are enough for real coefficients.
     x = np.exp(-2j * np.pi * np.arange((n_perm + 1) // 2 + 1) / (n_perm + 1))
     place = 1 - j + j * x
-    no_band = (place**rows - (j * x) ** rows) ** n_bands * place ** (n_perm - n_bands * rows)
-    in_a_band = np.fft.irfft(place**n_perm - no_band, n_perm + 1)
+    without = _power(place, rows) - _power(j * x, rows)
+    no_band = _power(without, n_bands) * _power(place, n_perm - n_bands * rows)
+    in_a_band = np.fft.irfft(_power(place, n_perm) - no_band, n_perm + 1)
     return np.asarray(np.clip(in_a_band[:, math.ceil(floor * n_perm - 1e-9) :].sum(axis=1), 0, 1))
+
+
+def _power(values: npt.NDArray[np.complex128], n: int) -> npt.NDArray[np.complex128]:
+    """values ** n, n >= 0, by squaring: numpy takes a logarithm of each complex number."""
+    found = np.ones_like(values)
+    while n:
+        if n & 1:
+            found = found * values
+        values, n = values * values, n >> 1
+    return found
 
 
 def estimate(judged: Sequence[Ref], signed: Sequence[Signed], statistics: Ref, config: Config) -> Recall:
@@ -101,18 +113,30 @@ def _resemblance_of_rare_terms(
     config: Config,
 ) -> npt.NDArray[np.float64]:  # fmt: skip
     """Resemblance of what the re-spin view signs of each pair, exactly; float64 (n_pairs,)."""
-    rare = RareTerms(TermStatistics.load(statistics), config.respun)
-    bags = [Bags.of(s.bags.load()) for s in signed]
-    first_rows = np.array([s.first_row for s in signed])
-
-    def elements(row: int) -> npt.NDArray[np.uint32]:
-        group = int(np.searchsorted(first_rows, row, "right")) - 1
-        own = row - int(first_rows[group])
-        return rare.elements(bags[group].some(own, own + 1))[0]
-
+    rows, place = np.unique(np.stack((left, right)), return_inverse=True)
+    bags = _bags_of(rows, signed)
+    values, indptr = RareTerms(TermStatistics.load(statistics), config.respun).elements(bags)
     found = np.zeros(len(left))
-    for k, (i, j) in enumerate(zip(left.tolist(), right.tolist(), strict=True)):
-        of_l, of_r = elements(i), elements(j)
+    for k, (i, j) in enumerate(place.reshape(2, -1).T.tolist()):
+        of_l, of_r = (values[indptr[one] : indptr[one + 1]] for one in (i, j))
         n_shared = len(np.intersect1d(of_l, of_r, assume_unique=True))
         found[k] = n_shared / max(len(of_l) + len(of_r) - n_shared, 1)
     return found
+
+
+def _bags_of(rows: npt.NDArray[np.int32], signed: Sequence[Signed]) -> Bags:
+    """The bags of the articles of these rows, ascending."""
+    parts: dict[str, list[npt.NDArray[Any]]] = {name: [np.zeros(0, t)] for name, t in BAG_TYPES.items()}
+    for group in signed:
+        # Slices of a mapped array are dear to make.
+        arrays = {name: np.asarray(values) for name, values in group.bags.load().items()}
+        ends = arrays["term_ends"]
+        begin, stop = np.searchsorted(rows, (group.first_row, group.first_row + len(ends)))
+        for row in (rows[begin:stop] - group.first_row).tolist():
+            own = slice(int(ends[row - 1]) if row else 0, int(ends[row]))
+            for name in ("term_keys", "term_counts", "term_flags"):
+                parts[name].append(arrays[name][own])
+            parts["term_ends"].append(np.array([own.stop - own.start]))
+            parts["lead_sizes"].append(arrays["lead_sizes"][row : row + 1])
+    whole = {name: np.concatenate(arrays) for name, arrays in parts.items()}
+    return Bags.of(whole | {"term_ends": np.cumsum(whole["term_ends"])})

@@ -30,6 +30,7 @@ COPY_JACCARD = 0.7
 # Average linkage holds a square matrix: larger components are cut at rising probabilities first.
 MAX_LINKAGE = 2_000
 _RISING = (0.8, 0.9, 0.97, 0.99)
+_SLACK = 1e-9  # means are rounded
 
 MEMBERSHIP = pa.schema([("label", pa.int64()), ("size", pa.int32()), ("representative", pa.int64())])
 
@@ -129,6 +130,9 @@ def _break_chains(
     likeness = np.zeros((len(heads), len(heads)))
     np.maximum.at(likeness, (left, right), graph.probability[pairs])
     likeness = np.maximum(likeness, likeness.T)
+    np.fill_diagonal(likeness, 1)
+    if likeness.min() > min_linkage + _SLACK:
+        return  # no mean of some of them is less
     group = fcluster(linkage(squareform(1 - likeness, checks=False), "average"), 1 - min_linkage, "distance")
     of_row = group[np.searchsorted(heads, copies[rows])]
     least = np.full(group.max() + 1, graph.n, np.int64)

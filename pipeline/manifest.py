@@ -7,6 +7,7 @@ import json
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
@@ -108,6 +109,7 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
         file.write((json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode(errors="replace"))
 
 
+@cache
 def versions() -> dict[str, str]:
     """Versions of respun, Python, and the packages that compute; those not installed are left out."""
     found = {"respun": __version__, "python": platform.python_version()}

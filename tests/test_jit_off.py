@@ -20,7 +20,7 @@ from texts import JIT_OFF
 TESTS = Path(__file__).parent
 KERNEL_TESTS = (
     "wide", "tokens", "text", "article_checks", "furniture", "bags", "terms", "minhash", "elements",
-    "signatures", "candidates", "vectors", "wording", "compare",
+    "signatures", "candidates", "vectors", "wording", "compare", "report_tokens",
 )  # fmt: skip
 KERNEL = re.compile(r"^\s*@(nb\.njit|intrinsic)\b", re.MULTILINE)
 

@@ -19,8 +19,9 @@ from pipeline.section_screen import (
     note_repeats,
     number_repeats,
 )
-from pipeline.section_terms import SAYS, weigh_terms
-from pipeline.section_units import CAPTION, FIGURES, SHORT
+from pipeline.section_terms import SAYS, index_units, weigh_terms
+from pipeline.section_units import CAPTION, FIGURES, SHORT, lead_sections
+from pipeline.section_versions import LEAD_TOKENS, SIDE, weigh_boundaries
 from pipeline.token_scan import CAPITAL, CASE_OWED, DIGIT
 
 WEIGHING = (np.float32(1), np.float32(6), np.float32(3))
@@ -53,8 +54,9 @@ def noted(terms, flags, starts, kinds):
         size *= 2
     seen, spelling = np.zeros(size, np.uint32), np.zeros(size, np.uint8)
     again, before = np.zeros(len(terms) + 1, np.uint32), np.zeros(len(terms) + 1, np.uint16)
-    stops = np.zeros(len(kinds), np.int32)
-    longest = note_repeats(terms, flags, starts, kinds, seen, spelling, again, before, stops)
+    slot_of, stops = np.zeros(len(terms), np.int32), np.zeros(len(kinds), np.int32)
+    longest = note_repeats(terms, flags, starts, kinds, seen, spelling, slot_of, again, before, stops)
+    assert seen[slot_of].tolist() == terms.tolist()
     return seen, spelling, again, before, stops, longest
 
 
@@ -130,6 +132,32 @@ def looks(units, kinds, limits):
     term_of, weights, term_kinds = weigh_terms(terms, flags, starts, unit_kinds, DF, IDF, *WEIGHING)
     close = may_repeat(terms, starts, unit_kinds, term_of, weights, term_kinds, COEFFICIENTS, limits)
     return quick, close
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.lists(st.lists(st.integers(1, 60), min_size=5, max_size=50), min_size=4, max_size=12),
+    st.lists(KINDS, min_size=12, max_size=12),
+)
+def test_what_a_boundary_can_reach_is_what_its_evidence_says(units, kinds):
+    terms, flags, starts, unit_kinds = arrays(units, kinds)
+    if len(terms) < 2 * LEAD_TOKENS:
+        return
+    term_of, weights, term_kinds = weigh_terms(terms, flags, starts, unit_kinds, DF, IDF, *WEIGHING)
+    index = index_units(term_of, weights, starts)
+    evidence = weigh_boundaries(
+        term_of, starts, unit_kinds, *index[:2], weights, term_kinds, LEAD_TOKENS, COEFFICIENTS,
+        np.float32(-np.inf),
+    )  # fmt: skip
+    sums = (evidence @ COEFFICIENTS)[evidence[:, SIDE] > 0]
+    best = float(sums.max(initial=-np.inf))
+    for least, expected in ((best - 0.1, True), (best + 0.1, False)):
+        limits = (1000, 999, np.float32(0.6), LEAD_TOKENS, np.float32(least))
+        if len(sums) and len(lead_sections(starts, unit_kinds)) <= 3:
+            look = is_worth_a_look(
+                terms, flags, starts, unit_kinds, DF, IDF, WEIGHING, COEFFICIENTS, limits
+            )  # fmt: skip
+            assert look == expected
 
 
 LONG = st.lists(st.lists(st.integers(0, 90), min_size=5, max_size=50), min_size=2, max_size=12)

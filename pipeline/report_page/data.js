@@ -135,7 +135,7 @@ function bytes(base64) {
   return found;
 }
 
-// Tokens as pipeline/report_texts.py writes them: step, length with bits, number of the term.
+// Tokens as pipeline/report_tokens.py writes them: step, length with bits, number of the term.
 function telling(title, body, packed, nTokens, terms) {
   const values = [];
   for (const letter of packed) {
