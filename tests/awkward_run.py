@@ -31,7 +31,7 @@ def rows() -> list[dict]:
             row["title"] = BLANK
     by_id = {row["article_id"]: row for row in found}
     told = by_id["story/A05/source"]
-    found.append(told | {"article_id": BOGUS, "published_at": datetime(1970, 1, 1, tzinfo=UTC)})
+    found.append(told | {"article_id": BOGUS, "published_at": datetime(1950, 1, 1, tzinfo=UTC)})
     base = [by_id[f"story/A01/{kind}"] for kind in ("source", "light", "heavy", "trimmed")]
     begin = datetime(2026, 2, 12, tzinfo=UTC)
     for i in range(N_COPIES):

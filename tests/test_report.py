@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from datetime import datetime
 from pathlib import Path
 
 import networkx as nx
@@ -15,7 +16,8 @@ import pytest
 from command_line import SAMPLE, command
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up_news import row, write
+from indexes import run_night
+from made_up_news import row, stories, write
 from stages import counted, kept
 from texts import collections, strings
 
@@ -416,3 +418,36 @@ def rows_at(columns: dict, at: int) -> list[dict]:
     begin = columns["ends"][at - 1] if at else 0
     names = [name for name in columns if name not in ("ends", "n_all")]
     return [{name: columns[name][k] for name in names} for k in range(begin, columns["ends"][at])]
+
+
+def test_a_run_knows_how_long_it_took_and_what_the_screen_left(awkward):
+    manifest = json.loads((awkward / "manifest.json").read_text(encoding="utf-8"))
+    stages = {stage["stage"]: stage for stage in manifest["stages"]}
+    # Stages that ran together are counted from their common beginning: their sum is no time that passed.
+    together = ("keep-texts", "sections", "clusters", "candidate-recall")
+    others = sum(
+        stage["seconds"] for name, stage in stages.items() if name not in (*together, "check", "report")
+    )
+    assert manifest["seconds"] >= others + max(stages[name]["seconds"] for name in together)
+    began, ended = (datetime.fromisoformat(manifest[name]) for name in ("started_at", "ended_at"))
+    assert (ended - began).total_seconds() == pytest.approx(manifest["seconds"], abs=1.1)
+    counts = manifest["counts"]
+    assert not manifest["config"]["keep_rejected_candidates"]
+    assert counts["n_screened_pairs"] > 0
+    assert counts["n_candidate_pairs"] - counts["n_screened_pairs"] == stages["confirm"]["n_rows"]
+
+
+def test_a_night_tells_of_its_index_and_not_where_it_lies(tmp_path):
+    rows = stories(5, 12)
+    nights = [run_night(rows[:half], tmp_path, tmp_path / "secret-index", Config(), f"night{half}")
+              for half in (len(rows) // 2, len(rows))]  # fmt: skip
+    overview = data_of(nights[1].folder / "report.html")["overview"]
+    events = [event[0] for event in nights[1].events()]
+    assert overview["events"] == {event: events.count(event) for event in sorted(set(events))}
+    index = nights[1].manifest()["index"]
+    assert overview["summary"]["index"] == {k: v for k, v in index.items() if k != "location"}
+    assert overview["summary"]["n_recognised"] > 0
+    for night in nights:
+        page = (night.folder / "report.html").read_text(encoding="utf-8")
+        assert "secret-index" not in page
+        assert str(tmp_path) not in page

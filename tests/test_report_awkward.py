@@ -11,8 +11,11 @@ import pytest
 from awkward_run import BOGUS, N_COPIES, PARTLY_DATED, TIED, UNDATED
 from browser import report_in
 from command_line import ROOT
+from indexes import run_night
+from made_up_news import stories
 
 from pipeline.cluster_tables import MEMBERS_RELATIONS
+from pipeline.config import Config
 from pipeline.report_pairs import MAX_PAIRS
 
 PAGE = ROOT / "pipeline" / "report_page"
@@ -299,9 +302,9 @@ def test_a_source_leads_to_its_own_clusters_alone(report, rows):
 def test_a_bogus_date_is_left_out_and_marked(report, cluster_of):
     report.show("overview")
     assert report.page.get_by_text("is not drawn: from before").count() == 1
-    assert report.page.locator("figure .tick", has_text="1970").count() == 0
+    assert report.page.locator("figure .tick", has_text="1950").count() == 0
     report.show(f"cluster={cluster_of[BOGUS]}")
-    assert report.page.locator(".odd-date").first.inner_text() == "1970-01-01 00:00 (?)"
+    assert report.page.locator(".odd-date").first.inner_text() == "1950-01-01 00:00 (?)"
 
 
 def test_titles_that_show_nothing_give_way_to_ids(report, cluster_of):
@@ -410,3 +413,20 @@ def test_the_fixture_is_what_it_says(rows, large):
     assert sum(a["article_id"].startswith("copy-") for a in rows["articles"]) == N_COPIES
     assert len(large[1]) > 200
     assert Path(PAGE).is_dir()
+
+
+def test_the_overview_of_a_night_tells_of_its_index(browser, tmp_path):
+    rows = stories(5, 12)
+    for name, some in (("one", rows[: len(rows) // 2]), ("two", rows)):
+        night = run_night(some, tmp_path, tmp_path / "index", Config(), name)
+    with report_in(browser, night.folder / "report.html") as report:
+        told = report.page.locator(
+            ".card", has=report.page.get_by_role("heading", name="The index")
+        ).inner_text()
+        assert re.search(
+            rf"{night.manifest()['counts']['n_recognised']}\s+came again", report.page.inner_text("main")
+        )
+        for word in ("drift", "created", "articles before"):
+            assert word in told
+        report.screenshot("night")
+        assert report.is_clean()
