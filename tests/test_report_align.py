@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 from command_line import ROOT
@@ -16,7 +16,8 @@ ALIGN = """([files, pairs]) => {
   const texts = files.map(([title, body, packed, n, terms, rarity]) =>
     telling(title, body, packed, n, { terms: new Uint32Array(bytes(terms).buffer), rarity: bytes(rarity) }));
   const own = texts.map((text) => text.tokens.filter((token) => !token.furniture));
-  return [own.map((tokens) => tokens.map((token) => token.term)), pairs.map(([i, j]) => matches(own[i], own[j]))];
+  const terms = own.map((tokens) => tokens.map((token) => token.term));
+  return [terms, pairs.map(([i, j]) => matches(own[i], own[j]))];
 }"""
 
 
@@ -31,7 +32,7 @@ def test_the_page_finds_the_runs_that_the_run_finds(browser, page_path):
         texts.append([*(file[key][slot] for key in ("titles", "texts", "tokens", "n_tokens")),
                       file["terms"], file["rarity"]])  # fmt: skip
     edges = [0, *members["ends"]]
-    pairs = [both for a, b in zip(edges, edges[1:], strict=False) for both in combinations(range(a, b), 2)]
+    pairs = [both for a, b in pairwise(edges) for both in combinations(range(a, b), 2)]
     assert len(pairs) > 150
     page = browser.new_page()
     for script in ("data.js", "align.js"):
