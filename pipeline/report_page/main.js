@@ -148,6 +148,7 @@ function help() {
     ),
   );
   dialog.showModal();
+  dialog.scrollTop = 0; // the button at the end has the focus
 }
 
 function onKey(event) {

@@ -71,7 +71,10 @@ function showOverview() {
         bars("From candidates to clusters", [
           { label: "candidate pairs", n: counts.n_candidate_pairs },
           { label: "left by the screen", n: counts.n_candidate_pairs - counts.n_screened_pairs },
-          { label: "confirmed", n: total(summary.pairs_by_relation) - nNeighbours() },
+          {
+            label: summary.index ? "confirmed, nights before too" : "confirmed",
+            n: total(summary.pairs_by_relation) - nNeighbours(),
+          },
         ]),
         h(
           "p",
@@ -192,7 +195,7 @@ function leftOut() {
   const { n_texts: nTexts, n_shown: nShown, has_texts: hasTexts } = run.shape;
   if (nTexts === nShown) return null;
   const shown = nTexts
-    ? `The report has the texts of ${count(nTexts)} of the ${count(nShown)} articles that it shows: those with repeats, and those of the largest clusters. `
+    ? `The report has the texts of ${count(nTexts)} of the ${count(nShown)} articles that it shows: those with repeats, those of pairs between clusters, and those of the largest clusters. `
     : "The report has no texts. ";
   return h(
     "p",
