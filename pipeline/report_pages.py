@@ -36,8 +36,8 @@ from pipeline.tables import Ref, atomic_file, read_ipc
 INLINE_BYTES = 4_000_000
 LIST_CLUSTERS, DETAIL_MEMBERS = 10_000, 1_000  # of a file; a cluster's details are never cut
 _ASSETS = "report_page"
-_SCRIPTS = ("text", "data", "align", "charts", "overview", "clusters", "cluster", "compare", "pair",
-            "repeats", "sources", "main")  # fmt: skip
+_SCRIPTS = ("text", "data", "align", "charts", "overview", "stages", "clusters", "cluster", "compare",
+            "pair", "repeats", "sources", "main")  # fmt: skip
 
 
 def write_pages(folder: Path, placed: Sequence[Ref], data: Path) -> None:

@@ -247,6 +247,19 @@ def test_pairs_between_clusters_can_be_looked_at(report, rows, cluster_of):
     report.page.get_by_text("The report shows no article with the id nobody.").wait_for()
 
 
+def test_a_cluster_lists_the_pairs_that_lead_out_of_it(report, cluster_of):
+    data = json.loads(report.page.locator("#data-between").text_content())
+    ends = [[data["articles"][pair[side]] for side in "lr"] for pair in data["pairs"]]
+    cluster_id = next(end["cluster_id"] for both in ends for end in both if end["cluster_id"])
+    wanted = [{end["article_id"] for end in both} for both in ends
+              if cluster_id in (both[0]["cluster_id"], both[1]["cluster_id"])]  # fmt: skip
+    report.show(f"cluster={cluster_id}")
+    out = report.page.locator(".out")
+    out.locator("summary").click()
+    assert [set(row.locator(".id").all_inner_texts()) for row in out.locator("tr").all()] == wanted
+    assert {cluster_of[i] == cluster_id for both in wanted for i in both} == {True, False}
+
+
 def test_a_filter_offers_only_what_finds_something(report, rows):
     report.show("clusters")
     for name in ("relation", "loosest"):

@@ -30,7 +30,7 @@ async function showCluster([id, leftAsked, rightAsked], query) {
         "div",
         { class: "cluster" },
         h("section", { "aria-label": "Members" }, state.table),
-        h("section", { "aria-label": "Graph of the pairs" }, state.graph),
+        h("section", { "aria-label": "Graph of the pairs" }, state.graph, await pairsOut(id)),
       ),
       state.beside,
     ],
@@ -42,6 +42,23 @@ async function showCluster([id, leftAsked, rightAsked], query) {
       x: () => pick(state, state.right, state.left),
     },
   };
+}
+
+// Pairs of its members with articles of other clusters, or of none; null for none.
+async function pairsOut(id) {
+  const { articles, pairs, n_all: nAll } = await load("between");
+  const own = pairs.filter((pair) => [pair.l, pair.r].some((side) => articles[side].cluster_id === id));
+  if (!own.length) return null;
+  const rows = own.map((pair) => betweenRow(articles, pair));
+  return h(
+    "details",
+    { class: "out" },
+    h("summary", null, `${plural(own.length, "pair")} with articles outside of it`),
+    scrolled("Pairs with articles outside", h("table", { class: "rows between" }, h("tbody", null, rows))),
+    pairs.length < nAll
+      ? h("p", { class: "left-out" }, `Of the ${count(pairs.length)} most certain of ${count(nAll)} such pairs.`)
+      : null,
+  );
 }
 
 const asQuery = (query) => (Object.keys(query).length ? `?${new URLSearchParams(query)}` : "");
