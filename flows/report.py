@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from pipeline.summary import Summary, read_summary
+from pipeline.summary import NEIGHBOUR, Summary, read_summary
 
 TITLE_WIDTH = 72
 
@@ -36,11 +36,15 @@ def summary_lines(summary: Summary) -> Iterator[str]:
 
 def count_lines(summary: Summary) -> Iterator[str]:
     """The lines of the summary that count."""
-    yield f"{_count(summary.n_articles, 'article')}, {summary.n_clustered:,} of them in clusters"
+    took = "" if summary.seconds is None else f", {summary.seconds:.1f} s"
+    yield f"{_count(summary.n_articles, 'article')}, {summary.n_clustered:,} of them in clusters{took}"
     yield f"{summary.n_rejected:,} rejected{_parts(summary.rejected_by_reason)}"
     if summary.index is not None:
         yield from _index_lines(summary, summary.index)
-    yield f"{_count(summary.n_pairs, 'confirmed pair')}{_parts(summary.pairs_by_relation)}"
+    confirmed = {name: n for name, n in summary.pairs_by_relation.items() if name != NEIGHBOUR}
+    yield f"{_count(summary.n_pairs, 'confirmed pair')}{_parts(confirmed)}"
+    if summary.n_neighbours:
+        yield f"{_count(summary.n_neighbours, 'pair')} of neighbours: {NEIGHBOUR}, of no cluster"
     yield (
         f"{_count(summary.n_clusters, 'cluster')} of two or more{_parts(summary.clusters_by_relation)}"
         f"{', each under its loosest relation' if summary.n_clusters else ''}"

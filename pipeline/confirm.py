@@ -33,6 +33,7 @@ OTHER_TEXT = 0.65
 RELATIONS = ("exact", "reprint", "excerpt", "respun", "related")
 RELATION_NAMES = pa.array(RELATIONS)
 EXACT, REPRINT, EXCERPT, RESPUN, RELATED = range(5)
+JOIN_NO_CLUSTER = (EXCERPT, RELATED)
 
 _MEASURED = (
     "cosine", "cosine_bigrams", "cosine_names", "cosine_numbers", "jaccard", "containment_l_in_r",
@@ -135,7 +136,7 @@ class Judge:
 def links(pairs: pa.Table) -> np.ndarray:
     """The judged pairs (JUDGED) that hold clusters together, bool (n,): confirmed, and no excerpt."""
     confirmed = pairs["is_confirmed"].to_numpy(zero_copy_only=False)
-    return np.asarray(confirmed & ~np.isin(pairs["relation"].to_numpy(), (EXCERPT, RELATED)))
+    return np.asarray(confirmed & ~np.isin(pairs["relation"].to_numpy(), JOIN_NO_CLUSTER))
 
 
 def beyond_doubt(m: Measures, same_text: np.ndarray) -> np.ndarray:

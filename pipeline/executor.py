@@ -150,6 +150,12 @@ class StageRunner:
         self._journal = journal or NoJournal()
         self.reports: list[StageReport] = []
         self.current = ""
+        self._began = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Wall time since it was made: less than its stages' seconds added up, where some ran together."""
+        return time.perf_counter() - self._began
 
     def map(
         self, stage: str, function: Callable[..., T], calls: Sequence[Call], rows: Callable[[T], int]

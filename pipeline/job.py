@@ -300,7 +300,7 @@ def _run_stages(
         "publish",
         publish.publish,
         output, run_id, config, units, staged, tuple(judged), recall[0], whole, tuple(run.reports),
-        tuple(placed), night, described,
+        run.seconds, tuple(placed), night, described,
         rows=lambda _: staged.accepted.n_accepted,
     )  # fmt: skip
     # Last: of a run that dies in between, the next one finds the articles new, unless it goes on from it.

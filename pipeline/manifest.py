@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -21,7 +21,9 @@ from pipeline.candidate_recall import Recall
 from pipeline.candidates import N_TOLD, BandPairs
 from pipeline.clusters import read_judged
 from pipeline.config import Config
+from pipeline.confirm import RELATED
 from pipeline.executor import StageReport, peak_rss_bytes
+from pipeline.index_recall import Plan
 from pipeline.inputs import InputFile, InputUnit
 from pipeline.rule import load_rule
 from pipeline.table_checks import CheckedTable
@@ -47,6 +49,10 @@ class Stages(Protocol):
     @property
     def pairs(self) -> Ref:
         """The candidate pairs."""
+
+    @property
+    def planned(self) -> Plan | None:
+        """What an index was asked for; None without one."""
 
 
 def run_id(now: datetime, config: Config, units: Sequence[InputUnit]) -> str:
@@ -77,14 +83,19 @@ def make_manifest(
     recall: Recall,
     tables: Mapping[str, CheckedTable],
     reports: Sequence[StageReport],
+    seconds: float,
     night: str | None,
     index: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The manifest as a JSON object. Times in seconds, sizes in bytes."""
     rule = load_rule(config.calibration)
+    ended = datetime.now(UTC)
     return {
         "run_id": run_id,
         "night": night,
+        "started_at": (ended - timedelta(seconds=seconds)).isoformat(timespec="seconds"),
+        "ended_at": ended.isoformat(timespec="seconds"),
+        "seconds": round(seconds, 4),
         "config": config.model_dump(),
         "config_fingerprint": config.fingerprint(),
         "versions": versions(),
@@ -151,8 +162,10 @@ def _article_counts(accepted: ArticlesResult) -> dict[str, Any]:
 
 
 def _pair_counts(staged: Stages, judged: Sequence[Ref]) -> dict[str, Any]:
-    """What became of the pairs; a pair with a probability of 0 is one that the rule never saw."""
-    pairs = read_judged(tuple(judged))
+    """What became of the pairs; one with a probability of 0 the rule never saw, unless it is a neighbour."""
+    known = None if staged.planned is None else staged.planned.judged  # by nights before
+    pairs = read_judged(tuple(ref for ref in judged if ref != known))
+    is_left = (pairs["probability"].to_numpy() > 0) | (pairs["relation"].to_numpy() == RELATED)
     return {
         "n_collisions": sum(part.n_collisions for part in staged.bands),
         "n_oversized_buckets": sum(part.n_oversized for part in staged.bands),
@@ -160,7 +173,7 @@ def _pair_counts(staged: Stages, judged: Sequence[Ref]) -> dict[str, Any]:
         "largest_bucket": max((part.largest_bucket for part in staged.bands), default=0),
         "n_candidate_pairs": staged.pairs.rows,
         "candidate_pairs_per_article": round(staged.pairs.rows / max(staged.accepted.n_accepted, 1), 3),
-        "n_screened_pairs": int(np.count_nonzero(pairs["probability"].to_numpy() == 0)),
+        "n_screened_pairs": staged.pairs.rows - int(np.count_nonzero(is_left)),
     }
 
 

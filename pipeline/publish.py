@@ -64,14 +64,16 @@ def publish(
     recall: Recall,
     tables: Mapping[str, CheckedTable],
     reports: Sequence[StageReport],
+    seconds: float,
     placed: Sequence[Ref] = (),
     night: str | None = None,
     index: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write manifest and report beside the checked `tables`, make all current. Returns the run's folder.
 
-    `placed`: the texts that the report has (`report_texts.PLACES`). `night` is the date, ISO 8601, whose
-    nightly run this is, `index` what the manifest says of an index.
+    `seconds`: wall time of the stages before. `placed`: the texts that the report has
+    (`report_texts.PLACES`). `night` is the date, ISO 8601, whose nightly run this is, `index` what the
+    manifest says of an index.
 
     `tables` must lie in one folder of the output's file system, which is moved. May be called again after
     a failure, whatever it had done by then. Raises RunError when a table or a row of the input is missing.
@@ -80,7 +82,9 @@ def publish(
     if not final.exists():
         check_counts({name: table.ref for name, table in tables.items()}, staged.accepted)
         folder = Path(next(iter(tables.values())).ref.path).parent
-        manifest = make_manifest(run_id, config, units, staged, judged, recall, tables, reports, night, index)
+        manifest = make_manifest(
+            run_id, config, units, staged, judged, recall, tables, reports, seconds, night, index
+        )
         write_manifest(folder, manifest)
         ours = {MANIFEST, PAGE, REPORT, *(Path(table.ref.path).name for table in tables.values())}
         _remove_others(folder, ours)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
@@ -13,9 +14,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.confirm import RELATIONS, RESPUN
+from pipeline.arrow_columns import Rows
+from pipeline.confirm import RELATIONS
 from pipeline.manifest import MANIFEST
-from pipeline.report_tables import NEVER, Articles, Members, Pairs, relation_numbers
+from pipeline.report_first import Standing, by_source, flows
+from pipeline.report_pairs import Pairs
+from pipeline.report_tables import NEVER, Articles, Members, relation_numbers
+from pipeline.report_words import MEASURE_MEANINGS, relations
 from pipeline.summary import read_summary
 
 N_REJECTED, N_INPUTS, N_FLOWS, N_LINES = 100, 50, 5_000, 20  # rows of each that the page gets
@@ -24,25 +29,49 @@ SIZES = (2, 3, 4, 5, 7, 10, 20, 50, 100, 1_000)
 N_PROBABILITIES = 20  # bins of equal width over 0..1
 # The finest unit in which the timeline has at most so many bins.
 MAX_BINS, UNITS = 130, ("h", "D", "M", "Y")
+_DAY = 86_400
+# Of the manifest; the rest is not shown, and holds paths.
+_TOLD = ("counts", "stages", "started_at", "seconds", "peak_rss_bytes", "threshold", "calibration",
+         "config_fingerprint", "versions")  # fmt: skip
 
 
-def overview(folder: Path, clusters: pa.Table, members: Members, pairs: Pairs) -> dict[str, Any]:
-    """The numbers of the summary and the manifest as they are, and the distributions."""
+def overview(
+    folder: Path, clusters: pa.Table, members: Members, told: Standing, bits: Rows
+) -> dict[str, Any]:
+    """The numbers of the summary and the manifest as they are, and the distributions.
+
+    `bits` are the relations inside the clusters (`report_pairs.relation_bits`).
+    """
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    summary = asdict(read_summary(folder))
     # Where files lie is not the report's to tell: it may be mailed, or moved.
+    for place in ("run_dir", "page"):
+        del summary[place]
+    if summary["index"] is not None:
+        del summary["index"]["location"]
     inputs = [{"name": file["name"]} for file in manifest["inputs"]]
-    summary = {k: v for k, v in asdict(read_summary(folder)).items() if k not in ("run_dir", "page")}
     rejected = pq.read_table(folder / "rejected.parquet").slice(0, N_REJECTED)
     return {
         "summary": summary,
-        "manifest": manifest | {"inputs": inputs[:N_INPUTS], "n_inputs": len(inputs)},
+        "manifest": {name: manifest[name] for name in _TOLD if name in manifest}
+        | {"inputs": inputs[:N_INPUTS], "n_inputs": len(inputs)},
         "rejected": rejected.to_pylist(),
         "sizes": _sizes(clusters["n_articles"].to_numpy()),
         "probabilities": _probabilities(folder),
-        "timeline": timeline(members),
-        "n_between": pairs.n_between,
-        "between": pairs.between.to_pylist(),
+        "timeline": timeline(members, told),
+        "events": _events(folder),
+        "relations": relations(),
+        "in_clusters": [name for i, name in enumerate(RELATIONS) if np.any(bits >> i & 1)],
+        "measures": MEASURE_MEANINGS,
     }
+
+
+def _events(folder: Path) -> dict[str, int]:
+    """What became of the clusters of an index, how often each; empty for a run without one."""
+    file = folder / "cluster_events.parquet"
+    if not file.is_file():
+        return {}
+    return dict(sorted(Counter(pq.read_table(file, columns=["event"])["event"].to_pylist()).items()))
 
 
 def _sizes(n_articles: npt.NDArray[np.int32]) -> list[dict[str, Any]]:
@@ -54,100 +83,82 @@ def _sizes(n_articles: npt.NDArray[np.int32]) -> list[dict[str, Any]]:
 
 
 def _probabilities(folder: Path) -> list[list[int]]:
-    """Confirmed pairs in each bin of the probability, for each of RELATIONS."""
+    """Listed pairs in each bin of the probability, for each of RELATIONS."""
     table = pq.read_table(folder / "confirmed_pairs.parquet", columns=["relation", "probability"])
     place = (table["probability"].to_numpy() * N_PROBABILITIES).astype(np.int64)
     bins = np.minimum(place, N_PROBABILITIES - 1)
-    relation = np.array(relation_numbers(table["relation"]), np.int64)
+    relation = relation_numbers(table["relation"])
     counts = np.bincount(relation * N_PROBABILITIES + bins, minlength=len(RELATIONS) * N_PROBABILITIES)
     rows: list[list[int]] = counts.reshape(len(RELATIONS), N_PROBABILITIES).tolist()
     return rows
 
 
-def timeline(members: Members) -> dict[str, Any] | None:
+def timeline(members: Members, told: Standing) -> dict[str, Any] | None:
     """First and later articles of the clusters over time; None when no time is known.
 
-    Bins are hours, days, months or years. The first is the earliest of its cluster.
+    Bins are hours, days, months or years, in UTC. Times that lie far from all others are left out.
     """
     is_dated = members.at != NEVER
     if not is_dated.any():
         return None
-    at = members.at.astype("datetime64[s]")[is_dated]
+    at = members.at[is_dated]
+    low, high = usual_times(at)
+    is_usual = (at >= low) & (at <= high)
+    shown = at[is_usual].astype("datetime64[s]")
     for unit in UNITS:
-        bins = at.astype(f"datetime64[{unit}]").astype(np.int64)
-        low, high = int(bins.min()), int(bins.max())
-        if high - low < MAX_BINS:
+        bins = shown.astype(f"datetime64[{unit}]").astype(np.int64)
+        first_bin, last_bin = int(bins.min()), int(bins.max())
+        if last_bin - first_bin < MAX_BINS:
             break
-    low = max(low, high - MAX_BINS + 1)  # of very long times the last
-    first = is_first(members)[is_dated]
-    shown = bins >= low
-    counts = [np.bincount(bins[some & shown] - low, minlength=high - low + 1) for some in (first, ~first)]
-    starts = np.arange(low, high + 1).astype(f"datetime64[{unit}]").astype("datetime64[s]").astype(np.int64)
+    first_bin = max(first_bin, last_bin - MAX_BINS + 1)  # of very long times the last
+    drawn = bins >= first_bin
+    counts = [
+        np.bincount(bins[some[is_dated][is_usual] & drawn] - first_bin, minlength=last_bin - first_bin + 1)
+        for some in (told.is_first, told.is_after)
+    ]
+    starts = np.arange(first_bin, last_bin + 1).astype(f"datetime64[{unit}]").astype("datetime64[s]")
+    known = (told.is_first | told.is_after)[is_dated]
     return {
         "unit": {"h": "hour", "D": "day", "M": "month", "Y": "year"}[unit],
-        "starts": starts.tolist(), "first": counts[0].tolist(), "later": counts[1].tolist(),
-        "n_earlier": int(np.count_nonzero(bins < low)), "n_undated": int(np.count_nonzero(~is_dated)),
+        "starts": starts.astype(np.int64).tolist(), "first": counts[0].tolist(), "later": counts[1].tolist(),
+        "n_left_out": int(np.count_nonzero(known) - sum(map(np.sum, counts))),
+        "n_undated": int(np.count_nonzero(~is_dated)), "n_alone": int(np.count_nonzero(~known)),
+        "usual": [low, high],
     }  # fmt: skip
 
 
-def is_first(members: Members) -> npt.NDArray[np.bool_]:
-    """Whether each member is the first of its cluster to be published, by a known time."""
-    found = np.zeros(len(members.at), np.bool_)
-    starts = np.concatenate((np.zeros(1, np.int64), members.ends))[:-1]
-    found[starts] = members.at[starts] != NEVER
-    return found
+def usual_times(at: Rows) -> tuple[int, int]:
+    """First and last of the times, seconds, that don't lie far from all others: a date of 1970, say.
 
-
-def sources(folder: Path, articles: Articles, members: Members, pairs: Pairs) -> dict[str, Any]:
-    """Who prints first and who later, whom each takes from, and the furniture of each source.
-
-    A later copy is an article published after the first of its cluster, by another source. It is reprinted or
-    re-spun by the confirmed pair of the two; with none, it is linked through others.
+    Far is further from the middle 98 % of them than these reach.
     """
+    ordered = np.sort(at)
+    n_outer = min(max(len(at) // 100, 1), (len(at) - 1) // 2)
+    low, high = int(ordered[n_outer]), int(ordered[-1 - n_outer])
+    reach = max(high - low, _DAY)
+    usual = ordered[(ordered >= low - reach) & (ordered <= high + reach)]
+    return int(usual[0]), int(usual[-1])
+
+
+def sources(
+    folder: Path, articles: Articles, members: Members, pairs: Pairs, told: Standing
+) -> dict[str, Any]:
+    """Who prints first and who later, whom each takes from, and the furniture of each source."""
     n = len(articles.names)
-    first = np.flatnonzero(is_first(members))
-    leader = np.full(len(members.ends), -1)
-    leader[members.cluster[first]] = first
-    origin = leader[members.cluster]
-    others = np.flatnonzero(
-        (origin >= 0) & (members.at > members.at[origin]) & (members.source != members.source[origin])
-        & (members.source >= 0) & (members.source[origin] >= 0)
-    )  # fmt: skip
-    kind = _kinds(pairs, origin[others], others)
-    flows, counts = np.unique(
-        np.stack((members.source[origin[others]], members.source[others], kind)), axis=1, return_counts=True
-    )
-    table: dict[tuple[int, int], list[int]] = {}
-    for from_, to, how, count in zip(*flows.tolist(), counts.tolist(), strict=True):
-        table.setdefault((from_, to), [0, 0, 0])[how] = count
+    table = flows(members, pairs, told)
     furniture = articles.n_furniture_tokens / np.maximum(articles.n_tokens, 1)
     largest = sorted(table.items(), key=lambda item: (-sum(item[1]), item[0]))
     return {
         "names": articles.names,
         "n_articles": articles.n_articles.tolist(),
-        "n_clustered": _count(members.source, n),
-        "n_first": _count(members.source[first], n),
-        "n_later": _count(members.source[others], n),
+        "n_dated": articles.n_dated.tolist(),
+        "n_clustered": np.bincount(members.source[members.source >= 0], minlength=n).tolist(),
+        **by_source(articles, members, told),
         "furniture_share": np.round(furniture, 4).tolist(),
         "flows": [[*ends, *how] for ends, how in largest[:N_FLOWS]],
         "n_flows": len(largest),
         **_furniture(folder, articles.names),
     }
-
-
-def _kinds(
-    pairs: Pairs, origin: npt.NDArray[np.int64], later: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
-    """0 reprinted, 1 re-spun, 2 no confirmed pair of the two; int64 (n,)."""
-    relation = np.array(relation_numbers(pairs.table["relation"]), np.int64)
-    known = np.minimum(pairs.left, pairs.right) << 32 | np.maximum(pairs.left, pairs.right)
-    order = np.argsort(known)
-    wanted = np.minimum(origin, later) << 32 | np.maximum(origin, later)
-    at = np.minimum(np.searchsorted(known[order], wanted), max(len(known) - 1, 0))
-    if not len(known):
-        return np.full(len(wanted), 2)
-    found = order[at]
-    return np.where(known[found] == wanted, (relation[found] == RESPUN).astype(np.int64), 2)
 
 
 def _furniture(folder: Path, names: list[str]) -> dict[str, Any]:
@@ -167,8 +178,3 @@ def _furniture(folder: Path, names: list[str]) -> dict[str, Any]:
         if n_lines[key] <= N_LINES:
             lines.setdefault(key, []).append([row["line"], row["n_articles"]])
     return {"furniture": lines, "n_furniture": n_lines}
-
-
-def _count(places: npt.NDArray[np.int64], n: int) -> list[int]:
-    counts: list[int] = np.bincount(places[places >= 0], minlength=n).tolist()
-    return counts

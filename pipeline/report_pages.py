@@ -11,6 +11,7 @@ import hashlib
 import re
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import resources
 from itertools import pairwise
 from pathlib import Path
@@ -22,17 +23,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.report_files import PAGE, REPORT, read_data, write_data
+from pipeline.report_columns import between_rows, cluster_columns, detail_columns, repeats_of
+from pipeline.report_files import PAGE, REPORT, as_json, key_of, read_data, write_json
+from pipeline.report_first import standing
 from pipeline.report_overview import overview, sources
-from pipeline.report_tables import (
-    MAX_PAIRS,
-    cluster_columns,
-    detail_columns,
-    members_of,
-    pairs_of,
-    read_articles,
-    repeats_of,
-)
+from pipeline.report_pairs import between_pairs, pairs_of, relation_bits
+from pipeline.report_tables import members_of, read_articles
 from pipeline.report_texts import TEXTS_A_FILE
 from pipeline.tables import Ref, atomic_file, read_ipc
 
@@ -40,8 +36,8 @@ from pipeline.tables import Ref, atomic_file, read_ipc
 INLINE_BYTES = 4_000_000
 LIST_CLUSTERS, DETAIL_MEMBERS = 10_000, 1_000  # of a file; a cluster's details are never cut
 _ASSETS = "report_page"
-_SCRIPTS = ("text", "data", "align", "charts", "overview", "clusters", "cluster", "compare", "repeats",
-            "sources", "main")  # fmt: skip
+_SCRIPTS = ("text", "data", "align", "charts", "overview", "stages", "clusters", "cluster", "compare",
+            "pair", "repeats", "sources", "main")  # fmt: skip
 
 
 def write_pages(folder: Path, placed: Sequence[Ref], data: Path) -> None:
@@ -51,63 +47,89 @@ def write_pages(folder: Path, placed: Sequence[Ref], data: Path) -> None:
     of one that is there, or goes. `placed` are the places of the texts (report_texts.PLACES).
     """
     files, file_of = _text_files(placed)
-    names = _write_data(folder, data, files, file_of)
-    everything = [*names, *files]
-    if sum((data / f"{name}.js").stat().st_size for name in everything) <= INLINE_BYTES:
-        inline = everything
-    elif "list-1" not in names:  # with the list of clusters the page is whole but for details and texts
-        inline = [name for name in ("overview", "sources", "list-0") if name in names]
-    else:
-        inline = ["overview"]
-    pieces = _page({name: read_data(data, name) for name in inline})
+    out = _Data(data, sum((data / f"{name}.js").stat().st_size for name in files))
+    shape = _add_data(folder, out, file_of)
+    keys = {name: key_of(data, name) for name in files} if out.is_beside else {}
+    shape |= {"text_files": files, "keys": keys | out.keys}
+    overview_ = as_json(out.overview | {"shape": shape})
+    texts = {} if out.is_beside else {name: read_data(data, name) for name in files}
+    pieces = _page({"overview": overview_, **out.inside, **texts})
     final = folder / REPORT
-    if data != final:
+    if data != final and data.exists():
         if final.exists():
             shutil.rmtree(final)
         data.rename(final)
     with atomic_file(folder / PAGE) as file:
         file.writelines(pieces)
-    # Only now: until the page is there, it can be made again from these files.
-    for name in inline:
-        (final / f"{name}.js").unlink()
-    if len(inline) == len(everything):
+    # Only now: until the page is there, it can be made again from the texts.
+    if not out.is_beside and final.exists():
         shutil.rmtree(final)
 
 
-def _write_data(
-    folder: Path, data: Path, files: list[str], file_of: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
-) -> list[str]:
-    """Write all data but the texts. Returns the names."""
+@dataclass
+class _Data:
+    """Data of the report but the texts: inside the page where all of it fits there, else beside it.
+
+    `n_bytes`: what there is by now, the texts included. `first` data are inside in any case.
+    """
+
+    folder: Path
+    n_bytes: int
+    inside: dict[str, bytes] = field(default_factory=dict)
+    first: set[str] = field(default_factory=set)
+    keys: dict[str, str] = field(default_factory=dict)
+    overview: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_beside(self) -> bool:
+        """Whether there is more than fits inside."""
+        return self.n_bytes > INLINE_BYTES
+
+    def add(self, name: str, content: Mapping[str, Any], *, is_first: bool = False) -> None:
+        """Add data of a name."""
+        self.inside[name] = as_json(content)
+        self.n_bytes += len(self.inside[name])
+        if is_first:
+            self.first.add(name)
+        if self.is_beside:
+            for other in self.inside.keys() - self.first:
+                self.keys[other] = write_json(self.folder, other, self.inside.pop(other))
+
+
+def _add_data(
+    folder: Path, out: _Data, file_of: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+) -> dict[str, Any]:
+    """Add all data but the texts. Returns how they are cut into files."""
     clusters = pq.read_table(folder / "clusters.parquet")
-    articles = read_articles(folder, clusters)
+    between, n_between = between_pairs(folder)
+    articles = read_articles(folder, clusters, between)
     members = members_of(folder, clusters, articles)
-    pairs = pairs_of(folder, members)
-    written: list[str] = []
-
-    def write(name: str, content: Mapping[str, Any]) -> None:
-        write_data(data, name, content)
-        written.append(name)
-
+    pairs, told = pairs_of(folder, members), standing(members)
+    relations = relation_bits(members, pairs)
+    out.overview = overview(folder, clusters, members, told, relations) | {"n_between": n_between}
     n = len(clusters)
     lists = range(0, n, LIST_CLUSTERS)
+    # With the list of clusters the page is whole but for details and texts.
+    is_first = len(lists) < 2
     for number, begin in enumerate(lists):
-        write(f"list-{number}", cluster_columns(clusters, members, begin, min(begin + LIST_CLUSTERS, n)))
+        end = min(begin + LIST_CLUSTERS, n)
+        out.add(
+            f"list-{number}", cluster_columns(clusters, members, relations, begin, end), is_first=is_first
+        )
+    out.add("sources", sources(folder, articles, members, pairs, told), is_first=is_first)
+    places = _places(articles.row, file_of)
+    out.add("between", between_rows(articles, places, between), is_first=is_first)
+    out.add("repeats", {"articles": list(repeats_of(folder, articles, places))})
     cuts = _detail_cuts(members.ends)
     places = _places(members.row, file_of)
     for number, (begin, end) in enumerate(pairwise(cuts)):
-        write(f"clusters-{number}", detail_columns(members, pairs, places, begin, end))
-    repeats = list(repeats_of(folder, articles, _places(articles.row, file_of)))
-    write("repeats", {"articles": repeats})
-    write("sources", sources(folder, articles, members, pairs))
-    shape = {
-        "n_lists": len(lists), "list_clusters": LIST_CLUSTERS, "cluster_cuts": cuts, "max_pairs": MAX_PAIRS,
+        out.add(f"clusters-{number}", detail_columns(members, pairs, places, begin, end))
+    return {
+        "n_lists": len(lists), "list_clusters": LIST_CLUSTERS, "cluster_cuts": cuts,
         "first_ids": [clusters["cluster_id"][begin].as_py() for begin in lists],
-        "text_files": files, "texts_a_file": TEXTS_A_FILE, "n_texts": len(file_of[0]),
-        "n_shown": len(articles.row),
+        "texts_a_file": TEXTS_A_FILE, "n_texts": len(file_of[0]), "n_shown": len(articles.row),
         "has_texts": (folder / "texts.parquet").is_file(),
     }  # fmt: skip
-    write("overview", overview(folder, clusters, members, pairs) | {"shape": shape})
-    return written
 
 
 def _detail_cuts(ends: npt.NDArray[np.int64]) -> list[int]:

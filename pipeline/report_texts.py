@@ -24,6 +24,7 @@ from pipeline.arrow_columns import Rows, plain
 from pipeline.config import Config
 from pipeline.furniture import FurnitureMask, source_salts
 from pipeline.report_files import write_data
+from pipeline.report_pairs import between_pairs
 from pipeline.report_tokens import number_terms, pack
 from pipeline.shards import ShardGroup, take_articles
 from pipeline.tables import Ref, write_ipc
@@ -38,21 +39,26 @@ PLACES = pa.schema([("row", pa.int64()), ("file", pa.string()), ("slot", pa.int3
 
 
 def chosen_rows(tables: Path, max_texts: int | None) -> Rows:
-    """The articles whose texts are in the report, rows ascending: those with repeats, those in clusters.
+    """The articles whose texts are in the report, rows ascending.
 
-    Where that is more than `max_texts`, the ones with repeats and then those of the largest clusters.
+    Those with repeats, those of pairs between clusters, those in clusters; where that is more than
+    `max_texts`, in this order, and those of the largest clusters first.
     """
     articles = pq.read_table(tables / "articles.parquet", columns=["article_id", "cluster_id"])
     clusters = pq.read_table(tables / "clusters.parquet", columns=["cluster_id", "n_articles"])
     repeats = pq.read_table(tables / "repeated_sections.parquet", columns=["article_id"])["article_id"]
     at = pc.index_in(articles["cluster_id"], value_set=clusters["cluster_id"])
     place = at.fill_null(-1).to_numpy().astype(np.int64)
-    has_repeats = pc.is_in(articles["article_id"], value_set=pc.unique(repeats)).to_numpy()
-    rows = np.flatnonzero((place >= 0) | has_repeats)
+    between, _ = between_pairs(tables)
+    ends = pa.chunked_array([*between["article_id_l"].chunks, *between["article_id_r"].chunks], pa.string())
+    has_repeats, is_between = (
+        pc.is_in(articles["article_id"], value_set=ids).to_numpy() for ids in (repeats, ends)
+    )
+    rows = np.flatnonzero((place >= 0) | has_repeats | is_between)
     if max_texts is None or len(rows) <= max_texts:
         return rows
     n_articles = np.append(clusters["n_articles"].to_numpy(), 1)
-    order = np.lexsort((rows, place[rows], -n_articles[place[rows]], ~has_repeats[rows]))
+    order = np.lexsort((rows, place[rows], -n_articles[place[rows]], ~is_between[rows], ~has_repeats[rows]))
     return np.sort(rows[order[:max_texts]])
 
 

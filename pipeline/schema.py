@@ -272,6 +272,9 @@ TABLE_INFO: dict[str, TableInfo] = {
 MANIFEST_KEYS: dict[str, str] = {
     "run_id": "UTC time of the run and 8 hex digits",
     "night": "date whose nightly run this is, or null",
+    "started_at": "when the run began, UTC; of a run that was resumed, when it was",
+    "ended_at": "when its last stage, which publishes the tables, began",
+    "seconds": "wall time between the two; stages that ran at the same time count once",
     "config": "every key of the configuration",
     "config_fingerprint": (
         "SHA-256 of the keys that affect what is found, with the calibration's content: runs of one "

@@ -15,8 +15,10 @@ import pyarrow.parquet as pq
 
 from pipeline.confirm import RELATED, RELATIONS
 from pipeline.report_files import PAGE
+from pipeline.report_words import heading
 
 N_LARGEST = 5
+NEIGHBOUR = RELATIONS[RELATED]
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,14 @@ class Summary:
     `n_clusters` counts clusters of two or more articles. `clusters_by_relation` adds up to it: a cluster
     counts once, under the loosest relation among its pairs. `tables` are the names of the Parquet files in
     `run_dir`, `page` is its report, None without one. `newest` are clusters whose first article was published
-    last; without dates there are none. `index` is what the manifest says of it, None for a run without one.
+    last; without dates there are none. `seconds`: wall time of the run, None where an older one doesn't say.
+    `index` is what the manifest says of it, None for a run without one.
     """
 
     run_id: str
     run_dir: Path
     n_articles: int
+    seconds: float | None
     n_recognised: int
     n_new_versions: int
     index: dict[str, Any] | None
@@ -66,8 +70,13 @@ class Summary:
 
     @property
     def n_pairs(self) -> int:
-        """Rows of `confirmed_pairs.parquet`."""
-        return sum(self.pairs_by_relation.values())
+        """Confirmed pairs."""
+        return sum(self.pairs_by_relation.values()) - self.n_neighbours
+
+    @property
+    def n_neighbours(self) -> int:
+        """Pairs that are listed among the confirmed ones and are none."""
+        return self.pairs_by_relation.get(NEIGHBOUR, 0)
 
 
 def read_summary(run_dir: Path) -> Summary:
@@ -92,6 +101,7 @@ def read_summary(run_dir: Path) -> Summary:
         run_id=manifest["run_id"],
         run_dir=run_dir,
         n_articles=pq.read_metadata(run_dir / "articles.parquet").num_rows,
+        seconds=manifest.get("seconds"),
         n_recognised=counts["n_recognised"],
         n_new_versions=counts["n_new_versions"],
         index=manifest["index"],
@@ -121,7 +131,7 @@ def _read(run_dir: Path, table: str, *columns: str) -> pa.Table:
 def _by_relation(relations: list[str]) -> dict[str, int]:
     counted = Counter(relations)
     # Neighbours are listed only where a run was asked for them.
-    return {name: counted[name] for name in RELATIONS if name in counted or name != RELATIONS[RELATED]}
+    return {name: counted[name] for name in RELATIONS if name in counted or name != NEIGHBOUR}
 
 
 def _first(clusters: pa.Table, *order: tuple[str, str]) -> tuple[LargeCluster, ...]:
@@ -132,7 +142,7 @@ def _first(clusters: pa.Table, *order: tuple[str, str]) -> tuple[LargeCluster, .
             row["n_articles"],
             row["n_sources"],
             tuple(row["relations"]),
-            row["title"] or row["representative_id"],
+            heading(row["title"], row["representative_id"]),
             row["first_published_at"],
         )
         for row in clusters.take(pc.sort_indices(clusters, list(order))[:N_LARGEST]).to_pylist()

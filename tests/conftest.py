@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import awkward_run
 import pyarrow.parquet as pq
 import pytest
 from browser import ARGUMENTS, CHROMIUM
@@ -23,6 +24,12 @@ def sample_run(tmp_path_factory) -> Command:
     done = command("run", SAMPLE, "--output", output, "--config", "smoke", "--direct")
     assert done.code == 0, done.stderr
     return done
+
+
+@pytest.fixture(scope="session")
+def awkward(tmp_path_factory) -> Path:
+    """The folder of a run over the sample made awkward (awkward_run)."""
+    return awkward_run.run(tmp_path_factory.mktemp("awkward"))
 
 
 @pytest.fixture(scope="session")

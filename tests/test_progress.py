@@ -72,7 +72,7 @@ def test_lines_elsewhere_than_on_a_terminal(capsys):
 
 
 SUMMARY = Summary(
-    run_id="r", run_dir=Path("out/runs/r"), n_articles=1200, n_recognised=0, n_new_versions=0,
+    run_id="r", run_dir=Path("out/runs/r"), n_articles=1200, seconds=75.04, n_recognised=0, n_new_versions=0,
     index=None, n_clustered=1,
     rejected_by_reason={"empty_text": 2}, n_clusters=1,
     pairs_by_relation={"exact": 1, "reprint": 0, "excerpt": 0, "respun": 1500},
@@ -85,7 +85,7 @@ SUMMARY = Summary(
 def test_the_summary_in_words():
     lines = list(summary_lines(SUMMARY))
     assert lines[:5] == [
-        "1,200 articles, 1 of them in clusters",
+        "1,200 articles, 1 of them in clusters, 75.0 s",
         "2 rejected: 2 empty_text",
         "1,501 confirmed pairs: 1 exact, 1,500 respun",
         "1 cluster of two or more: 1 respun, each under its loosest relation",

@@ -34,6 +34,7 @@ class Staged:
     accepted: articles.ArticlesResult
     bands: tuple[BandPairs, ...]
     pairs: Ref
+    planned: None = None
 
 
 @dataclass
@@ -54,7 +55,16 @@ class Run:
     def publish(self, checked: dict[str, table_checks.CheckedTable] | None = None) -> Path:
         tables = self.check() if checked is None else checked
         return publish.publish(
-            self.output, self.run_id, CONFIG, self.units, self.staged, self.judged, RECALL, tables, REPORTS
+            self.output,
+            self.run_id,
+            CONFIG,
+            self.units,
+            self.staged,
+            self.judged,
+            RECALL,
+            tables,
+            REPORTS,
+            2.5,
         )
 
     def change(self, table: str, **columns: list) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import duckdb
@@ -42,3 +43,67 @@ def test_both_say_the_same(demo, section):
     assert list(answer.columns) == columns
     assert plain(list(answer.itertuples(index=False, name=None))) == told
     assert told
+
+
+@pytest.fixture
+def awkward_views(awkward, tmp_path, monkeypatch) -> duckdb.DuckDBPyConnection:
+    """The views over the run that has ties, missing dates and neighbours."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "demo").symlink_to(awkward.parents[1])
+    monkeypatch.chdir(tmp_path)
+    connection = duckdb.connect()
+    connection.execute(block(INTRO, "sql"))
+    return connection
+
+
+def test_sources_are_as_original_as_the_report_says(awkward_views, awkward):
+    """The views define once more who is first and who later."""
+    data = re.search(r'id="data-sources">(.*?)</script>', (awkward / "report.html").read_text("utf-8"))
+    told = json.loads(data[1])
+    shares = [
+        (name, n, dated, round(1 - later / dated, 2) if dated else None)
+        for name, n, dated, later in zip(
+            *(told[key] for key in ("names", "n_articles", "n_dated", "n_later")), strict=True
+        )
+    ]
+    found = awkward_views.execute(block(SECTIONS[2], "sql")).fetchall()
+    assert sorted(found) == sorted(shares)
+    assert any(later for later in told["n_later"])
+    flows = awkward_views.execute(
+        "SELECT f.source, l.source, count(*) FROM later l JOIN firsts f USING (cluster_id) GROUP BY ALL"
+    ).fetchall()
+    names = told["names"]
+    assert {(a, b): n for a, b, n in flows} == {
+        (names[a], names[b]): sum(how) for a, b, *how in told["flows"]
+    }
+
+
+def test_the_newest_spin_is_the_later_side_and_no_copy(awkward_views):
+    query = block(SECTIONS[1], "sql")
+    [(article_id, _, _)] = awkward_views.execute(query).fetchall()
+    sides = awkward_views.execute(
+        "SELECT relation FROM sides JOIN articles a USING (article_id) "
+        "JOIN articles b ON b.article_id = other_id "
+        f"WHERE article_id = '{article_id}' AND a.published_at > b.published_at "
+        "AND a.cluster_id = b.cluster_id"
+    ).fetchall()
+    assert ("respun",) in sides
+    assert ("exact",) not in sides
+
+
+@pytest.mark.parametrize("section", SECTIONS[:1], ids=["1"])
+def test_a_source_without_articles_copies_nobody_and_is_no_error(demo, section):
+    connection = duckdb.connect()
+    connection.execute(block(INTRO, "sql"))
+    other = section.replace("dailyherald.example", "nobody.example")
+    assert connection.execute(block(other, "sql")).fetchall() == []
+    names: dict = {}
+    exec(block(INTRO, "python") + block(other, "python"), names)
+    assert names["answer"].empty
+
+
+def test_spreads_of_a_century_are_told(awkward_views):
+    longest = max(row[3] or 0 for row in awkward_views.execute(
+        block(SECTIONS[6], "sql").replace("LIMIT 10", "")
+    ).fetchall())  # fmt: skip
+    assert longest > 68 * 366 * 24 * 60  # the article of 1950

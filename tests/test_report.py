@@ -5,29 +5,35 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import networkx as nx
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from command_line import SAMPLE, command
 from hypothesis import given, settings
-from made_up_news import row, write
+from hypothesis import strategies as st
+from indexes import run_night
+from made_up_news import row, stories, write
 from stages import counted, kept
 from texts import collections, strings
 
 from pipeline import report_texts
 from pipeline.aligned import MAX_TOKENS
+from pipeline.bridges import bridges
 from pipeline.config import Config
 from pipeline.confirm import RELATIONS
 from pipeline.executor import Silence, ThreadExecutor
 from pipeline.furniture import FurnitureMask
 from pipeline.job import run_job
 from pipeline.report_files import as_json, read_data, write_data
-from pipeline.report_overview import sources, timeline
-from pipeline.report_tables import NEVER, Members, members_of, pairs_of, read_articles
+from pipeline.report_first import standing
+from pipeline.report_overview import timeline
+from pipeline.report_tables import NEVER, Members
 from pipeline.report_texts import chosen_rows
 from pipeline.report_tokens import BACKSLASH, FIRST_CODE, N_SURROGATES, SURROGATES
 from pipeline.revisit import report_run
@@ -106,15 +112,23 @@ def test_texts_are_chosen_by_repeats_and_size(sample_run):
     rows = pq.read_table(folder / "articles.parquet").to_pylist()
     sizes = {c["cluster_id"]: c["n_articles"] for c in pq.read_table(folder / "clusters.parquet").to_pylist()}
     repeats = set(pq.read_table(folder / "repeated_sections.parquet")["article_id"].to_pylist())
-    shown = [i for i, a in enumerate(rows) if a["cluster_id"] in sizes or a["article_id"] in repeats]
+    own = {a["article_id"]: a["cluster_id"] for a in rows}
+    between = {
+        article_id
+        for p in pq.read_table(folder / "confirmed_pairs.parquet").to_pylist()
+        if own[p["article_id_l"]] != own[p["article_id_r"]]
+        for article_id in (p["article_id_l"], p["article_id_r"])
+    }
+    first = {i for i, a in enumerate(rows) if a["article_id"] in repeats | between}
+    shown = [i for i, a in enumerate(rows) if i in first or a["cluster_id"] in sizes]
+    assert any(sizes.get(rows[i]["cluster_id"]) is None for i in first)
     assert chosen_rows(folder, None).tolist() == chosen_rows(folder, 10_000).tolist() == shown
-    few = chosen_rows(folder, 9).tolist()
+    few = chosen_rows(folder, len(first) + 3).tolist()
     assert few == sorted(few)
-    assert len(few) == 9
-    assert {i for i in shown if rows[i]["article_id"] in repeats} <= set(few)
-    largest = max(sizes.values())
-    of_largest = {i for i in shown if sizes.get(rows[i]["cluster_id"]) == largest}
-    assert len(of_largest & set(few)) == 8
+    assert len(few) == len(first) + 3
+    assert first <= set(few)
+    largest = sorted((sizes[rows[i]["cluster_id"]] for i in shown if i not in first), reverse=True)
+    assert sorted((sizes[rows[i]["cluster_id"]] for i in set(few) - first), reverse=True) == largest[:3]
     assert chosen_rows(folder, 0).tolist() == []
 
 
@@ -126,6 +140,8 @@ def test_the_numbers_come_from_one_place(sample_run):
     told = overview["manifest"]
     assert told["counts"] == manifest["counts"]
     assert told["stages"] == manifest["stages"]
+    assert told["seconds"] == manifest["seconds"]
+    assert "location" not in json.dumps(overview)
     summary = read_summary(sample_run.run_dir)
     assert overview["summary"]["pairs_by_relation"] == summary.pairs_by_relation
     assert summary.n_pairs == manifest["counts"]["n_confirmed_pairs"]
@@ -137,8 +153,9 @@ def test_the_numbers_come_from_one_place(sample_run):
     counted = [summary.pairs_by_relation.get(relation, 0) for relation in RELATIONS]
     assert [sum(bins) for bins in overview["probabilities"]] == counted
     timed = overview["timeline"]
-    assert sum(timed["first"]) + sum(timed["later"]) + timed["n_undated"] == summary.n_clustered
-    assert sum(timed["first"]) == summary.n_clusters
+    not_drawn = sum(timed[name] for name in ("n_undated", "n_alone", "n_left_out"))
+    assert sum(timed["first"]) + sum(timed["later"]) + not_drawn == summary.n_clustered
+    assert summary.seconds == manifest["seconds"]
     inside = sum(data["clusters-0"]["pairs"]["n_all"])
     assert inside + overview["n_between"] == summary.n_pairs
 
@@ -150,44 +167,89 @@ def members(at: list[int], cluster: list[int], source: list[int]) -> Members:
     return Members(pa.table({}), own, ends, sources_, times, np.arange(len(at)))
 
 
+def timeline_of(at: list[int], cluster: list[int] | None = None) -> dict:
+    own = members(at, cluster or [0] * len(at), [0] * len(at))
+    return timeline(own, standing(own))
+
+
 def test_the_timeline_takes_a_unit_that_fits():
     day = 86_400
-    assert timeline(members([NEVER], [0], [0])) is None
-    hours = timeline(members([0, 7_200, NEVER], [0, 0, 0], [0, 0, 0]))
-    assert (hours["unit"], hours["first"], hours["later"], hours["n_undated"]) == (
-        "hour",
-        [1, 0, 0],
-        [0, 0, 1],
-        1,
-    )
-    assert timeline(members([0, 40 * day], [0, 0], [0, 0]))["unit"] == "day"
-    assert timeline(members([0, 900 * day], [0, 0], [0, 0]))["unit"] == "month"
-    ages = timeline(members([-400 * 365 * day, 0], [0, 0], [0, 0]))
-    assert (ages["unit"], ages["n_earlier"]) == ("year", 1)
+    assert timeline_of([NEVER]) is None
+    hours = timeline_of([0, 7_200, NEVER])
+    assert (hours["unit"], hours["first"], hours["later"]) == ("hour", [1, 0, 0], [0, 0, 1])
+    assert (hours["n_undated"], hours["n_alone"]) == (1, 0)
+    assert timeline_of([0, 40 * day])["unit"] == "day"
+    assert timeline_of([0, 900 * day])["unit"] == "month"
+    ages = timeline_of([-400 * 365 * day, 0])
+    assert (ages["unit"], ages["n_left_out"]) == ("year", 1)
 
 
-def test_who_takes_from_whom_is_what_plain_counting_says(sample_run):
-    folder = sample_run.run_dir
-    told = data_of(folder / "report.html")["sources"]
-    articles = pq.read_table(folder / "articles.parquet").to_pylist()
-    clustered = {c["cluster_id"] for c in pq.read_table(folder / "clusters.parquet").to_pylist()}
+def test_one_date_of_1970_does_not_flatten_the_timeline():
+    day, then = 86_400, 1_770_000_000
+    timed = timeline_of([0, *(then + i * day for i in range(20))])
+    assert timed["unit"] == "day"
+    assert (timed["n_left_out"], len(timed["starts"])) == (1, 20)
+    assert timed["usual"] == [then, then + 19 * day]
+    even = timeline_of([i * day for i in range(20)])
+    assert (even["n_left_out"], even["usual"]) == (0, [0, 19 * day])
+
+
+def test_firsts_at_one_time_are_all_first_and_one_date_says_nothing():
+    cluster = [0, 0, 0, 1, 1, 2, 2, 2]
+    at = [5, 5, 9, 7, NEVER, 1, 2, 2]
+    own = members(at, cluster, [0, 1, 2, 0, 1, 1, 1, 0])
+    told = standing(own)
+    assert told.is_first.tolist() == [True, True, False, False, False, True, False, False]
+    assert told.is_after.tolist() == [False, False, True, False, False, False, True, True]
+    # The second article of the source that was first is no copy of another's.
+    assert np.flatnonzero(told.is_copy).tolist() == [2, 7]
+
+
+def plain_flows(folder: Path) -> tuple[dict, dict, dict]:
+    """Flows, later copies and firsts of each source, counted one by one."""
+    articles = [a for a in pq.read_table(folder / "articles.parquet").to_pylist() if a["published_at"]]
     pairs = {
         frozenset((p["article_id_l"], p["article_id_r"])): p["relation"]
         for p in pq.read_table(folder / "confirmed_pairs.parquet").to_pylist()
+        if p["relation"] != "related"
     }
     flows: dict[tuple[str, str], list[int]] = {}
-    for cluster_id in clustered:
+    later: dict[str, int] = {}
+    firsts: dict[str, int] = {}
+    for cluster_id in {a["cluster_id"] for a in articles}:
         own = [a for a in articles if a["cluster_id"] == cluster_id]
-        first = min(own, key=lambda a: (a["published_at"], a["article_id"]))
+        first = [a for a in own if a["published_at"] == min(b["published_at"] for b in own)]
+        leaders = {a["source"] for a in first} - {None} if len(own) > 1 else set()
+        for leader in leaders:
+            firsts[leader] = firsts.get(leader, 0) + 1
         for a in own:
-            if a["published_at"] > first["published_at"] and a["source"] != first["source"]:
-                relation = pairs.get(frozenset((a["article_id"], first["article_id"])))
-                how = 2 if relation is None else int(relation == "respun")
-                flows.setdefault((first["source"], a["source"]), [0, 0, 0])[how] += 1
+            if a in first or a["source"] is None or a["source"] in leaders or not leaders:
+                continue
+            later[a["source"]] = later.get(a["source"], 0) + 1
+            for leader in leaders:
+                relations = [pairs.get(frozenset((a["article_id"], b["article_id"]))) for b in first
+                             if b["source"] == leader]  # fmt: skip
+                kinds = [2 if r is None else int(r == "respun") for r in relations]
+                flows.setdefault((leader, a["source"]), [0, 0, 0])[min(kinds)] += 1
+    return flows, later, firsts
+
+
+@pytest.mark.parametrize("n_pairs", [2_000, 3])
+def test_who_takes_from_whom_is_what_plain_counting_says(made_up, monkeypatch, n_pairs):
+    """However few pairs the page gets."""
+    monkeypatch.setattr("pipeline.report_pairs.MAX_PAIRS", n_pairs)
+    told = data_of(report_run(made_up, 0, ThreadExecutor(1), Silence()))["sources"]
+    flows, later, firsts = plain_flows(made_up)
     names = told["names"]
     assert {(names[a], names[b]): how for a, b, *how in told["flows"]} == flows
-    later = [sum(sum(how) for (_, to), how in flows.items() if to == name) for name in names]
-    assert told["n_later"] == later
+    assert {name: n for name, n in zip(names, told["n_later"], strict=True) if n} == later
+    assert {name: n for name, n in zip(names, told["n_first"], strict=True) if n} == firsts
+    assert {how for flow in flows.values() for how, n in enumerate(flow) if n} == {0, 1, 2}
+
+
+@pytest.fixture
+def made_up(awkward, tmp_path) -> Path:
+    return Path(shutil.copytree(awkward, tmp_path / "run"))
 
 
 @pytest.fixture
@@ -213,7 +275,7 @@ def test_a_smaller_report_takes_the_place_of_a_larger_one(copied, monkeypatch):
         "texts-0-0",
         "texts-0-1",
     }
-    assert set(data_of(page)) == {"overview", "sources", "list-0"}
+    assert set(data_of(page)) == {"overview", "sources", "list-0", "between"}
     monkeypatch.undo()
     page = report_run(copied, 0, ThreadExecutor(1), Silence())
     assert not (copied / "report").exists()
@@ -268,19 +330,128 @@ def test_texts_are_the_same_for_any_number_of_workers(tmp_path, monkeypatch):
     assert "texts-0-0.js" in found[0]
 
 
-def test_pairs_over_the_limit_are_the_least_certain(sample_run, monkeypatch):
-    monkeypatch.setattr("pipeline.report_tables.MAX_PAIRS", 3)
-    folder = sample_run.run_dir
-    clusters = pq.read_table(folder / "clusters.parquet")
-    articles = read_articles(folder, clusters)
-    own = members_of(folder, clusters, articles)
-    pairs = pairs_of(folder, own)
-    at = int(np.argmax(pairs.n_all))
-    begin = int(pairs.ends[at - 1]) if at else 0
-    kept_ = pairs.table["probability"].to_pylist()[begin : int(pairs.ends[at])]
-    all_ = pq.read_table(folder / "confirmed_pairs.parquet").to_pylist()
-    ids = set(own.table["article_id"].to_pylist()[int(own.ends[at - 1]) if at else 0 : int(own.ends[at])])
-    inside = sorted(p["probability"] for p in all_ if {p["article_id_l"], p["article_id_r"]} <= ids)
-    assert kept_ == inside[:3]
-    assert pairs.n_all[at] == len(inside)
-    assert sources(folder, articles, own, pairs)["n_flows"]
+def test_pairs_over_the_limit_are_the_least_certain_and_those_that_say_who_is_what(made_up, monkeypatch):
+    monkeypatch.setattr("pipeline.report_pairs.MAX_PAIRS", 3)
+    data = data_of(report_run(made_up, 0, ThreadExecutor(1), Silence()))
+    at = int(np.argmax(data["list-0"]["n_articles"]))
+    own, pairs = (rows_at(data["clusters-0"][name], at) for name in ("members", "pairs"))
+    ids = [member["article_id"] for member in own]
+    every = {
+        frozenset(map(ids.index, (p["article_id_l"], p["article_id_r"]))): p
+        for p in pq.read_table(made_up / "confirmed_pairs.parquet").to_pylist()
+        if {p["article_id_l"], p["article_id_r"]} <= set(ids)
+    }
+    shown = {frozenset((p["l"], p["r"])): p for p in pairs}
+    assert data["clusters-0"]["pairs"]["n_all"][at] == len(every) > len(shown) + 10
+    least = sorted(p["probability"] for p in every.values())[:3]
+    assert least == pytest.approx(sorted(p["probability"] for p in pairs)[:3], abs=1e-4)
+    representative = next(i for i, member in enumerate(own) if member["is_representative"])
+    for both in every:
+        if both & {0, representative}:
+            assert both in shown
+    joining = {both for both, p in every.items() if p["relation"] not in ("excerpt", "related")}
+    graph = nx.Graph(map(tuple, joining))
+    assert {both for both, p in shown.items() if p["holds"] == 2} == {frozenset(b) for b in nx.bridges(graph)}
+    tree = nx.Graph(tuple(both) for both, p in shown.items() if p["holds"])
+    assert nx.is_tree(tree)
+    assert set(tree) == set(range(len(own)))
+
+
+def test_the_closest_earlier_article_is_what_plain_looking_finds(made_up):
+    data = data_of(report_run(made_up, 0, ThreadExecutor(1), Silence()))
+    pairs = {
+        frozenset((p["article_id_l"], p["article_id_r"])): (
+            RELATIONS.index(p["relation"]),
+            -round(p["cosine"], 4),
+        )
+        for p in pq.read_table(made_up / "confirmed_pairs.parquet").to_pylist()
+        if p["relation"] != "related"
+    }
+    found: dict[str, list] = {}
+    for i in range(len(data["list-0"]["title"])):
+        own = rows_at(data["clusters-0"]["members"], i)
+        for k, member in enumerate(own):
+            options = [
+                (*pairs[both], j)
+                for j, other in enumerate(own)
+                if None not in (other["at"], member["at"])
+                and other["at"] < member["at"]
+                and (both := frozenset((member["article_id"], other["article_id"]))) in pairs
+            ]
+            assert member["closest"] == (min(options)[2] if options else -1)
+            found.setdefault(RELATIONS[min(options)[0]] if options else "none", []).append(k)
+    assert {"none", "exact", "reprint", "respun"} <= set(found)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.integers(1, 9), st.data())
+def test_bridges_are_those_of_networkx(n, data):
+    pairs = [(a, b) for a in range(n) for b in range(a)]
+    chosen = data.draw(st.lists(st.sampled_from(pairs), unique=True)) if pairs else []
+    left, right = (np.array([pair[side] for pair in chosen], np.int64) for side in (0, 1))
+    expected = {frozenset(pair) for pair in nx.bridges(nx.Graph(chosen))} if chosen else set()
+    found = bridges(n, left, right)
+    assert {frozenset(pair) for pair, is_bridge in zip(chosen, found, strict=True) if is_bridge} == expected
+
+
+def test_a_title_that_shows_nothing_gives_way_to_the_id(made_up):
+    data = data_of(report_run(made_up, 0, ThreadExecutor(1), Silence()))
+    titles = [t for rows in (data["list-0"], data["clusters-0"]["members"]) for t in rows["title"]]
+    titles += [cluster["title"] for cluster in data["overview"]["summary"]["largest"]]
+    titles += [cluster.title for cluster in read_summary(made_up).largest]
+    assert not [title for title in titles if re.fullmatch(r"[\s\u200b\u2060\u3164]*", title)]
+
+
+def test_relations_are_counted_with_excerpts_and_neighbours(made_up):
+    data = data_of(report_run(made_up, 0, ThreadExecutor(1), Silence()))
+    pairs = pq.read_table(made_up / "confirmed_pairs.parquet").to_pylist()
+    names = [one["name"] for one in data["overview"]["relations"]]
+    inside: set[str] = set()
+    for i, bits in enumerate(data["list-0"]["relations"]):
+        ids = {member["article_id"] for member in rows_at(data["clusters-0"]["members"], i)}
+        own = {p["relation"] for p in pairs if {p["article_id_l"], p["article_id_r"]} <= ids}
+        assert {name for k, name in enumerate(names) if bits >> k & 1} == own
+        inside |= own
+    assert set(data["overview"]["in_clusters"]) == inside
+    summary = read_summary(made_up)
+    assert summary.n_neighbours == sum(p["relation"] == "related" for p in pairs) > 0
+    assert summary.n_pairs + summary.n_neighbours == len(pairs)
+
+
+def rows_at(columns: dict, at: int) -> list[dict]:
+    """The rows of one cluster, as the page reads them."""
+    begin = columns["ends"][at - 1] if at else 0
+    names = [name for name in columns if name not in ("ends", "n_all")]
+    return [{name: columns[name][k] for name in names} for k in range(begin, columns["ends"][at])]
+
+
+def test_a_run_knows_how_long_it_took_and_what_the_screen_left(awkward):
+    manifest = json.loads((awkward / "manifest.json").read_text(encoding="utf-8"))
+    stages = {stage["stage"]: stage for stage in manifest["stages"]}
+    # Stages that ran together are counted from their common beginning: their sum is no time that passed.
+    together = ("keep-texts", "sections", "clusters", "candidate-recall")
+    alone = stages.keys() - {*together, "check", "report"}
+    others = sum(stages[name]["seconds"] for name in alone)
+    assert manifest["seconds"] >= others + max(stages[name]["seconds"] for name in together)
+    began, ended = (datetime.fromisoformat(manifest[name]) for name in ("started_at", "ended_at"))
+    assert (ended - began).total_seconds() == pytest.approx(manifest["seconds"], abs=1.1)
+    counts = manifest["counts"]
+    assert not manifest["config"]["keep_rejected_candidates"]
+    assert counts["n_screened_pairs"] > 0
+    assert counts["n_candidate_pairs"] - counts["n_screened_pairs"] == stages["confirm"]["n_rows"]
+
+
+def test_a_night_tells_of_its_index_and_not_where_it_lies(tmp_path):
+    rows = stories(5, 12)
+    nights = [run_night(rows[:half], tmp_path, tmp_path / "secret-index", Config(), f"night{half}")
+              for half in (len(rows) // 2, len(rows))]  # fmt: skip
+    overview = data_of(nights[1].folder / "report.html")["overview"]
+    events = [event[0] for event in nights[1].events()]
+    assert overview["events"] == {event: events.count(event) for event in sorted(set(events))}
+    index = nights[1].manifest()["index"]
+    assert overview["summary"]["index"] == {k: v for k, v in index.items() if k != "location"}
+    assert overview["summary"]["n_recognised"] > 0
+    for night in nights:
+        page = (night.folder / "report.html").read_text(encoding="utf-8")
+        assert "secret-index" not in page
+        assert str(tmp_path) not in page

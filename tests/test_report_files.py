@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def in_files(sample_run, tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (("INLINE_BYTES", 0), ("LIST_CLUSTERS", 10), ("DETAIL_MEMBERS", 20)):
             patch.setattr(report_pages, name, value)
-        return report_run(folder, 30, ThreadExecutor(1), Silence())
+        return report_run(folder, 60, ThreadExecutor(1), Silence())
 
 
 def test_data_beside_the_page_come_when_they_are_needed(browser, in_files, tables, largest):
@@ -41,8 +42,11 @@ def test_what_is_left_out_is_said(browser, in_files, tables, largest):
     with report_in(browser, in_files) as report:
         repeated = {s["article_id"] for s in tables["repeated_sections"]}
         clustered = {m["article_id"] for m in tables["cluster_members"] if m["cluster_size"] > 1}
-        shown = len(repeated | clustered)
-        assert f"the texts of 30 of the {shown} articles" in report.page.locator(".left-out").inner_text()
+        own = {a["article_id"]: a["cluster_id"] for a in tables["articles"]}
+        ends = [(p["article_id_l"], p["article_id_r"]) for p in tables["confirmed_pairs"]]
+        between = {i for both in ends if own[both[0]] != own[both[1]] for i in both}
+        shown = len(repeated | clustered | between)
+        assert f"the texts of 60 of the {shown} articles" in report.page.locator(".left-out").inner_text()
         smallest = min(tables["clusters"], key=lambda cluster: cluster["n_articles"])
         report.show(f"cluster={smallest['cluster_id']}")
         assert "does not have both texts" in report.page.locator(".beside .left-out").inner_text()
@@ -57,3 +61,41 @@ def test_a_missing_file_is_said(browser, in_files, tmp_path):
     with report_in(browser, tmp_path / "report.html") as report:
         report.page.goto(f"{report.page.url}#sources")
         report.page.get_by_text("report/sources.js can't be loaded").wait_for()
+
+
+@pytest.fixture
+def copied(in_files, tmp_path) -> Path:
+    return Path(shutil.copytree(in_files.parent, tmp_path / "run")) / "report.html"
+
+
+def list_of(report) -> int:
+    report.page.goto(f"{report.page.url.split('#')[0]}#clusters?q=memo")
+    report.page.wait_for_selector(".clusters tbody a")
+    return report.page.locator(".clusters tbody a").count()
+
+
+def test_one_missing_file_of_details_does_not_hide_the_list(browser, copied):
+    (copied.parent / "report" / "clusters-1.js").unlink()
+    with report_in(browser, copied) as report:
+        assert list_of(report) == 1
+        told = report.page.locator(".left-out").inner_text()
+        assert "Only titles" in told
+        assert "report/clusters-1.js can't be loaded" in told
+
+
+def test_a_damaged_file_is_said(browser, copied):
+    file = copied.parent / "report" / "repeats.js"
+    file.write_bytes(file.read_bytes()[:-20])
+    with report_in(browser, copied) as report:
+        report.page.goto(f"{report.page.url}#repeats")
+        report.page.get_by_text("report/repeats.js is damaged").wait_for()
+
+
+def test_data_of_another_report_are_not_taken(browser, copied):
+    file = copied.parent / "report" / "repeats.js"
+    file.write_bytes(file.read_bytes().replace(b'"articles":[', b'"articles":[],"b":[', 1))
+    key = re.search(rb'^respun\("repeats","(\w+)"', file.read_bytes())[1]
+    file.write_bytes(file.read_bytes().replace(key, b"0" * 16, 1))
+    with report_in(browser, copied) as report:
+        report.page.goto(f"{report.page.url}#repeats")
+        report.page.get_by_text("report/repeats.js belongs to another report").wait_for()

@@ -1,7 +1,7 @@
 // Charts in SVG, each with its numbers in words. Colours come from the style sheet's classes.
 
-// Horizontal bars: [{label, n, parts?: [{class, n}], note?}].
-function bars(label, items, unit) {
+// Horizontal bars: [{label, n, parts?: [{class, n}]}].
+function bars(label, items) {
   const most = Math.max(1, ...items.map((item) => item.n));
   return h(
     "table",
@@ -44,7 +44,7 @@ function bars(label, items, unit) {
               )[0],
             ),
           ),
-          h("td", { class: "number" }, item.note || count(item.n), unit ? ` ${unit}` : ""),
+          h("td", { class: "number" }, count(item.n)),
         ),
       ),
     ),
@@ -94,7 +94,8 @@ function columns(title, labels, series, axis, width) {
     svg.append(group);
   });
   svg.append(s("line", { x1: left, x2: width, y1: y(0), y2: y(0), class: "axis" }));
-  const every = Math.max(1, Math.ceil((n * 75) / width));
+  const room = 20 + 6.5 * Math.max(...axis.map((label) => label.length));
+  const every = Math.max(1, Math.ceil((n * room) / width));
   axis.forEach((label, i) => {
     if (i % every === 0) svg.append(s("text", { x: left + i * step, y: height - 6, class: "tick" }, label));
   });
@@ -125,9 +126,8 @@ function inWords(title, labels, series) {
     "details",
     { class: "words" },
     h("summary", null, "as a table"),
-    h(
-      "div",
-      { class: "scroll" },
+    scrolled(
+      title,
       h(
         "table",
         null,
@@ -173,111 +173,48 @@ function ticks(most) {
   return found;
 }
 
-const MAX_NODES = 60;
+const [MAX_NODES, MAX_LINKS, NAMED_NODES] = [240, 600, 60];
+const [TREE, BRIDGE] = [1, 2]; // what a pair does for its cluster, as in pipeline/report_pairs.py
 
-// Confirmed pairs that hold two halves of the graph together alone: pairs [from, to] over n nodes (Tarjan 1974).
-function bridges(n, links) {
-  const next = Array.from({ length: n }, () => []);
-  links.forEach(([a, b], k) => {
-    next[a].push([b, k]);
-    next[b].push([a, k]);
-  });
-  const order = new Int32Array(n).fill(-1);
-  const low = new Int32Array(n);
-  const found = new Set();
-  let clock = 0;
-  for (let root = 0; root < n; root++) {
-    if (order[root] >= 0) continue;
-    order[root] = low[root] = clock++;
-    const stack = [[root, -1, 0]];
-    while (stack.length) {
-      const top = stack[stack.length - 1];
-      const [node, via, at] = top;
-      if (at < next[node].length) {
-        top[2]++;
-        const [other, k] = next[node][at];
-        if (k === via) continue;
-        if (order[other] >= 0) low[node] = Math.min(low[node], order[other]);
-        else {
-          order[other] = low[other] = clock++;
-          stack.push([other, k, 0]);
-        }
-      } else {
-        stack.pop();
-        if (!stack.length) continue;
-        const parent = stack[stack.length - 1][0];
-        low[parent] = Math.min(low[parent], low[node]);
-        if (low[node] > order[parent]) found.add(via);
-      }
-    }
+// What the graph draws: everything of a small cluster. Of a large one the pairs that people look for: the only
+// links, the weak ones, and the tree of the most certain ones that holds it together, with their members.
+function drawn(cluster, weakBelow) {
+  const n = cluster.members.length;
+  if (n <= NAMED_NODES) return { links: cluster.pairs, nodes: cluster.members.map((_, i) => i) };
+  const isWeak = (pair) => run.relations[pair.relation].joins && pair.probability < weakBelow;
+  const wanted = [
+    cluster.pairs.filter((pair) => pair.holds === BRIDGE),
+    cluster.pairs.filter((pair) => pair.holds !== BRIDGE && isWeak(pair)),
+    cluster.pairs.filter((pair) => pair.holds === TREE && !isWeak(pair)),
+  ].flat();
+  const nodes = new Set();
+  const links = [];
+  for (const pair of wanted) {
+    const added = !nodes.has(pair.l) + !nodes.has(pair.r);
+    if (links.length === MAX_LINKS || nodes.size + added > MAX_NODES) continue;
+    links.push(pair);
+    nodes.add(pair.l).add(pair.r);
   }
-  return found;
+  return { links, nodes: [...nodes].sort((a, b) => a - b) };
 }
 
-// The confirmed pairs of a cluster: members on a ring in order of publishing, from the top clockwise.
-function pairGraph(cluster, weakBelow, pick) {
-  const n = Math.min(cluster.members.length, MAX_NODES);
-  const links = cluster.pairs.filter((pair) => pair.l < n && pair.r < n);
-  const joins = links.filter((pair) => !["excerpt", "related"].includes(RELATION_NAMES[pair.relation]));
-  const isWhole = cluster.pairs.length === cluster.nPairs && n === cluster.members.length;
-  const cut = isWhole
-    ? bridges(
-        n,
-        joins.map((pair) => [pair.l, pair.r]),
-      )
-    : new Set();
+// The pairs of a cluster: members on a ring in order of publishing, from the top clockwise. `pick` is told of a
+// click on a pair, `pickNode` of one on a member.
+function pairGraph(cluster, weakBelow, pick, pickNode) {
+  const { links, nodes } = drawn(cluster, weakBelow);
+  const n = nodes.length;
   const size = 380;
   const radius = n > 2 ? size / 2 - 34 : size / 4;
-  const at = (i) => [
-    size / 2 + radius * Math.sin((2 * Math.PI * i) / n),
-    size / 2 - radius * Math.cos((2 * Math.PI * i) / n),
-  ];
-  const svg = s("svg", {
-    viewBox: `0 0 ${size} ${size}`,
-    class: "graph",
-    role: "group",
-    "aria-label": "Confirmed pairs",
-  });
-  const weakFirst = [...links].sort((a, b) => a.probability - b.probability).reverse();
-  let nWeak = 0;
-  for (const pair of weakFirst) {
-    const [x1, y1] = at(pair.l);
-    const [x2, y2] = at(pair.r);
-    const isBridge = cut.has(joins.indexOf(pair));
-    const isWeak = pair.probability < weakBelow;
-    nWeak += isWeak;
-    const words = `${pair.l + 1} and ${pair.r + 1}: ${RELATION_NAMES[pair.relation]}, probability ${decimals(pair.probability)}${isWeak ? ", weak" : ""}${isBridge ? ", the only link between two parts" : ""}`;
-    svg.append(
-      s(
-        "g",
-        { class: "link", onclick: () => pick(pair.l, pair.r) },
-        s("title", null, words),
-        s("line", { x1, y1, x2, y2, class: "hit" }),
-        s("line", {
-          x1,
-          y1,
-          x2,
-          y2,
-          class: `edge ${RELATION_NAMES[pair.relation]}${isWeak ? " weak" : ""}${isBridge ? " bridge" : ""}`,
-          "stroke-width": 0.8 + 2.2 * pair.probability,
-        }),
-      ),
-    );
-  }
-  for (let i = 0; i < n; i++) {
-    const [x, y] = at(i);
-    const member = cluster.members[i];
-    svg.append(
-      s(
-        "g",
-        { class: `node${member.is_representative ? " representative" : ""}`, "data-member": i },
-        s("title", null, `${i + 1}: ${visibleWords(member.title || member.article_id)}`),
-        s("circle", { cx: x, cy: y, r: n > 30 ? 8 : 12 }),
-        s("text", { x, y: y + 4, class: "tick middle" }, String(i + 1)),
-      ),
-    );
-  }
-  const left = cluster.members.length - n;
+  const place = new Map(nodes.map((i, k) => [i, k]));
+  const at = (i) => {
+    const angle = (2 * Math.PI * place.get(i)) / n;
+    return [size / 2 + radius * Math.sin(angle), size / 2 - radius * Math.cos(angle)];
+  };
+  const svg = s("svg", { viewBox: `0 0 ${size} ${size}`, class: "graph", role: "group", "aria-label": "Pairs" });
+  const isWeak = (pair) => pair.probability < weakBelow;
+  const lastOnTop = [...links].sort((a, b) => b.probability - a.probability);
+  for (const pair of lastOnTop) svg.append(edge(pair, at, isWeak(pair), pick));
+  for (const i of nodes) svg.append(node(cluster.members[i], i, at(i), n, pickNode));
   return h(
     "figure",
     { class: "pairs" },
@@ -285,22 +222,54 @@ function pairGraph(cluster, weakBelow, pick) {
     h(
       "ul",
       { class: "legend" },
-      RELATIONS.map((name) =>
-        links.some((pair) => RELATIONS[pair.relation] === name) ? edgeKey(name, 3, name) : null,
-      ),
-      nWeak ? edgeKey("weak", 2, `weak, under ${decimals(weakBelow)}`) : null,
-      cut.size ? edgeKey("bridge", 2, "only link") : null,
+      run.relations.map(({ name }, i) => (links.some((pair) => pair.relation === i) ? edgeKey(name, 3, name) : null)),
+      links.some(isWeak) ? edgeKey("weak", 2, measured("weak", `weak, under ${decimals(weakBelow)}`)) : null,
+      links.some((pair) => pair.holds === BRIDGE) ? edgeKey("bridge", 2, measured("only link")) : null,
     ),
-    left > 0 || cluster.pairs.length < cluster.nPairs
-      ? h(
-          "p",
-          { class: "left-out" },
-          left > 0 ? `The graph shows the first ${count(n)} of ${count(cluster.members.length)} members. ` : "",
-          cluster.pairs.length < cluster.nPairs
-            ? `Of ${count(cluster.nPairs)} confirmed pairs the report has the ${count(cluster.pairs.length)} least certain.`
-            : "",
-        )
-      : null,
+    notDrawn(cluster, links, nodes),
+  );
+}
+
+function notDrawn(cluster, links, nodes) {
+  const words = [];
+  if (links.length < cluster.pairs.length)
+    words.push(
+      `Drawn are ${count(links.length)} of ${plural(cluster.nPairs, "pair")}, the only links, the weak ones and those that hold the cluster together, and ${count(nodes.length)} of ${plural(cluster.members.length, "member")}. `,
+    );
+  if (cluster.pairs.length < cluster.nPairs)
+    words.push(
+      `The report holds ${count(cluster.pairs.length)} of ${plural(cluster.nPairs, "pair")}: the least certain, and those with the first, the representative and the closest earlier article.`,
+    );
+  return words.length ? h("p", { class: "left-out" }, words) : null;
+}
+
+function edge(pair, at, isWeak, pick) {
+  const { name } = run.relations[pair.relation];
+  const [[x1, y1], [x2, y2]] = [at(pair.l), at(pair.r)];
+  const isBridge = pair.holds === BRIDGE;
+  const words = `${pair.l + 1} and ${pair.r + 1}: ${name}, probability ${decimals(pair.probability)}${isWeak ? ", weak" : ""}${isBridge ? ", the only link between two parts" : ""}`;
+  const kinds = `edge ${name}${isWeak ? " weak" : ""}${isBridge ? " bridge" : ""}`;
+  return s(
+    "g",
+    { class: "link", onclick: () => pick(pair.l, pair.r) },
+    s("title", null, words),
+    s("line", { x1, y1, x2, y2, class: "hit" }),
+    s("line", { x1, y1, x2, y2, class: kinds, "stroke-width": 0.8 + 2.2 * pair.probability }),
+  );
+}
+
+function node(member, i, [x, y], n, pickNode) {
+  const isNamed = n <= NAMED_NODES;
+  return s(
+    "g",
+    {
+      class: `node${member.is_representative ? " representative" : ""}`,
+      "data-member": i,
+      onclick: () => pickNode(i),
+    },
+    s("title", null, `${i + 1}: ${visibleWords(member.title)}`),
+    s("circle", { cx: x, cy: y, r: isNamed ? (n > 30 ? 8 : 12) : 4 }),
+    isNamed ? s("text", { x, y: y + 4, class: "tick middle" }, String(i + 1)) : null,
   );
 }
 

@@ -20,55 +20,66 @@ const SORTS = {
   title: "Story",
   n_articles: "Articles",
   n_sources: "Sources",
-  first: "First",
+  first: "First (UTC)",
   spread: "Spread",
   min_probability: "Weakest pair",
 };
-let order = []; // places of the clusters that the list shows, for the next and the previous one
-let memberWords = null; // per cluster: titles, ids and addresses of its members, where they were loaded
+let memberWords = null; // per cluster: what its members have to search in, where that was loaded
+let lastOrder = { key: null, order: null }; // of the clusters by a filter, for the next and the previous one
 
-async function showClusters(asked) {
+function showClusters(asked) {
   const form = { ...DEFAULTS, ...asked };
   const status = h("p", { class: "note", role: "status" }, "Loading …");
   const table = h("div", { class: "list" });
-  const set = (changes) => {
-    const next = { ...form, page: "1", ...changes };
-    location.hash = `clusters?${new URLSearchParams(Object.entries(next).filter(([key, value]) => value !== DEFAULTS[key]))}`;
-  };
-  const page = [h("h1", null, "Clusters"), filters(form, set), status, table];
-  const filled = (async () => {
+  const set = (changes) => (location.hash = `clusters${asQuery(changed({ ...form, page: "1", ...changes }))}`);
+  const filled = async () => {
     await loadLists((done, all) => {
       if (all > 1) status.textContent = `Loading the list: ${done} of ${all} files …`;
     });
-    await loadMemberWords();
     fillSources();
-    order = sorted(chosen(form), form);
-    fillList(table, status, form, set);
-  })().catch((error) => {
-    status.textContent = error.message;
-    status.className = "left-out";
-  });
-  return { page, filled };
+    let words = "";
+    try {
+      await loadMemberWords();
+    } catch (error) {
+      words = `Only titles of representatives are searched: ${error.message}`;
+    }
+    fillList(table, status, await listOrder(asked), form, set);
+    if (words && form.q) status.append(h("span", { class: "left-out" }, words));
+  };
+  return { nodes: [h("h1", null, "Clusters"), filters(form, set), status, table], filled };
 }
 
-// Titles, ids and addresses of all members: of a large run too much to load for a search.
+// What differs from an unfiltered list, for the address.
+const changed = (form) => Object.fromEntries(Object.entries(form).filter(([key, value]) => value !== DEFAULTS[key]));
+
+// Places of the clusters that a filter finds, in its order.
+async function listOrder(query) {
+  const form = { ...DEFAULTS, ...query, page: "1" };
+  const key = JSON.stringify([form, memberWords !== null]);
+  if (lastOrder.key === key) return lastOrder.order;
+  await loadLists();
+  if (form.q) await loadMemberWords().catch(() => null);
+  const order = sorted(chosen(form), form);
+  lastOrder = { key, order };
+  return order;
+}
+
+const isLarge = () => run.shape.cluster_cuts.length - 1 > SEARCHED_FILES;
+const textsAreInside = () => run.shape.text_files.every((name) => document.getElementById(`data-${name}`));
+
+// Titles, ids and addresses of all members, and their texts where they are inside the page: of a large run too
+// much to load for a search.
 async function loadMemberWords() {
   const cuts = run.shape.cluster_cuts;
-  if (memberWords || cuts.length - 1 > SEARCHED_FILES) return;
+  if (memberWords || isLarge()) return;
   const words = [];
   for (let file = 0; file < cuts.length - 1; file++) {
     const { members } = await load(`clusters-${file}`);
+    const texts = textsAreInside() ? await Promise.all(members.place.map(bodyAt)) : [];
     let begin = 0;
     for (const end of members.ends) {
-      words.push(
-        [
-          ...members.title.slice(begin, end),
-          ...members.article_id.slice(begin, end),
-          ...members.url.slice(begin, end),
-        ]
-          .join("\n")
-          .toLowerCase(),
-      );
+      const own = [members.title, members.article_id, members.url, texts].map((column) => column.slice(begin, end));
+      words.push(own.flat().join("\n").toLowerCase());
       begin = end;
     }
   }
@@ -76,51 +87,41 @@ async function loadMemberWords() {
 }
 
 function filters(form, set) {
-  const field = (label, input) => h("label", null, h("span", null, label), input);
-  const input = (name, type, props) =>
-    h("input", {
-      type,
-      name,
-      value: form[name],
-      autocomplete: "off",
-      ...props,
-      onchange: (event) => set({ [name]: event.target.value.trim() }),
-    });
-  const choice = (name, words) =>
+  const input = (label, name, type, props) => filterField(label, name, form[name], set, { type, ...props });
+  const choice = (label, name, counted) =>
     h(
-      "select",
-      { name, onchange: (event) => set({ [name]: event.target.value }) },
-      h("option", { value: "" }, "any"),
-      RELATIONS.map((relationName, i) =>
-        h("option", { value: String(i), selected: form[name] === String(i) }, words(relationName)),
+      "label",
+      null,
+      h("span", null, label),
+      h(
+        "select",
+        { name, onchange: (event) => set({ [name]: event.target.value }) },
+        h("option", { value: "" }, "any"),
+        counted.map((one) => h("option", { value: one, selected: form[name] === one }, one)),
       ),
     );
-  const isLarge = run.shape.cluster_cuts.length - 1 > SEARCHED_FILES;
+  const loosest = Object.entries(run.summary.clusters_by_relation).flatMap(([name, n]) => (n ? [name] : []));
+  const words = isLarge()
+    ? "words of the title, cluster id"
+    : textsAreInside() && run.shape.n_texts
+      ? "words of titles, texts, ids, addresses"
+      : "words of titles, ids, addresses";
   return h(
     "form",
     { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() },
-    field(
-      "Search",
-      input("q", "search", {
-        id: "search",
-        placeholder: isLarge ? "words of the title, cluster id" : "words of titles, ids, addresses",
-      }),
-    ),
-    field(
-      "Has a pair",
-      choice("relation", (name) => name),
-    ),
-    field(
-      "Loosest pair",
-      choice("loosest", (name) => name),
-    ),
-    field("Source", input("source", "search", { list: "source-names" })),
+    input(textsAreInside() && run.shape.n_texts ? "Search" : "Search, not in the texts", "q", "search", {
+      id: "search",
+      placeholder: words,
+    }),
+    choice("Has a pair", "relation", run.in_clusters),
+    choice("Loosest pair", "loosest", loosest),
+    input("Source", "source", "search", { list: "source-names", title: 'In quotes: exactly this name' }),
     h("datalist", { id: "source-names" }),
-    field("Articles from", input("min", "number", { min: 2 })),
-    field("to", input("max", "number", { min: 2 })),
-    field("Published from", input("from", "date")),
-    field("until", input("to", "date")),
-    field("Weakest pair under", input("weakest", "number", { min: 0, max: 1, step: 0.01 })),
+    input("Articles from", "min", "number", { min: 2 }),
+    input("to", "max", "number", { min: 2 }),
+    input("Published from (UTC)", "from", "date"),
+    input("until", "to", "date"),
+    input("Weakest pair under", "weakest", "number", { min: 0, max: 1, step: 0.01 }),
     h("button", { type: "button", onclick: () => set(DEFAULTS) }, "Clear"),
   );
 }
@@ -130,11 +131,15 @@ function fillSources() {
   if (known) known.append(...sources.names.slice(0, 500).map((name) => h("option", { value: name })));
 }
 
+// Whether a source's name is, or has in it, what was asked for.
+const isNamed = (name, asked) => exactly(name) === asked || name.toLowerCase().includes(asked.toLowerCase());
+const joiningBits = () => run.relations.reduce((bits, one, i) => (one.joins ? bits | (1 << i) : bits), 0);
+
 function chosen(form) {
   const words = form.q.toLowerCase().split(/\s+/).filter(Boolean);
   const wanted =
-    form.source &&
-    new Set(sources.names.flatMap((name, i) => (name.toLowerCase().includes(form.source.toLowerCase()) ? [i] : [])));
+    form.source && new Set(sources.names.flatMap((name, i) => (isNamed(name, form.source) ? [i] : [])));
+  const [wantedBit, joining] = [1 << numberOf(form.relation), joiningBits()];
   const [from, to] = [form.from && Date.parse(form.from) / 1000, form.to && Date.parse(form.to) / 1000 + 86400];
   const [min, max, weakest] = [Number(form.min || 0), Number(form.max || Infinity), Number(form.weakest || Infinity)];
   const found = [];
@@ -143,8 +148,8 @@ function chosen(form) {
     const size = listed(i, "n_articles");
     const bits = listed(i, "relations");
     if (size < min || size > max) continue;
-    if (form.relation && !(bits & (1 << Number(form.relation)))) continue;
-    if (form.loosest && 31 - Math.clz32(bits) !== Number(form.loosest)) continue;
+    if (form.relation && !(bits & wantedBit)) continue;
+    if (form.loosest && 31 - Math.clz32(bits & joining) !== numberOf(form.loosest)) continue;
     if (form.weakest && !(listed(i, "min_probability") < weakest)) continue;
     if (from && !(listed(i, "last") !== null && listed(i, "last") >= from)) continue;
     if (to && !(listed(i, "first") !== null && listed(i, "first") < to)) continue;
@@ -162,6 +167,7 @@ function chosen(form) {
 const spread = (i) => (listed(i, "first") === null ? null : listed(i, "last") - listed(i, "first"));
 
 function sorted(found, form) {
+  if (!SORTS[form.sort]) form = { ...form, sort: DEFAULTS.sort };
   const value = form.sort === "spread" ? spread : (i) => listed(i, form.sort);
   const values = new Map(found.map((i) => [i, value(i)]));
   const way = form.way === "down" ? -1 : 1;
@@ -179,7 +185,7 @@ function sorted(found, form) {
   });
 }
 
-function fillList(table, status, form, set) {
+function fillList(table, status, order, form, set) {
   const nPages = Math.max(1, Math.ceil(order.length / A_PAGE));
   const at = Math.min(Math.max(1, Number(form.page) || 1), nPages);
   status.textContent =
@@ -199,34 +205,23 @@ function fillList(table, status, form, set) {
   }
   const firstWay = (key) => (key === "title" || key === "min_probability" ? "up" : "down");
   const head = sortHeads(SORTS, form, set, (key) => key === "title", firstWay);
-  const pager = h(
-    "nav",
-    { class: "pager", "aria-label": "Pages of the list" },
-    h(
-      "button",
-      { type: "button", name: "previous", disabled: at === 1, onclick: () => set({ page: String(at - 1) }) },
-      "← Previous",
-    ),
-    h("span", null, `Page ${count(at)} of ${count(nPages)}`),
-    h(
-      "button",
-      { type: "button", name: "next", disabled: at === nPages, onclick: () => set({ page: String(at + 1) }) },
-      "Next →",
-    ),
-  );
+  const go = (by) => set({ page: String(at + by) });
+  const query = changed(form);
   put(
     table,
     h(
       "table",
-      { class: "rows clusters" },
+      { class: "rows cards clusters" },
       h("thead", null, h("tr", null, head, h("th", { scope: "col" }, "Relations"))),
-      h("tbody", null, order.slice((at - 1) * A_PAGE, at * A_PAGE).map(clusterRow)),
+      h("tbody", null, order.slice((at - 1) * A_PAGE, at * A_PAGE).map((i) => clusterRow(i, query))),
     ),
-    nPages > 1 ? pager : h("p"),
+    nPages > 1
+      ? pager("Pages of the list", `Page ${count(at)} of ${count(nPages)}`, at > 1, at < nPages, go)
+      : h("p"),
   );
 }
 
-function clusterRow(i) {
+function clusterRow(i, query) {
   const own = sourcesOf(i);
   const shown = own.slice(0, 4);
   const first = listed(i, "first");
@@ -236,7 +231,11 @@ function clusterRow(i) {
     h(
       "th",
       { scope: "row", class: "story" },
-      h("a", { href: `#cluster=${listed(i, "cluster_id")}` }, outside(listed(i, "title"))),
+      h(
+        "a",
+        { class: "clamped", href: `#cluster=${listed(i, "cluster_id")}${asQuery(query)}` },
+        outside(listed(i, "title")),
+      ),
       h(
         "span",
         { class: "note" },
@@ -246,7 +245,7 @@ function clusterRow(i) {
     ),
     h("td", { class: "number", "data-label": "articles" }, count(listed(i, "n_articles"))),
     h("td", { class: "number", "data-label": "sources" }, count(listed(i, "n_sources"))),
-    h("td", { class: "number date", "data-label": "first" }, first === null ? "–" : when(first)),
+    h("td", { class: "number date", "data-label": "first" }, first === null ? "–" : dated(first)),
     h("td", { class: "number", "data-label": "spread" }, first === null ? "–" : lasting(spread(i))),
     h("td", { class: "number", "data-label": "weakest" }, decimals(listed(i, "min_probability"))),
     h("td", null, relationsOf(listed(i, "relations"))),

@@ -2,27 +2,17 @@
 
 const MOST_FACTS = 12; // names and numbers listed of each side
 
-async function fillBeside(section, cluster, i, j) {
-  const pair = cluster.pairs.find((one) => (one.l === i && one.r === j) || (one.l === j && one.r === i));
-  const members = [cluster.members[i], cluster.members[j]];
-  section.dataset.wanted = `${i}/${j}`;
-  let texts = null;
-  try {
-    texts = await Promise.all(members.map((member) => textAt(member.place)));
-  } catch (error) {
-    put(section, h("p", { class: "left-out" }, error.message));
-    return;
-  }
-  if (section.dataset.wanted !== `${i}/${j}`) return; // another two were picked meanwhile
+// Two articles side by side. `labels` name them; `words` is what is known of the pair.
+async function besideNodes(articles, labels, words) {
   const head = [
-    h("h2", null, `${i + 1} and ${j + 1} side by side`),
-    h("p", { class: "measures" }, pairWords(pair, i)),
+    h("h2", { tabindex: -1 }, `${labels[0]} and ${labels[1]} side by side`),
+    h("p", { class: "measures" }, words),
   ];
-  const why = whyCommand(members);
-  if (texts.includes(null)) {
-    put(
-      section,
-      ...head,
+  const why = whyCommand(articles);
+  const texts = await Promise.all(articles.map((article) => textAt(article.place)));
+  if (texts.includes(null))
+    return [
+      head,
       h(
         "p",
         { class: "left-out" },
@@ -32,37 +22,34 @@ async function fillBeside(section, cluster, i, j) {
           : "The run was made with keep_texts = false.",
       ),
       why,
-    );
-    return;
-  }
+    ];
   const found = align(...texts);
-  const columnsOf = [found.left, found.right].map((own, side) => column(own, side, members[side], [i, j][side]));
-  put(
-    section,
-    ...head,
+  const columnsOf = [found.left, found.right].map((own, side) => column(own, side, articles[side], labels[side]));
+  return [
+    head,
     alignedWords(found),
     h("div", { class: "two", onclick: follow, onkeydown: followKey }, columnsOf),
     why,
-  );
+  ];
 }
 
-function pairWords(pair, i) {
-  if (!pair) return "Not a confirmed pair: the two are in one cluster by way of others.";
-  const [own, other] =
-    pair.l === i
-      ? [pair.containment_l_in_r, pair.containment_r_in_l]
-      : [pair.containment_r_in_l, pair.containment_l_in_r];
-  const measure = (name, value) => h("span", null, `${name} `, h("strong", null, decimals(value)));
+// What was measured of a pair; `isTurned` says that its left article stands on the right.
+function pairWords(pair, isTurned) {
+  const [own, other] = isTurned
+    ? [pair.containment_r_in_l, pair.containment_l_in_r]
+    : [pair.containment_l_in_r, pair.containment_r_in_l];
+  const measure = (name, value) => h("span", null, measured(name), " ", h("strong", null, decimals(value)));
   return [
     relation(pair.relation),
+    run.relations[pair.relation].is_confirmed ? null : "not confirmed, listed as a neighbour",
     measure("probability", pair.probability),
     measure("cosine", pair.cosine),
-    measure("of names", pair.cosine_names),
-    measure("of numbers", pair.cosine_numbers),
+    measure("cosine of names", pair.cosine_names),
+    measure("cosine of numbers", pair.cosine_numbers),
     measure("jaccard", pair.jaccard),
     measure("left in right", own),
     measure("right in left", other),
-    h("span", null, `found by ${pair.found_by}`),
+    h("span", null, measured("found by"), ` ${pair.found_by}`),
   ];
 }
 
@@ -81,7 +68,7 @@ function alignedWords(found) {
         .slice(0, MOST_FACTS)
         .map((token, k) => [
           k ? ", " : "",
-          h("span", { class: "only" }, outside(own.side.text.slice(token.begin, token.end))),
+          h("span", { class: "only" }, h("bdi", { dir: "auto" }, visible(own.side.text, token.begin, token.end))),
         ]),
       tokens.length > MOST_FACTS ? ` and ${count(tokens.length - MOST_FACTS)} more.` : ".",
     );
@@ -105,17 +92,18 @@ function alignedWords(found) {
     ),
     h("p", null, only(found.left, "left")),
     h("p", null, only(found.right, "right")),
+    h("p", { id: "reworded-help", class: "unseen" }, "Reworded sentence: Enter goes to its like."),
     cut
       ? h("p", { class: "left-out" }, `${plural(cut, "word")} at the end of very long texts were not aligned.`)
       : null,
   );
 }
 
-function column(own, side, member, i) {
+function column(own, side, member, label) {
   const head = h(
     "header",
     null,
-    h("strong", null, `${i + 1} `, sourceName(member.source)),
+    h("strong", null, `${label} `, sourceName(member.source)),
     h("span", { class: "note" }, when(member.at), " · ", outside(member.article_id, { class: "id" })),
   );
   const split = own.side.title.length + 1;
@@ -153,7 +141,7 @@ function marked(own, begin, end, side) {
             tabindex: 0,
             role: "button",
             "data-link": sentence.link,
-            "aria-label": `reworded sentence ${sentence.link}: to its like`,
+            "aria-describedby": "reworded-help",
             id: `reworded-${side}-${sentence.link}`,
           },
           h("sup", { "aria-hidden": "true" }, String(sentence.link)),
@@ -171,14 +159,14 @@ function markedWords(own, sentence) {
   let done = sentence.begin;
   let open = null; // the run under way: words between its tokens are of it
   const plainTo = (to) => {
-    if (to > done) pieces.push(...visible(text.slice(done, to)));
+    if (to > done) pieces.push(...visible(text, done, to));
     done = Math.max(done, to);
   };
   const inFurniture = own.side.tokens.filter(
     (token) => token.furniture && token.begin >= sentence.begin && token.begin < sentence.end,
   );
   if (inFurniture.length && !sentence.tokens.length)
-    return [h("span", { class: "furniture" }, visible(text.slice(sentence.begin, sentence.end)))];
+    return [h("span", { class: "furniture" }, visible(text, sentence.begin, sentence.end))];
   for (const token of sentence.tokens) {
     if (token.begin < done && token.end <= done) continue; // pairs of letters overlap
     const begin = Math.max(token.begin, done);
@@ -187,16 +175,16 @@ function markedWords(own, sentence) {
         plainTo(begin);
         open = { run: token.run, element: h("span", { class: "same", "data-run": token.run }) };
         pieces.push(open.element);
-      } else if (begin > done) open.element.append(...visible(text.slice(done, begin)));
+      } else if (begin > done) open.element.append(...visible(text, done, begin));
     } else {
       open = null;
       plainTo(begin);
     }
-    const word = visible(text.slice(begin, token.end));
+    const word = visible(text, begin, token.end);
     const target = open ? open.element : { append: (...more) => pieces.push(...more) };
     if (token.kind)
       target.append(
-        h("span", { class: `${token.isOnly ? "only" : "both"} ${token.kind === 2 ? "a-number" : "a-name"}` }, word),
+        h("span", { class: `${token.isOnly ? "only" : "both"} ${token.kind === NUMBER_BIT ? "a-number" : "a-name"}` }, word),
       );
     else target.append(...word);
     done = Math.max(done, token.end);

@@ -4,6 +4,14 @@ const KEPT = 60; // files of details and texts that stay in memory
 const taken = new Map(); // name -> promise of the data
 const waiting = new Map(); // name -> what to do when its script has called `respun`
 
+// Numbers of the tokens' code points and bits, as in pipeline/report_texts.py.
+const FIRST_CODE = 61;
+const BACKSLASH = 92; // is stepped over, and so are the surrogates
+const SURROGATES = 0xd800;
+const N_SURROGATES = 0x800;
+const [NAME_BIT, NUMBER_BIT, FURNITURE_BIT, BITS] = [1, 2, 4, 3];
+const NUMBERS_A_TOKEN = 3; // step, length with bits, term
+
 const trusted = window.trustedTypes
   ? trustedTypes.createPolicy("respun", {
       createScriptURL(url) {
@@ -14,10 +22,10 @@ const trusted = window.trustedTypes
   : { createScriptURL: (url) => url };
 
 Object.defineProperty(window, "respun", {
-  value: (name, data) => {
+  value: (name, key, data) => {
     const take = waiting.get(name);
     waiting.delete(name);
-    if (take) take(data);
+    if (take) take(key, data);
   },
 });
 
@@ -43,13 +51,22 @@ function beside(name) {
   return new Promise((take, fail) => {
     const script = document.createElement("script");
     const file = `report/${name}.js`;
-    waiting.set(name, take);
-    script.src = trusted.createScriptURL(file);
-    script.addEventListener("load", () => script.remove());
-    script.addEventListener("error", () => {
+    const failed = (words) => {
+      waiting.delete(name);
       script.remove();
-      fail(new Error(`${file} can't be loaded: it belongs beside report.html`));
+      fail(new Error(words));
+    };
+    // The page knows the keys of its own data: those of a report written later are others.
+    waiting.set(name, (key, data) => {
+      if (key === run.shape.keys[name]) take(data);
+      else failed(`${file} belongs to another report than this page: write both again with respun report`);
     });
+    script.src = trusted.createScriptURL(file);
+    script.addEventListener("load", () => {
+      if (waiting.has(name)) failed(`${file} is damaged: write the report again with respun report`);
+      script.remove();
+    });
+    script.addEventListener("error", () => failed(`${file} can't be loaded: it belongs beside report.html`));
     document.head.append(script);
   });
 }
@@ -74,7 +91,13 @@ function sourcesOf(i) {
   return own.sources.slice(at ? own.source_ends[at - 1] : 0, own.source_ends[at]);
 }
 
-const sourceName = (place) => (place < 0 ? h("span", { class: "none" }, "no source") : outside(sources.names[place]));
+function sourceName(place) {
+  if (place < 0) return h("span", { class: "none" }, "no source");
+  return sources.names[place].trim() ? outside(sources.names[place]) : h("span", { class: "none" }, "blank name");
+}
+
+// A filter's value for one source and no other whose name has it in it.
+const exactly = (name) => `"${name}"`;
 
 // Place of a cluster by its id, -1 for none; ids ascend.
 async function findCluster(id) {
@@ -103,7 +126,35 @@ async function clusterAt(i) {
       .filter((key) => !key.startsWith("source"))
       .map((key) => [key, list[key][i % run.shape.list_clusters]]),
   );
-  return { ...head, members: rows(own.members, at), pairs: rows(own.pairs, at), nPairs: own.pairs.n_all[at] };
+  const pairs = rows(own.pairs, at);
+  const pairOf = new Map(pairs.flatMap((pair) => [[`${pair.l}/${pair.r}`, pair], [`${pair.r}/${pair.l}`, pair]]));
+  return {
+    ...head,
+    members: rows(own.members, at).map((member) => ({ ...member, cluster_id: head.cluster_id })),
+    pairs,
+    pairOf: (i, j) => pairOf.get(`${i}/${j}`),
+    nPairs: own.pairs.n_all[at],
+  };
+}
+
+// An article by its id: of a pair between clusters, with repeats, or of a cluster; null for none. Those of
+// clusters are looked for in one file of details after the other.
+async function findArticle(id) {
+  for (const name of ["between", "repeats"]) {
+    const found = (await load(name)).articles.find((article) => article.article_id === id);
+    if (found) return found;
+  }
+  const cuts = run.shape.cluster_cuts;
+  for (let file = 0; file < cuts.length - 1; file++) {
+    const { members } = await load(`clusters-${file}`);
+    const at = members.article_id.indexOf(id);
+    if (at < 0) continue;
+    const place = cuts[file] + members.ends.findIndex((end) => end > at);
+    const list = await load(`list-${Math.floor(place / run.shape.list_clusters)}`);
+    const one = Object.fromEntries(Object.keys(members).map((name) => [name, members[name][at]]));
+    return { ...one, cluster_id: list.cluster_id[place % run.shape.list_clusters] };
+  }
+  return null;
 }
 
 function rows(columns, at) {
@@ -113,6 +164,13 @@ function rows(columns, at) {
   for (let k = begin; k < columns.ends[at]; k++)
     found.push(Object.fromEntries(names.map((name) => [name, columns[name][k]])));
   return found;
+}
+
+// The text alone; null where the report doesn't have it.
+async function bodyAt(place) {
+  if (place < 0) return null;
+  const file = await load(run.shape.text_files[Math.floor(place / run.shape.texts_a_file)]);
+  return file.texts[place % run.shape.texts_a_file];
 }
 
 // The text at a place, and its tokens; null where the report doesn't have it.
@@ -140,22 +198,22 @@ function telling(title, body, packed, nTokens, terms) {
   const values = [];
   for (const letter of packed) {
     let code = letter.codePointAt(0);
-    if (code >= 0xe000) code -= 0x800;
-    if (code > 92) code--;
-    values.push(code - 61);
+    if (code >= SURROGATES + N_SURROGATES) code -= N_SURROGATES;
+    if (code > BACKSLASH) code--;
+    values.push(code - FIRST_CODE);
   }
   const tokens = [];
   let begin = 0;
-  for (let i = 0; i < values.length; i += 3) {
-    begin += values[i];
-    const bits = values[i + 1] & 7;
+  for (let i = 0; i < values.length; i += NUMBERS_A_TOKEN) {
+    const [step, length, term] = values.slice(i, i + NUMBERS_A_TOKEN);
+    begin += step;
     tokens.push({
       begin,
-      end: begin + (values[i + 1] >> 3),
-      term: terms.terms[values[i + 2]],
-      rarity: terms.rarity[values[i + 2]] / 10,
-      kind: bits & 3,
-      furniture: (bits & 4) !== 0,
+      end: begin + (length >> BITS),
+      term: terms.terms[term],
+      rarity: terms.rarity[term] / 10,
+      kind: length & (NAME_BIT | NUMBER_BIT),
+      furniture: (length & FURNITURE_BIT) !== 0,
     });
   }
   return { title, body, text: `${title}\n${body}`, tokens, nLeftOut: nTokens - tokens.length };

@@ -2,53 +2,71 @@
 
 const PARTS = { overview: "Overview", clusters: "Clusters", repeats: "Repeats", sources: "Sources" };
 let stepping = {}; // keys of the part that is shown
-let lastList = "#clusters"; // where the list was left
-
-const listHash = () => lastList;
+let navigation = 0; // counts what was asked for: what comes late for an earlier one is dropped
 
 function asked() {
   const hash = location.hash.slice(1) || "overview";
-  const [name, query] = hash.split("?");
-  const [view, value] = name.split("=");
+  const at = hash.indexOf("?");
+  const [name, query] = at < 0 ? [hash, ""] : [hash.slice(0, at), hash.slice(at + 1)];
+  const equals = name.indexOf("=");
+  const [view, value] = equals < 0 ? [name, null] : [name.slice(0, equals), name.slice(equals + 1)];
   return {
     view,
-    value: value === undefined ? null : value.split("/"),
-    query: Object.fromEntries(new URLSearchParams(query || "")),
+    value: value && value.split("/").map(decoded),
+    query: Object.fromEntries(new URLSearchParams(query)),
   };
 }
 
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+// The part's nodes, its keys, and what is filled in later: nothing else of the page may be touched meanwhile.
 async function content({ view, value, query }) {
-  if (view === "cluster" && value) return showCluster(value[0], ...value.slice(1).map(Number));
-  if (view === "repeats") return value ? showRepeated(Number(value[0])) : showRepeats();
-  if (view === "sources") return showSources(query);
-  return showOverview();
+  if (view === "overview") return { nodes: showOverview() };
+  if (view === "clusters") return showClusters(query);
+  if (view === "cluster" && value) return showCluster(value, query);
+  if (view === "pair") return showPair(value, query);
+  if (view === "repeats") return { nodes: await (value ? showRepeated(Number(value[0])) : showRepeats(query)) };
+  if (view === "sources") return { nodes: await showSources(query) };
+  return {
+    nodes: [
+      h("h1", null, "No such part"),
+      h("p", null, "The report has nothing at ", outside(location.hash), ". ", h("a", { href: "#overview" }, "Overview")),
+    ],
+  };
 }
 
 async function show() {
+  const own = ++navigation;
+  const isStale = () => own !== navigation;
   const wanted = asked();
   const hash = location.hash;
   const main = document.getElementById("main");
   const focused = main.dataset.shown && document.activeElement !== document.body ? document.activeElement : null;
   stepping = {};
-  const current = { cluster: "clusters" }[wanted.view] || wanted.view;
+  const current = { cluster: "clusters", pair: "clusters" }[wanted.view] || wanted.view;
   for (const link of document.querySelectorAll("#parts a")) {
-    if (link.dataset.part === (PARTS[current] ? current : "overview")) link.setAttribute("aria-current", "page");
+    if (link.dataset.part === current) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
   main.setAttribute("aria-busy", "true");
   try {
-    if (wanted.view === "clusters") {
-      lastList = hash || "#clusters";
-      const { page, filled } = await showClusters(wanted.query);
-      put(main, page);
+    const { nodes, keys, filled } = await content(wanted);
+    if (isStale()) return;
+    put(main, nodes);
+    stepping = keys || {};
+    if (filled) {
       refocus(main, focused, null);
-      await filled;
-    } else {
-      const nodes = await content(wanted);
-      if (location.hash.split("/")[0] !== hash.split("/")[0]) return; // another part was asked for meanwhile
-      put(main, nodes);
+      await filled();
+      if (isStale()) return;
     }
   } catch (error) {
+    if (isStale()) return;
     put(main, h("h1", null, "This part can't be shown"), h("p", { class: "left-out" }, error.message));
   }
   refocus(main, focused, main);
@@ -89,7 +107,7 @@ const KEYS = [
   ["x", "in a cluster: change sides"],
   ["Enter", "on a reworded sentence: to its like"],
   ["t", "light or dark"],
-  ["?", "these keys"],
+  ["?", "this page"],
   ["Esc", "close"],
 ];
 
@@ -97,6 +115,13 @@ function help() {
   const dialog = document.getElementById("help");
   put(
     dialog,
+    h("h2", null, "Words"),
+    h(
+      "dl",
+      { class: "glossary" },
+      run.relations.map(({ name, meaning }) => [h("dt", null, relationBadge(name)), h("dd", null, meaning)]),
+      Object.entries(run.measures).map(([name, meaning]) => [h("dt", null, name), h("dd", null, meaning)]),
+    ),
     h("h2", null, "Keys"),
     h(
       "dl",
@@ -123,6 +148,7 @@ function help() {
     ),
   );
   dialog.showModal();
+  dialog.scrollTop = 0; // the button at the end has the focus
 }
 
 function onKey(event) {

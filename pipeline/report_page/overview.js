@@ -4,29 +4,41 @@ function showOverview() {
   const { summary, manifest, timeline } = run;
   const counts = manifest.counts;
   const figure = (value, words, href) =>
-    h("li", null, h("strong", null, href ? h("a", { href }, count(value)) : count(value)), h("span", null, words));
+    h(
+      "li",
+      null,
+      h("strong", null, href ? h("a", { href }, count(value)) : count(value)),
+      h("span", null, words.split("|")[value === 1 ? 0 : words.split("|").length - 1]),
+    );
   return [
     h("h1", null, "What this run found"),
     h(
       "ul",
       { class: "figures" },
-      figure(summary.n_articles, "articles"),
-      figure(summary.n_clusters, "clusters of two or more", "#clusters"),
-      figure(summary.n_clustered, `articles in them, ${share(summary.n_clustered, summary.n_articles)}`),
-      figure(total(summary.pairs_by_relation), "confirmed pairs"),
-      figure(summary.n_articles_with_repeats, "articles with repeated sections", "#repeats"),
-      figure(total(summary.rejected_by_reason), "rows rejected"),
+      figure(summary.n_articles, "article|articles"),
+      figure(summary.n_clusters, "cluster of two or more|clusters of two or more", "#clusters"),
+      figure(summary.n_clustered, `article in them|articles in them, ${share(summary.n_clustered, summary.n_articles)}`),
+      figure(total(summary.pairs_by_relation) - nNeighbours(), "confirmed pair|confirmed pairs"),
+      nNeighbours() ? figure(nNeighbours(), "pair of neighbours|pairs of neighbours") : null,
+      figure(
+        summary.n_articles_with_repeats,
+        "article with repeated sections|articles with repeated sections",
+        "#repeats",
+      ),
+      figure(total(summary.rejected_by_reason), "row rejected|rows rejected"),
+      summary.index ? figure(summary.n_recognised, "came again") : null,
+      summary.index ? figure(summary.n_new_versions, "with another text than before") : null,
     ),
     leftOut(),
     h(
       "div",
       { class: "grid" },
       part(
-        "Confirmed pairs by relation",
+        nNeighbours() ? "Listed pairs by relation" : "Confirmed pairs by relation",
         bars(
-          "Confirmed pairs by relation",
-          RELATIONS.map((name) => ({
-            label: h("span", { class: `relation ${name}` }, name),
+          "Pairs by relation",
+          pairRelations().map((name) => ({
+            label: relationBadge(name),
             n: summary.pairs_by_relation[name],
             parts: [{ class: `fill-${name}`, n: summary.pairs_by_relation[name] }],
           })),
@@ -37,8 +49,10 @@ function showOverview() {
         "Clusters by their loosest relation",
         bars(
           "Clusters by their loosest relation",
-          RELATIONS.map((name, i) => ({
-            label: h("a", { href: `#clusters?loosest=${i}`, class: `relation ${name}` }, name),
+          Object.keys(summary.clusters_by_relation).map((name) => ({
+            label: summary.clusters_by_relation[name]
+              ? relationBadge(name, { href: `#clusters?loosest=${name}` })
+              : relationBadge(name),
             n: summary.clusters_by_relation[name],
             parts: [{ class: `fill-${name}`, n: summary.clusters_by_relation[name] }],
           })),
@@ -51,13 +65,16 @@ function showOverview() {
           run.sizes.filter((bin) => bin.n).map((bin) => ({ label: `${bin.label} articles`, n: bin.n })),
         ),
       ),
-      part("Probabilities of the confirmed pairs", probabilities(manifest.threshold)),
+      part("Probabilities of the pairs", probabilities(manifest.threshold)),
       part(
         "From candidates to clusters",
         bars("From candidates to clusters", [
           { label: "candidate pairs", n: counts.n_candidate_pairs },
           { label: "left by the screen", n: counts.n_candidate_pairs - counts.n_screened_pairs },
-          { label: "confirmed", n: counts.n_confirmed_pairs },
+          {
+            label: summary.index ? "confirmed, nights before too" : "confirmed",
+            n: total(summary.pairs_by_relation) - nNeighbours(),
+          },
         ]),
         h(
           "p",
@@ -66,13 +83,16 @@ function showOverview() {
           outside(manifest.calibration),
           ".",
           counts.n_oversized_buckets
-            ? ` ${plural(counts.n_oversized_buckets, "bucket")} were too large to compare all their articles.`
+            ? ` ${plural(counts.n_oversized_buckets, "bucket")} ${counts.n_oversized_buckets === 1 ? "was" : "were"} too large to compare all articles in ${counts.n_oversized_buckets === 1 ? "it" : "them"}.`
             : "",
+          " The stage screen counts the pairs that it writes: those that are left, and the others too where keep_rejected_candidates asks for them.",
         ),
       ),
       part("Largest clusters", largest(summary.largest)),
+      summary.newest.length && summary.index ? part("Newest clusters", largest(summary.newest)) : null,
+      summary.index ? part("The index", indexFacts(summary)) : null,
       part(
-        "First and later copies",
+        "First and later copies, UTC",
         timeline
           ? timelineChart(timeline)
           : h("p", { class: "note" }, "No article of a cluster has a time of publication."),
@@ -85,55 +105,78 @@ function showOverview() {
   ];
 }
 
-// Confirmed pairs that are in no cluster's graph.
+const nNeighbours = () =>
+  run.relations.reduce((n, one) => (one.is_confirmed ? n : n + (run.summary.pairs_by_relation[one.name] || 0)), 0);
+
+function indexFacts({ index, n_recognised: nRecognised, n_new_versions: nVersions }) {
+  const row = (name, ...value) => [h("dt", null, name), h("dd", null, value)];
+  const events = Object.entries(run.events).map(([event, n]) => `${count(n)} ${event}`);
+  return [
+    h(
+      "dl",
+      null,
+      row("articles before", count(index.n_articles_before)),
+      row("came again", `${count(nRecognised)} as they were, ${count(nVersions)} with another text`),
+      row("clusters", events.length ? events.join(", ") : "none changed"),
+      row(
+        "drift",
+        decimals(index.drift, 3),
+        index.is_rebuild_due ? h("strong", null, ": a rebuild is due, respun index rebuild") : "",
+      ),
+      row("statistics", index.statistics === null ? "of this run" : outside(index.statistics)),
+    ),
+    index.is_rebuild_due
+      ? h("p", { class: "note" }, "Drift: how much of what was said is new to the counts that the index began with.")
+      : null,
+  ];
+}
+
+// Pairs that are in no cluster's graph.
 function betweenPairs() {
   if (!run.n_between) return null;
   return [
     h(
       "p",
       { class: "note" },
-      `${plural(run.n_between, "pair")} of them lead out of a cluster: excerpts join none, and chains are broken.`,
+      `${plural(run.n_between, "pair")} of them ${run.n_between === 1 ? "leads" : "lead"} out of a cluster: excerpts and neighbours join none, and chains are broken.`,
     ),
-    h(
-      "details",
-      null,
-      h("summary", null, "Which"),
-      h(
-        "div",
-        { class: "scroll" },
-        h(
-          "table",
-          { class: "rows between" },
-          h(
-            "tbody",
-            null,
-            run.between.map((pair) =>
-              h(
-                "tr",
-                null,
-                h(
-                  "td",
-                  null,
-                  outside(pair.article_id_l, { class: "id" }),
-                  h("br"),
-                  outside(pair.article_id_r, { class: "id" }),
-                ),
-                h("td", null, h("span", { class: `relation ${pair.relation}` }, pair.relation)),
-                h("td", { class: "number" }, decimals(pair.probability)),
-              ),
-            ),
-          ),
-        ),
+    h("details", { ontoggle: (event) => fillBetween(event.target) }, h("summary", null, "Which")),
+  ];
+}
+
+async function fillBetween(details) {
+  if (!details.open || details.querySelector("table")) return;
+  try {
+    sources = await load("sources");
+    const { articles, pairs, n_all: nAll } = await load("between");
+    details.append(
+      scrolled(
+        "Pairs between clusters",
+        h("table", { class: "rows between" }, h("tbody", null, pairs.map((pair) => betweenRow(articles, pair)))),
       ),
-      run.between.length < run.n_between
+      pairs.length < nAll
         ? h(
             "p",
             { class: "left-out" },
-            `The ${count(run.between.length)} most certain of ${count(run.n_between)}; confirmed_pairs.parquet has all.`,
+            `The ${count(pairs.length)} most certain of ${count(nAll)}; confirmed_pairs.parquet has all.`,
           )
-        : null,
-    ),
-  ];
+        : "",
+    );
+  } catch (error) {
+    details.append(h("p", { class: "left-out" }, error.message));
+  }
+}
+
+function betweenRow(articles, pair) {
+  const [left, right] = [articles[pair.l], articles[pair.r]];
+  return h(
+    "tr",
+    null,
+    h("td", null, clusterLink(left), h("br"), clusterLink(right)),
+    h("td", null, relation(pair.relation)),
+    h("td", { class: "number" }, decimals(pair.probability)),
+    h("td", null, h("a", { href: pairHash(left.article_id, right.article_id) }, "side by side")),
+  );
 }
 
 const total = (counted) => Object.values(counted).reduce((sum, n) => sum + n, 0);
@@ -152,7 +195,7 @@ function leftOut() {
   const { n_texts: nTexts, n_shown: nShown, has_texts: hasTexts } = run.shape;
   if (nTexts === nShown) return null;
   const shown = nTexts
-    ? `The report has the texts of ${count(nTexts)} of the ${count(nShown)} articles that it shows: those with repeats, and those of the largest clusters. `
+    ? `The report has the texts of ${count(nTexts)} of the ${count(nShown)} articles that it shows: those with repeats, those of pairs between clusters, and those of the largest clusters. `
     : "The report has no texts. ";
   return h(
     "p",
@@ -164,16 +207,16 @@ function leftOut() {
 
 function probabilities(threshold) {
   const n = run.probabilities[0].length;
-  const from = Math.min(Math.floor(threshold * n), n - 1);
+  const from = nNeighbours() ? 0 : Math.min(Math.floor(threshold * n), n - 1); // neighbours may have less
   const bins = Array.from({ length: n - from }, (_, i) => i + from);
   const labels = bins.map((bin) => `${decimals(bin / n)}–${decimals((bin + 1) / n)}`);
-  const series = RELATIONS.map((name, i) => ({
+  const series = pairRelations().map((name) => ({
     class: `fill-${name}`,
     label: name,
-    values: bins.map((bin) => run.probabilities[i][bin]),
+    values: bins.map((bin) => run.probabilities[numberOf(name)][bin]),
   }));
   return columns(
-    "Confirmed pairs by probability",
+    "Pairs by probability",
     labels,
     series,
     bins.map((bin) => decimals(bin / n)),
@@ -197,15 +240,26 @@ function timelineChart(timeline) {
       labels,
       1200,
     ),
-    timeline.n_earlier
+    timeline.n_left_out
       ? h(
           "p",
           { class: "left-out" },
-          `${plural(timeline.n_earlier, "article")} from before ${labels[0]} are not drawn.`,
+          `${plural(timeline.n_left_out, "article")} ${timeline.n_left_out === 1 ? "is" : "are"} not drawn: from before ${labels[0]}, or far from all other dates. Such dates have a mark (?) in the lists.`,
         )
       : null,
     timeline.n_undated
-      ? h("p", { class: "note" }, `${plural(timeline.n_undated, "article")} of clusters have no date.`)
+      ? h(
+          "p",
+          { class: "note" },
+          `${plural(timeline.n_undated, "article")} of clusters ${timeline.n_undated === 1 ? "has" : "have"} no date.`,
+        )
+      : null,
+    timeline.n_alone
+      ? h(
+          "p",
+          { class: "note" },
+          `${plural(timeline.n_alone, "article")} ${timeline.n_alone === 1 ? "is" : "are"} not drawn: alone dated in the cluster, neither known to be first nor later.`,
+        )
       : null,
   ];
 }
@@ -224,138 +278,6 @@ function largest(clusters) {
           { class: "note" },
           `${plural(cluster.n_articles, "article")}, ${plural(cluster.n_sources, "source")}`,
         ),
-      ),
-    ),
-  );
-}
-
-function rejectedPart() {
-  const reasons = Object.entries(run.summary.rejected_by_reason);
-  const all = total(run.summary.rejected_by_reason);
-  if (!all)
-    return part("Rejected rows", h("p", { class: "note" }, "None: every row of the input became an article."));
-  return part(
-    "Rejected rows",
-    bars(
-      "Rejected rows by reason",
-      reasons.map(([reason, n]) => ({ label: reason, n })),
-    ),
-    h(
-      "details",
-      null,
-      h("summary", null, "Which rows"),
-      h(
-        "div",
-        { class: "scroll" },
-        h(
-          "table",
-          { class: "rows" },
-          headRow(["file", "row", "article_id", "reason", "detail"]),
-          h(
-            "tbody",
-            null,
-            run.rejected.map((row) =>
-              h(
-                "tr",
-                null,
-                h("td", null, outside(row.input_file)),
-                h("td", { class: "number" }, row.row === null ? "all" : count(row.row)),
-                h("td", null, row.article_id === null ? "" : outside(row.article_id)),
-                h("td", null, row.reason),
-                h("td", null, row.detail === null ? "" : outside(row.detail)),
-              ),
-            ),
-          ),
-        ),
-      ),
-      run.rejected.length < all
-        ? h(
-            "p",
-            { class: "left-out" },
-            `The first ${count(run.rejected.length)} of ${count(all)}; rejected.parquet has all.`,
-          )
-        : null,
-    ),
-  );
-}
-
-function stagesPart(manifest) {
-  const seconds = manifest.stages.reduce((sum, stage) => sum + stage.seconds, 0);
-  const most = Math.max(...manifest.stages.map((stage) => stage.seconds));
-  return part(
-    "Stages",
-    h(
-      "div",
-      { class: "scroll" },
-      h(
-        "table",
-        { class: "rows stages" },
-        headRow(["stage", "calls", "rows", "seconds", "", "rows/s", "peak MB"], (i) => i > 0),
-        h(
-          "tbody",
-          null,
-          manifest.stages.map((stage) =>
-            h(
-              "tr",
-              null,
-              h("th", { scope: "row" }, stage.stage),
-              ["n_calls", "n_rows"].map((name) => h("td", { class: "number" }, count(stage[name]))),
-              h("td", { class: "number" }, stage.seconds.toFixed(2)),
-              h(
-                "td",
-                { class: "bar" },
-                s(
-                  "svg",
-                  { width: 90, height: 10, "aria-hidden": "true" },
-                  s("rect", { width: Math.max(1, (90 * stage.seconds) / most), height: 10, class: "ink" }),
-                ),
-              ),
-              h("td", { class: "number" }, count(Math.round(stage.rows_per_second))),
-              h("td", { class: "number" }, count(Math.round(stage.peak_rss_bytes / 1e6))),
-            ),
-          ),
-        ),
-      ),
-    ),
-    h(
-      "p",
-      { class: "note" },
-      `${seconds.toFixed(2)} s in all but the last stage, ${count(Math.round(manifest.counts.n_accepted / Math.max(seconds, 1e-9)))} articles/s; at most ${count(Math.round(manifest.peak_rss_bytes / 1e6))} MB of memory.`,
-    ),
-  );
-}
-
-function runPart(manifest) {
-  const row = (name, ...value) => [h("dt", null, name), h("dd", null, value)];
-  return part(
-    "The run",
-    h(
-      "dl",
-      null,
-      row("run", run.summary.run_id),
-      row("configuration", h("code", null, manifest.config_fingerprint.slice(0, 16))),
-      row(
-        "versions",
-        Object.entries(manifest.versions)
-          .map(([name, version]) => `${name} ${version}`)
-          .join(", "),
-      ),
-      row("tables", run.summary.tables.join(", ")),
-      row(
-        "input",
-        `${plural(manifest.counts.n_input, "row")} of ${plural(manifest.counts.n_files, "file")}`,
-        h(
-          "ul",
-          { class: "inputs" },
-          manifest.inputs.map((file) => h("li", null, outside(file.name))),
-        ),
-        manifest.n_inputs > manifest.inputs.length
-          ? h(
-              "p",
-              { class: "left-out" },
-              `The first ${count(manifest.inputs.length)} of ${count(manifest.n_inputs)} files.`,
-            )
-          : null,
       ),
     ),
   );

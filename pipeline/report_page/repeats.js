@@ -1,54 +1,118 @@
 // Articles that tell something twice: the list, and one of them with its repeats.
 
-async function showRepeats() {
+const REPEATS = { q: "", level: "", sort: "", way: "down", page: "1" };
+const REPEAT_SORTS = {
+  title: ["Article", (article) => article.title],
+  n_sections: ["Sections", (article) => article.sections.length],
+  n_again: ["Words repeated", wordsAgain],
+};
+
+const isAgain = (section) => section.occurrence > 0;
+const levelsOf = (article) => [...new Set(article.sections.map((section) => section.level))];
+
+function wordsAgain(article) {
+  return article.sections.filter(isAgain).reduce((sum, section) => sum + section.n_tokens, 0);
+}
+
+async function showRepeats(asked) {
   const { articles } = await load("repeats");
   sources = await load("sources");
   if (!articles.length)
     return [h("h1", null, "Repeated sections"), h("p", null, "No article of this run repeats a section of its own.")];
+  const form = { ...REPEATS, ...asked };
+  const set = (changes) => {
+    const next = Object.entries({ ...form, page: "1", ...changes });
+    location.hash = `repeats${asQuery(Object.fromEntries(next.filter(([key, value]) => value !== REPEATS[key])))}`;
+  };
+  const found = repeatsFound(articles, form);
+  const nPages = Math.max(1, Math.ceil(found.length / A_PAGE));
+  const at = Math.min(Math.max(1, Number(form.page) || 1), nPages);
+  const labels = Object.fromEntries(Object.entries(REPEAT_SORTS).map(([key, [label]]) => [key, label]));
+  const heads = sortHeads(labels, form, set, (key) => key === "title", (key) => (key === "title" ? "up" : "down"));
+  const others = ["Level", "Relation"].map((name) => h("th", { scope: "col" }, name));
+  const all = plural(articles.length, "article");
   return [
     h("h1", null, "Repeated sections"),
-    h("p", { class: "note" }, `${plural(articles.length, "article")} tell a passage twice or more.`),
+    repeatFilters(articles, form, set),
     h(
-      "div",
-      { class: "scroll" },
+      "p",
+      { class: "note", role: "status" },
+      found.length < articles.length ? `${count(found.length)} of ${all}` : all,
+      articles.length === 1 ? " tells a passage twice or more." : " tell a passage twice or more.",
+    ),
+    h(
+      "table",
+      { class: "rows cards" },
+      h("thead", null, h("tr", null, heads, others)),
+      h("tbody", null, found.slice((at - 1) * A_PAGE, at * A_PAGE).map(([i, article]) => repeatRow(i, article))),
+    ),
+    nPages > 1
+      ? pager("Pages of the list", `Page ${count(at)} of ${count(nPages)}`, at > 1, at < nPages, (by) =>
+          set({ page: String(at + by) }),
+        )
+      : null,
+  ];
+}
+
+// Number and article of those that a filter finds, in its order.
+function repeatsFound(articles, form) {
+  const words = form.q.toLowerCase().split(/\s+/).filter(Boolean);
+  const found = [...articles.entries()].filter(([, article]) => {
+    const source = article.source < 0 ? "" : sources.names[article.source];
+    const text = [article.title, article.article_id, article.url, source].join("\n").toLowerCase();
+    return words.every((word) => text.includes(word)) && (!form.level || levelsOf(article).includes(form.level));
+  });
+  if (!REPEAT_SORTS[form.sort]) return found; // as in the input
+  const value = REPEAT_SORTS[form.sort][1];
+  const compare = form.sort === "title" ? new Intl.Collator().compare : (a, b) => a - b;
+  const way = form.way === "down" ? -1 : 1;
+  return found.sort(([i, one], [j, other]) => way * compare(value(one), value(other)) || i - j);
+}
+
+function repeatFilters(articles, form, set) {
+  const levels = [...new Set(articles.flatMap(levelsOf))];
+  return h(
+    "form",
+    { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() },
+    filterField("Search, not in the texts", "q", form.q, set, {
+      type: "search",
+      id: "search",
+      placeholder: "words of titles, ids, sources",
+    }),
+    h(
+      "label",
+      null,
+      h("span", null, "Level"),
       h(
-        "table",
-        { class: "rows" },
-        headRow(["Article", "Level", "Sections", "Relation", "Words repeated"], (i) => i === 2 || i === 4),
-        h(
-          "tbody",
-          null,
-          articles.map((article, i) => {
-            const again = article.sections.filter((section) => section.occurrence > 0);
-            return h(
-              "tr",
-              null,
-              h(
-                "th",
-                { scope: "row", class: "story" },
-                h("a", { href: `#repeats=${i}` }, outside(article.title || article.article_id)),
-                h(
-                  "span",
-                  { class: "note" },
-                  sourceName(article.source),
-                  " · ",
-                  outside(article.article_id, { class: "id" }),
-                ),
-              ),
-              h("td", null, [...new Set(article.sections.map((section) => section.level))].join(", ")),
-              h("td", { class: "number" }, count(article.sections.length)),
-              h(
-                "td",
-                null,
-                RELATIONS.map((name, k) => (again.some((section) => section.relation === name) ? relation(k) : null)),
-              ),
-              h("td", { class: "number" }, count(again.reduce((sum, section) => sum + section.n_tokens, 0))),
-            );
-          }),
-        ),
+        "select",
+        { name: "level", onchange: (event) => set({ level: event.target.value }) },
+        h("option", { value: "" }, "any"),
+        levels.map((level) => h("option", { value: level, selected: form.level === level }, level)),
       ),
     ),
-  ];
+  );
+}
+
+function repeatRow(i, article) {
+  const again = article.sections.filter(isAgain);
+  return h(
+    "tr",
+    null,
+    h(
+      "th",
+      { scope: "row", class: "story" },
+      h("a", { class: "clamped", href: `#repeats=${i}` }, outside(article.title)),
+      h("span", { class: "note" }, sourceName(article.source), " · ", outside(article.article_id, { class: "id" })),
+    ),
+    h("td", { class: "number", "data-label": "sections" }, count(article.sections.length)),
+    h("td", { class: "number", "data-label": "words repeated" }, count(wordsAgain(article))),
+    h("td", null, levelsOf(article).join(", ")),
+    h(
+      "td",
+      null,
+      run.relations.map(({ name }, k) => (again.some((section) => section.relation === name) ? relation(k) : null)),
+    ),
+  );
 }
 
 async function showRepeated(at) {
@@ -59,14 +123,17 @@ async function showRepeated(at) {
   const text = await textAt(article.place);
   const head = [
     h("p", { class: "crumbs" }, h("a", { href: "#repeats" }, "Repeated sections")),
-    h("h1", null, outside(article.title || article.article_id)),
+    h("h1", null, outside(article.title)),
     h(
       "p",
       { class: "facts" },
       sourceName(article.source),
-      `, ${when(article.published_at)}. `,
+      ", ",
+      when(article.at),
+      ". ",
       outside(article.article_id, { class: "id" }),
       article.url ? [" ", address(article.url)] : null,
+      article.cluster_id ? [" ", h("a", { href: `#cluster=${article.cluster_id}` }, "its cluster")] : null,
     ),
     h(
       "ul",
@@ -80,7 +147,7 @@ async function showRepeated(at) {
           group
             .slice(1)
             .map((section) => [
-              relation(RELATIONS.indexOf(section.relation)),
+              relationBadge(section.relation),
               ` cosine ${decimals(section.cosine)}, jaccard ${decimals(section.jaccard)} `,
             ]),
         ),
@@ -167,7 +234,7 @@ function repeatedText(article, text, places) {
     "div",
     { class: "body pre", dir: "auto" },
     edges.slice(0, -1).map((begin, k) => {
-      const piece = visible(text.slice(places[begin], places[edges[k + 1]]));
+      const piece = visible(text, places[begin], places[edges[k + 1]]);
       const around = sections
         .filter((section) => section.begin <= begin && section.end >= edges[k + 1])
         .sort((a, b) => a.end - a.begin - (b.end - b.begin))[0];

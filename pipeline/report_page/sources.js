@@ -5,6 +5,7 @@ const MOST_ROWS = 200;
 const SOURCE_SORTS = {
   name: "Source",
   n_articles: "Articles",
+  n_undated: "Undated",
   n_first: "First",
   n_later: "Later copies",
   original: "Original",
@@ -14,6 +15,7 @@ const SOURCE_SORTS = {
 async function showSources(asked) {
   sources = await load("sources");
   const form = { q: "", sort: "n_articles", way: "down", ...asked };
+  if (!SOURCE_SORTS[form.sort]) form.sort = "n_articles";
   const set = (changes) => (location.hash = `sources?${new URLSearchParams({ ...form, ...changes })}`);
   if (!sources.names.length)
     return [h("h1", null, "Sources"), h("p", null, "The articles of this run have no source.")];
@@ -25,17 +27,7 @@ async function showSources(asked) {
       h(
         "form",
         { class: "filters", onsubmit: (event) => event.preventDefault() },
-        h(
-          "label",
-          null,
-          h("span", null, "Search"),
-          h("input", {
-            type: "search",
-            id: "search",
-            value: form.q,
-            onchange: (event) => set({ q: event.target.value.trim() }),
-          }),
-        ),
+        filterField("Search", "q", form.q, set, { type: "search", id: "search" }),
       ),
       sourcesTable(form, set),
     ),
@@ -43,8 +35,9 @@ async function showSources(asked) {
   ];
 }
 
-// Share of its articles that are not later copies of another source's.
-const original = (i) => (sources.n_articles[i] - sources.n_later[i]) / sources.n_articles[i];
+// Of its dated articles, those that are no later copies; nothing is known of the others.
+const nOriginal = (i) => sources.n_dated[i] - sources.n_later[i];
+const nUndated = (i) => sources.n_articles[i] - sources.n_dated[i];
 
 function matrix() {
   const flows = sources.flows.map(([from, to, reprinted, respun, through]) => ({
@@ -67,11 +60,10 @@ function matrix() {
     h(
       "p",
       { class: "note" },
-      "Rows published first, columns later: articles of the column's source after the first of their cluster, the row's. Reprinted + re-spun + linked through others.",
+      "Rows published first, columns later: articles of the column's source after the first of their cluster, the row's. Reprinted + re-spun + linked through others. Where several sources were first at one time, a copy counts for each.",
     ),
-    h(
-      "div",
-      { class: "scroll", tabindex: 0, role: "region", "aria-label": "Who takes from whom" },
+    scrolled(
+      "Who takes from whom",
       h(
         "table",
         { class: "matrix" },
@@ -118,9 +110,8 @@ function matrix() {
       "details",
       null,
       h("summary", null, "As a list"),
-      h(
-        "div",
-        { class: "scroll" },
+      scrolled(
+        "Who takes from whom, as a list",
         h(
           "table",
           { class: "rows" },
@@ -149,21 +140,21 @@ function matrix() {
 
 function sourcesTable(form, set) {
   const found = sources.names.flatMap((name, i) => (name.toLowerCase().includes(form.q.toLowerCase()) ? [i] : []));
-  const value = (i) =>
-    form.sort === "original" ? original(i) : form.sort === "name" ? sources.names[i] : sources[form.sort][i];
+  const values = { name: (i) => sources.names[i], original: (i) => nOriginal(i) / sources.n_dated[i], n_undated: nUndated };
+  const value = values[form.sort] || ((i) => sources[form.sort][i]);
   const way = form.way === "down" ? -1 : 1;
-  found.sort(
-    (i, j) => way * (form.sort === "name" ? value(i).localeCompare(value(j)) : value(i) - value(j)) || i - j,
-  );
+  const compare = form.sort === "name" ? new Intl.Collator().compare : (a, b) => a - b;
+  // Of whom nothing is known come last either way.
+  const isUnknown = (i) => Number.isNaN(value(i));
+  found.sort((i, j) => isUnknown(i) - isUnknown(j) || way * compare(value(i), value(j)) || i - j);
   const isText = (key) => key === "name";
   const head = sortHeads(SOURCE_SORTS, form, set, isText, () => "down");
   return [
-    h(
-      "div",
-      { class: "scroll" },
+    scrolled(
+      "Each source",
       h(
         "table",
-        { class: "rows sources" },
+        { class: "rows cards sources" },
         h("thead", null, h("tr", null, head, h("th", { scope: "col" }, "Lines that it repeats"))),
         h(
           "tbody",
@@ -177,17 +168,20 @@ function sourcesTable(form, set) {
                 h(
                   "th",
                   { scope: "row" },
-                  h("a", { href: `#clusters?${new URLSearchParams({ source: sources.names[i] })}` }, sourceName(i)),
+                  h(
+                    "a",
+                    { href: `#clusters?${new URLSearchParams({ source: exactly(sources.names[i]) })}` },
+                    sourceName(i),
+                  ),
                 ),
-                h("td", { class: "number" }, count(sources.n_articles[i])),
-                h("td", { class: "number" }, count(sources.n_first[i])),
-                h("td", { class: "number" }, count(sources.n_later[i])),
-                h(
-                  "td",
-                  { class: "number" },
-                  share(sources.n_articles[i] - sources.n_later[i], sources.n_articles[i]),
-                ),
-                h("td", { class: "number" }, share(sources.furniture_share[i], 1)),
+                [
+                  ["articles", count(sources.n_articles[i])],
+                  ["undated", count(nUndated(i))],
+                  ["first", count(sources.n_first[i])],
+                  ["later", count(sources.n_later[i])],
+                  ["original", share(nOriginal(i), sources.n_dated[i])],
+                  ["furniture", share(sources.furniture_share[i], 1)],
+                ].map(([label, words]) => h("td", { class: "number", "data-label": label }, words)),
                 h(
                   "td",
                   null,
@@ -206,7 +200,7 @@ function sourcesTable(form, set) {
     h(
       "p",
       { class: "note" },
-      "First: published before all others of its cluster. Later copies: after another source. Original: articles that are no later copy. Furniture: share of the words that stand in lines repeated on many pages.",
+      "First: clusters of which it published the first article, or one of the first; of clusters with one dated article nobody knows. Later copies: published after the first of their cluster, by a source that was not among the first. Original: share of the dated articles that are no later copies. Furniture: share of the words that stand in lines repeated on many pages.",
     ),
   ];
 }

@@ -1,10 +1,29 @@
 // Everything that the page shows is made here: text goes in as text, never as markup.
 
 const SVG = "http://www.w3.org/2000/svg";
-const HIDDEN =
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069\ufeff]/;
+// Characters that steer or hide. Joiners are none between emoji and between letters of scripts that join them,
+// tags none in a flag, variation selectors none behind what has variants.
+const JOINING = "[[\\p{L}\\p{M}]--[\\p{sc=Latn}\\p{sc=Grek}\\p{sc=Cyrl}\\p{sc=Hani}]]";
+const EMOJI_JOINER = "(?<=[\\p{ExtPict}\\p{EMod}\\uFE0F])\\u200D(?=\\p{ExtPict})";
+const LETTER_JOINER = `(?<=${JOINING})[\\u200C\\u200D](?=${JOINING})`;
+const HIDDEN = new RegExp(
+  [
+    "[\\u0000-\\u0008\\u000B-\\u001F\\u007F-\\u009F\\u00AD\\u034F\\u061C\\u115F\\u1160\\u17B4\\u17B5\\u180B-\\u180F]",
+    "[\\u200B\\u200E\\u200F\\u2028-\\u202E\\u2060-\\u206F\\u2800\\u3164\\uFEFF\\uFFA0\\uFFF9-\\uFFFB]",
+    `(?!${EMOJI_JOINER})(?!${LETTER_JOINER})[\\u200C\\u200D]`,
+    "(?<!\\u{1F3F4}[\\u{E0061}-\\u{E007A}]{0,6})[\\u{E0000}-\\u{E007F}]",
+    "(?<=[\\uFE00-\\uFE0F])[\\uFE00-\\uFE0F]|(?<!\\p{sc=Hani})[\\u{E0100}-\\u{E01EF}]",
+  ].join("|"),
+  "gv",
+);
 const HIDDEN_NAMES = {
+  0xad: "SHY",
+  0x34f: "CGJ",
   0x61c: "ALM",
+  0x180e: "MVS",
+  0x200b: "ZWSP",
+  0x200c: "ZWNJ",
+  0x200d: "ZWJ",
   0x200e: "LRM",
   0x200f: "RLM",
   0x202a: "LRE",
@@ -12,6 +31,7 @@ const HIDDEN_NAMES = {
   0x202c: "PDF",
   0x202d: "LRO",
   0x202e: "RLO",
+  0x2060: "WJ",
   0x2066: "LRI",
   0x2067: "RLI",
   0x2068: "FSI",
@@ -54,6 +74,38 @@ function headRow(names, isNumber) {
   return h("thead", null, h("tr", null, names.map(column)));
 }
 
+// A table that may be wider than the window: scrolled with the arrow keys.
+const scrolled = (label, ...children) =>
+  h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": label }, children);
+
+// Buttons to the pages before and after; `label` says of what, `words` where one is.
+function pager(label, words, hasPrevious, hasNext, go) {
+  return h(
+    "nav",
+    { class: "pager", "aria-label": label },
+    h("button", { type: "button", name: "previous", disabled: !hasPrevious, onclick: () => go(-1) }, "← Previous"),
+    h("span", null, words),
+    h("button", { type: "button", name: "next", disabled: !hasNext, onclick: () => go(1) }, "Next →"),
+  );
+}
+
+// A field of a filter: it takes effect with Enter, or as soon as it is cleared.
+function filterField(label, name, value, set, props) {
+  return h(
+    "label",
+    null,
+    h("span", null, label),
+    h("input", {
+      name,
+      value,
+      autocomplete: "off",
+      ...props,
+      onchange: (event) => set({ [name]: event.target.value.trim() }),
+      oninput: (event) => (event.target.value === "" && value !== "" ? set({ [name]: "" }) : null),
+    }),
+  );
+}
+
 // Column heads that sort by their column; a click on the one that sorts turns the order round. `labels` by key;
 // `isText` says which columns hold words, `firstWay` which way another column is sorted at first.
 function sortHeads(labels, form, set, isText, firstWay) {
@@ -78,25 +130,26 @@ function sortHeads(labels, form, set, isText, firstWay) {
   });
 }
 
-// Pieces of a string from the outside: characters that steer or hide are shown by their names.
-function visible(text) {
-  if (!HIDDEN.test(text)) return [text];
+// Pieces of text[from, to) from the outside: characters that steer or hide are shown by their names.
+function visible(text, from = 0, to = text.length) {
   const pieces = [];
-  let plain = "";
-  for (const letter of text) {
-    if (!HIDDEN.test(letter)) {
-      plain += letter;
-      continue;
-    }
-    const code = letter.codePointAt(0);
+  let done = from;
+  HIDDEN.lastIndex = from;
+  for (let found = HIDDEN.exec(text); found && found.index < to; found = HIDDEN.exec(text)) {
+    if (found.index > done) pieces.push(text.slice(done, found.index));
+    done = found.index + found[0].length;
+    const code = found[0].codePointAt(0);
     if (code === 13) continue; // of CR LF; the line feed is kept
-    if (plain) pieces.push(plain);
-    plain = "";
     const name = HIDDEN_NAMES[code] || `U+${code.toString(16).toUpperCase().padStart(4, "0")}`;
     pieces.push(h("span", { class: "hidden-char", title: `control character ${name}` }, name));
   }
-  if (plain) pieces.push(plain);
+  if (done < to) pieces.push(text.slice(done, to));
   return pieces;
+}
+
+function hides(text) {
+  HIDDEN.lastIndex = 0;
+  return HIDDEN.test(text);
 }
 
 // A name, title, id or address from the outside, apart from the text around it in its direction.
@@ -124,14 +177,31 @@ function address(url) {
 const NUMBER = new Intl.NumberFormat("en");
 const count = (n) => NUMBER.format(n);
 const plural = (n, noun) => `${count(n)} ${noun}${n === 1 ? "" : "s"}`;
-const share = (part, whole) =>
-  whole ? `${((100 * part) / whole).toFixed(part && part / whole < 0.1 ? 1 : 0)} %` : "–";
+
+// Never "100 %" of what is not all, nor "0 %" of what is not nothing.
+function share(part, whole) {
+  if (!whole) return "–";
+  const percent = (100 * part) / whole;
+  if (part < whole && percent >= 99.5) return part && percent >= 99.95 ? "under 100 %" : `${percent.toFixed(1)} %`;
+  if (part && percent < 0.05) return "under 0.1 %";
+  return `${percent.toFixed(part && percent < 10 ? 1 : 0)} %`;
+}
+
 const decimals = (value, digits = 2) => (value === null || value === undefined ? "–" : value.toFixed(digits));
 
-function when(at) {
-  return at === null || at === undefined
-    ? "no date"
-    : new Date(at * 1000).toISOString().slice(0, 16).replace("T", " ");
+// A time in UTC, to the minute.
+const minute = (at) => new Date(at * 1000).toISOString().slice(0, 16).replace("T", " ");
+const when = (at) => (at === null || at === undefined ? "no date" : [dated(at), " UTC"]);
+
+// The same without the zone, for columns whose head says it; a date far from all others of the run has a mark.
+function dated(at) {
+  const usual = run.timeline && run.timeline.usual;
+  if (!usual || (at >= usual[0] && at <= usual[1])) return minute(at);
+  return h(
+    "span",
+    { class: "odd-date", title: "far from the dates of all other articles: perhaps not its time of publication" },
+    `${minute(at)} (?)`,
+  );
 }
 
 function lasting(seconds) {
@@ -147,17 +217,24 @@ function lasting(seconds) {
   return `${value < 10 && value % 1 >= 0.05 ? value.toFixed(1) : Math.round(value)} ${unit[1]}`;
 }
 
-// What links articles of a story; and what else a pair or a member may be called.
-const RELATIONS = ["exact", "reprint", "excerpt", "respun"];
-const RELATION_NAMES = [...RELATIONS, "related", "indirect"];
-const relation = (number) =>
-  number < 0 ? null : h("span", { class: `relation ${RELATION_NAMES[number]}` }, RELATION_NAMES[number]);
+// A relation by its number; `run.relations` has them all, and what they mean.
+const relation = (number) => (number < 0 ? null : relationBadge(run.relations[number].name));
+
+function relationBadge(name, props) {
+  const { meaning } = run.relations.find((one) => one.name === name);
+  return h(props ? "a" : "span", { class: `relation ${name}`, title: meaning, ...props }, name);
+}
+
+// Those that the run's table of pairs has.
+const pairRelations = () => Object.keys(run.summary.pairs_by_relation);
+const numberOf = (name) => run.relations.findIndex((one) => one.name === name);
+const measured = (name, label) => h("span", { title: run.measures[name] }, label || name);
 
 function relationsOf(bits) {
   return h(
     "span",
     { class: "relations" },
-    RELATIONS.map((_, i) => (bits & (1 << i) ? relation(i) : null)),
+    run.relations.map((_, i) => (bits & (1 << i) ? relation(i) : null)),
   );
 }
 
@@ -167,7 +244,7 @@ function say(text) {
 
 // For a shell: in single quotes where it needs them; null where a terminal could be misled.
 function shellWord(text) {
-  if (HIDDEN.test(text) || text.startsWith("-") || text.includes("\n")) return null;
+  if (hides(text) || text.startsWith("-") || text.includes("\n")) return null;
   return /^[\w./:@-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
