@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
+from command_line import ROOT
 from rich.console import Console
 
 from flows import progress
@@ -60,6 +64,47 @@ def test_the_display_closes_a_stage_without_calls():
         listen.stage_started("confirm", 0)
         listen.stage_finished(StageReport("confirm", 0, 0, 0.0, 0))
         assert all(task.finished for task in bars.tasks)
+
+
+def test_what_takes_long_before_the_first_stage_is_said_again(monkeypatch):
+    monkeypatch.setattr(progress, "QUIET_SECONDS", 0.001)
+    lines: list[str] = []
+    said_again = threading.Event()
+
+    def write(line: str) -> None:
+        lines.append(line)
+        if line.startswith("the server, "):
+            said_again.set()
+
+    listen = progress.LogLines(write)
+    with listen.opening:
+        listen.waiting_for("the server")
+        assert said_again.wait(60)
+        listen.stage_started("read", 1)
+        n_lines = len(lines)
+        assert "the server" in lines
+        assert not listen.opening._thread.is_alive()
+    assert len(lines) == n_lines
+
+
+def test_the_display_says_what_it_waits_for_and_clears_it():
+    with progress._bars(Console(file=io.StringIO(), force_terminal=True)) as bars:
+        shown = progress.StageBars(bars, "starting")
+        shown.waiting_for("the server")
+        assert [task.description for task in bars.tasks] == ["the server"]
+        shown.end_opening()
+        shown.waiting_for("nothing")
+        assert bars.tasks == []
+
+
+def test_compiling_is_said_once():
+    script = (
+        "import numba as nb; from flows.progress import told_of_compiling\n"
+        "with told_of_compiling(print):\n"
+        "    nb.njit(nb.int64(nb.int64))(lambda x: x + 1); nb.njit(nb.int64(nb.int64))(lambda x: x + 2)\n"
+    )
+    out = subprocess.check_output([sys.executable, "-c", script], text=True, cwd=ROOT)
+    assert out == f"{progress.COMPILING}\n"
 
 
 def test_lines_elsewhere_than_on_a_terminal(capsys):
