@@ -83,10 +83,13 @@ def explain(run_dir: Path, id_a: str, id_b: str, as_json: bool, verbose: bool) -
     """
     with errors_in_one_line(verbose):
         from flows.explain_report import print_explanation
-        from pipeline.executor import Silence, ThreadExecutor
-        from pipeline.revisit import explain_articles
+        from flows.progress import told_of_compiling, write_line
 
-        found = explain_articles(run_dir, id_a, id_b, ThreadExecutor(0), Silence())
+        with told_of_compiling(write_line):
+            from pipeline.executor import Silence, ThreadExecutor
+            from pipeline.revisit import explain_articles
+
+            found = explain_articles(run_dir, id_a, id_b, ThreadExecutor(0), Silence())
     print_explanation(found, as_json)
 
 
@@ -103,10 +106,13 @@ def compare(file_a: Path, file_b: Path, as_json: bool, verbose: bool) -> None:
     """
     with errors_in_one_line(verbose):
         from flows.explain_report import print_explanation
-        from pipeline.executor import Silence, ThreadExecutor
-        from pipeline.revisit import explain_files
+        from flows.progress import told_of_compiling, write_line
 
-        found = explain_files(file_a, file_b, ThreadExecutor(0), Silence())
+        with told_of_compiling(write_line):
+            from pipeline.executor import Silence, ThreadExecutor
+            from pipeline.revisit import explain_files
+
+            found = explain_files(file_a, file_b, ThreadExecutor(0), Silence())
     print_explanation(found, as_json)
 
 

@@ -139,6 +139,12 @@ def test_no_article_at_all_is_an_unusable_input(tmp_path):
     assert not (tmp_path / "out" / "latest.json").exists()
 
 
+def test_an_error_cannot_tell_the_terminal_what_to_do(tmp_path):
+    done = respun("run", tmp_path / "\x1b[31mred\x07\udcff", "--output", tmp_path / "out", "--direct")
+    assert done.exit_code == 2
+    assert r"\x1b[31mred\x07\udcff" in done.stderr.splitlines()[-1]
+
+
 @pytest.fixture
 def failing_stage(monkeypatch):
     import pipeline.job

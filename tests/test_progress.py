@@ -6,6 +6,7 @@ import io
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 from command_line import ROOT
@@ -125,6 +126,15 @@ SUMMARY = Summary(
     largest=(LargeCluster("c", 3, 1, ("exact", "respun"), "A very\nlong title " * 10, None),), newest=(),
     n_articles_with_repeats=0, n_repeated_groups=0, tables=("articles", "clusters"),
 )  # fmt: skip
+
+
+def test_the_summary_says_what_was_not_used_and_leaves_out_what_is_not_there():
+    cluster = LargeCluster("c", 25, 0, ("exact",), "A title", None)
+    summary = replace(SUMMARY, n_unreadable_dates=1, n_files_passed_over=2, largest=(cluster,))
+    lines = list(summary_lines(summary))
+    assert "1 article whose published_at can't be read" in lines
+    assert "2 files passed over: by the ending no kind that is read" in lines
+    assert "  25 articles (exact): A title" in lines
 
 
 def test_the_summary_in_words():
