@@ -76,8 +76,8 @@ class Opening:
     """What is waited for until the first stage. Every QUIET_SECONDS `tell` is given it, with the seconds."""
 
     def __init__(self, what: str, tell: Callable[[str], None]) -> None:
-        self._what, self._began = what, time.monotonic()
         self._tell = tell
+        self.now(what)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="respun-opening", daemon=True)
 
@@ -88,8 +88,9 @@ class Opening:
         self.end()
 
     def now(self, what: str) -> None:
-        """Something else is waited for."""
-        self._what, self._began = what, time.monotonic()
+        """This is waited for, from now on."""
+        self._what = what
+        self._began = self._said = time.monotonic()
 
     def end(self) -> None:
         """The first stage begins: after this `tell` isn't called any more."""
@@ -98,8 +99,11 @@ class Opening:
             self._thread.join()
 
     def _run(self) -> None:
-        while not self._ended.wait(QUIET_SECONDS):
-            self._tell(f"{self._what}, {time.monotonic() - self._began:.0f} s")
+        while not self._ended.wait(max(0.0, self._said + QUIET_SECONDS - time.monotonic())):
+            now = time.monotonic()
+            if now - self._said >= QUIET_SECONDS:  # else something new is waited for
+                self._said = now
+                self._tell(f"{self._what}, {now - self._began:.0f} s")
 
 
 def write_line(line: str) -> None:

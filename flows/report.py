@@ -43,7 +43,7 @@ def count_lines(summary: Summary) -> Iterator[str]:
     if summary.n_unreadable_dates:
         yield f"{_count(summary.n_unreadable_dates, 'article')} whose published_at can't be read"
     if summary.n_files_passed_over:
-        yield f"{_count(summary.n_files_passed_over, 'file')} passed over: by the ending no kind that is read"
+        yield f"{_count(summary.n_files_passed_over, 'file')} of another kind passed over"
     if summary.index is not None:
         yield from _index_lines(summary, summary.index)
     confirmed = {name: n for name, n in summary.pairs_by_relation.items() if name != NEIGHBOUR}

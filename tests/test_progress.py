@@ -133,7 +133,7 @@ def test_the_summary_says_what_was_not_used_and_leaves_out_what_is_not_there():
     summary = replace(SUMMARY, n_unreadable_dates=1, n_files_passed_over=2, largest=(cluster,))
     lines = list(summary_lines(summary))
     assert "1 article whose published_at can't be read" in lines
-    assert "2 files passed over: by the ending no kind that is read" in lines
+    assert "2 files of another kind passed over" in lines
     assert "  25 articles (exact): A title" in lines
 
 
