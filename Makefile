@@ -30,6 +30,7 @@ $(VENV)/.created:
 
 # The lock first, then the project without its dependencies: what is installed is what was locked.
 $(VENV)/.installed: $(VENV)/.created requirements.lock pyproject.toml
+	@echo "installing into $(VENV)"
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -6,19 +6,30 @@ import gc
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from flows.index_commands import index
 from flows.one_line import errors_in_one_line
-from flows.options import AS_JSON, INPUTS, OUTPUT, RUN, VERBOSE
+from flows.options import (
+    AS_JSON,
+    INDEX,
+    INPUTS,
+    OUTPUT,
+    RUN,
+    SET,
+    VERBOSE,
+    RunOptions,
+    config_option,
+    exit_codes,
+)
 from flows.scheduling import COMMANDS
 from pipeline import __version__
 
 if TYPE_CHECKING:
+    from flows.progress import Display
     from pipeline.config import Config
-    from pipeline.executor import Listener
     from pipeline.job import Outcome
 
 
@@ -28,54 +39,38 @@ def cli() -> None:
     """Find the news articles that are the same story told again."""
 
 
-@cli.command()
+@cli.command(
+    short_help="Cluster the articles of INPUT... and write the tables to DIR.",
+    epilog=exit_codes("arguments, configuration, input or output", "the run failed"),
+)
 @INPUTS
 @OUTPUT
-@click.option(
-    "--index",
-    metavar="INDEX",
-    help="Folder, or address such as s3://bucket/prefix, of past nights to match against and to join.",
-)
-@click.option("--config", metavar="FILE", help="TOML file, or the name of a preset: nightly, adhoc, smoke.")
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Override one key, such as columns.text=body. May be given several times.",
-)
+@INDEX
+@config_option()
+@SET
 @click.option("--resume", is_flag=True, help="Go on from what a run over this INPUT left in DIR, if one did.")
 @click.option("--keep-work", is_flag=True, help="Leave the scratch files in DIR, for --resume.")
 @click.option("--direct", is_flag=True, help="Execute the stages in threads, without Prefect.")
 @click.option("--verbose", is_flag=True, help="Show Prefect's log, and the traceback of an error.")
-def run(
-    inputs: tuple[str, ...],
-    output: Path,
-    index: str | None,
-    config: str | None,
-    overrides: tuple[str, ...],
-    resume: bool,
-    keep_work: bool,
-    direct: bool,
-    verbose: bool,
-) -> None:
+def run(**given: Any) -> None:
     """Cluster the articles of INPUT... and write the tables to DIR.
 
     INPUT is a Parquet, JSONL or CSV file (.gz and .zst too), a folder of .txt files, or a glob of these;
     several are one collection. The last line on stdout is the folder of the run.
-
-    Exit codes: 0 done, 2 arguments, configuration, input or output can't be used, 1 the run failed, 130
-    interrupted.
     """
-    with errors_in_one_line(verbose):
-        outcome = _execute(inputs, output, index, config, overrides, direct, verbose, resume, keep_work)
+    asked = RunOptions(**given)
+    with errors_in_one_line(asked.verbose, "; the same command with --resume goes on from what was finished"):
+        outcome = _execute(asked)
         from flows.report import print_summary
 
         print_summary(outcome.run_dir)
     click.echo(outcome.run_dir.absolute())
 
 
-@cli.command()
+@cli.command(
+    short_help="Say why two articles of a run are, or are not, in one cluster.",
+    epilog=exit_codes("arguments or run"),
+)
 @click.argument("run_dir", metavar="RUN", type=click.Path(path_type=Path))
 @click.argument("id_a", metavar="ID_A")
 @click.argument("id_b", metavar="ID_B")
@@ -85,19 +80,20 @@ def explain(run_dir: Path, id_a: str, id_b: str, as_json: bool, verbose: bool) -
     """Say why two articles of a run are, or are not, in one cluster.
 
     RUN is the folder of a run that kept its texts, or an output folder: then its current run.
-
-    Exit codes: 0 done, 2 arguments or run can't be used, 1 it failed, 130 interrupted.
     """
     with errors_in_one_line(verbose):
         from flows.explain_report import print_explanation
-        from pipeline.executor import Silence, ThreadExecutor
-        from pipeline.revisit import explain_articles
+        from flows.progress import told_of_compiling, write_line
 
-        found = explain_articles(run_dir, id_a, id_b, ThreadExecutor(0), Silence())
+        with told_of_compiling(write_line):
+            from pipeline.executor import Silence, ThreadExecutor
+            from pipeline.revisit import explain_articles
+
+            found = explain_articles(run_dir, id_a, id_b, ThreadExecutor(0), Silence())
     print_explanation(found, as_json)
 
 
-@cli.command()
+@cli.command(epilog=exit_codes("a file"))
 @click.argument("file_a", metavar="FILE_A", type=click.Path(path_type=Path))
 @click.argument("file_b", metavar="FILE_B", type=click.Path(path_type=Path))
 @AS_JSON
@@ -107,62 +103,53 @@ def compare(file_a: Path, file_b: Path, as_json: bool, verbose: bool) -> None:
 
     FILE_A and FILE_B are UTF-8 (.gz and .zst too). Without a collection a list of common words says what is
     rare, so the numbers are not those of a run.
-
-    Exit codes: 0 done, 2 a file can't be used, 1 it failed, 130 interrupted.
     """
     with errors_in_one_line(verbose):
         from flows.explain_report import print_explanation
-        from pipeline.executor import Silence, ThreadExecutor
-        from pipeline.revisit import explain_files
+        from flows.progress import told_of_compiling, write_line
 
-        found = explain_files(file_a, file_b, ThreadExecutor(0), Silence())
+        with told_of_compiling(write_line):
+            from pipeline.executor import Silence, ThreadExecutor
+            from pipeline.revisit import explain_files
+
+            found = explain_files(file_a, file_b, ThreadExecutor(0), Silence())
     print_explanation(found, as_json)
 
 
-def _execute(
-    inputs: tuple[str, ...],
-    output: Path,
-    index: str | None,
-    config: str | None,
-    overrides: tuple[str, ...],
-    direct: bool,
-    verbose: bool,
-    resume: bool,
-    keep_work: bool,
-) -> Outcome:
+def _execute(asked: RunOptions) -> Outcome:
     from flows.progress import progress_display
     from pipeline.config import load_config
-    from pipeline.executor import ThreadExecutor
-    from pipeline.job import check_run, run_job
 
-    settings = load_config(config, overrides)
-    # Prefect takes seconds to start; what can't work is said before.
-    check_run(inputs, output, settings, index)
-    with progress_display("starting" if direct else "starting Prefect") as listen:
-        if not direct:
-            return _run_in_prefect(inputs, output, settings, listen, verbose, index, resume, keep_work)
+    # What can't work is said before what is slow to import, and Prefect takes seconds to start.
+    settings = load_config(asked.config, asked.overrides)
+    with progress_display() as show:
+        from pipeline.executor import ThreadExecutor
+        from pipeline.job import check_run, run_job
+
+        check_run(asked.inputs, asked.output, settings, asked.index)
+        if not asked.direct:
+            show.waiting_for("starting Prefect")
+            return _run_in_prefect(asked, settings, show)
+        show.waiting_for("starting")
         threads = ThreadExecutor(settings.n_workers)
-        return run_job(inputs, output, settings, threads, listen, index, resume=resume, keep_work=keep_work)
+        return run_job(
+            asked.inputs, asked.output, settings, threads, show, asked.index,
+            resume=asked.resume, keep_work=asked.keep_work,
+        )  # fmt: skip
 
 
-def _run_in_prefect(
-    inputs: tuple[str, ...],
-    output: Path,
-    settings: Config,
-    listen: Listener,
-    verbose: bool,
-    index: str | None,
-    resume: bool,
-    keep_work: bool,
-) -> Outcome:
-    if not verbose:  # the server, where there is one, gets the log all the same
+def _run_in_prefect(asked: RunOptions, settings: Config, show: Display) -> Outcome:
+    if not asked.verbose:  # the server, where there is one, gets the log all the same
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     from flows.cluster_articles import run_flow
 
-    return run_flow(inputs, output, settings, listen, index, resume, keep_work)
+    return run_flow(asked, settings, show)
 
 
-@cli.command()
+@cli.command(
+    short_help="Compare a run with pairs that you have labelled.",
+    epilog=exit_codes("arguments, labels, run or output"),
+)
 @RUN
 @click.option(
     "--labels",
@@ -202,7 +189,10 @@ def evaluate(run_path: Path, labels: Path, output: Path, worst: int, verbose: bo
         click.echo(f"written: {', '.join(map(str, written))}")
 
 
-@cli.command()
+@cli.command(
+    short_help="Fit the rule on labelled pairs of a run.",
+    epilog=exit_codes("arguments, labels, run or output"),
+)
 @RUN
 @click.option(
     "--labels",
@@ -241,7 +231,10 @@ def calibrate(run_path: Path, labels: Path, output: Path, precision: float | Non
         click.echo(f"written: {output}, version {found.rule.version}")
 
 
-@cli.command()
+@cli.command(
+    short_help="Draw doubtful pairs of a run for you to label.",
+    epilog=exit_codes("arguments, run or output"),
+)
 @RUN
 @click.option(
     "--output",
@@ -273,7 +266,10 @@ def label(run_path: Path, output: Path, n: int, seed: int, verbose: bool) -> Non
         click.echo(f"written: {output}")
 
 
-@cli.command()
+@cli.command(
+    short_help="Write report.html of a run again, with all its texts.",
+    epilog=exit_codes("arguments or run"),
+)
 @RUN
 @click.option(
     "--max-texts",

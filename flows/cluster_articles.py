@@ -5,7 +5,6 @@
 
 import math
 import os
-import signal
 import sys
 
 if __name__ == "__main__":  # before Prefect is imported: the command line decides whether it is needed
@@ -21,18 +20,22 @@ from typing import Annotated, Any
 
 from prefect import flow, get_run_logger, tags, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State, TaskRun
 from prefect.flows import Flow
 from prefect.futures import PrefectFuture, as_completed
 from prefect.logging.loggers import flow_run_logger
 from prefect.runtime import task_run
+from prefect.settings import get_current_settings
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import Task, exponential_backoff
 from prefect.variables import Variable
 from pydantic import Field
 
 from flows.artifacts import ProgressArtifact, leave_artifacts, server_is_kept
-from flows.progress import LogLines
+from flows.options import RunOptions
+from flows.progress import Display, LogLines
+from flows.temporary_server import take_over
 from pipeline.config import Config
 from pipeline.errors import ConfigError
 from pipeline.executor import Job, Listener, n_threads
@@ -40,7 +43,6 @@ from pipeline.job import Outcome, run_job
 
 DEFAULTS = Config()
 TAG = "respun"  # by it the automation of flows/deployments.py knows our runs
-INTERRUPT = {signal.SIGINT}
 RETRIES = 2
 
 
@@ -102,9 +104,11 @@ def tell_end(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None
     A worker calls it by the names of its parameters, in a process of its own.
     """
     how = "Cancelled" if state.is_cancelling() else state.name
+    # On the command line a run goes on only when it is told to; nights and the deployments always do.
+    which = "run" if flow_run.parameters.get("resume", True) else "run with --resume"
     flow_run_logger(flow_run, flow).error(
-        "%s ended %s: %s. What was published before is still current; the next run over the same input goes "
-        "on from the calls that were finished.", flow_run.name, how, (state.message or "").rstrip("."),
+        "%s ended %s: %s. What was published before is still current; the next %s over the same input goes "
+        "on from the calls that were finished.", flow_run.name, how, (state.message or "").rstrip("."), which,
     )  # fmt: skip
 
 
@@ -188,30 +192,37 @@ def cluster_articles(
         resume: Go on from what an earlier run over the same input left, if one did.
         keep_work: Leave the scratch files, so that a run with other thresholds can go on from them.
     """
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPT)
     folder = Path(location(output, "output"))
     return job_in_prefect(inputs, folder, config, index, resume=resume, keep_work=keep_work)
 
 
-def run_flow(
-    inputs: Sequence[str],
-    output: Path,
-    config: Config,
-    listen: Listener,
-    index: str | None,
-    resume: bool,
-    keep_work: bool,
-) -> Outcome:
+def run_flow(asked: RunOptions, config: Config, show: Display) -> Outcome:
     """Run the flow in this process, with Prefect's temporary server where no server is configured.
 
-    Ctrl-C on a terminal goes to all processes of the command. The temporary server inherits that it is
-    blocked, and lives to be told that the run was interrupted; without it Prefect would ask it in vain for
-    over a minute.
+    Raises ConfigError when a server is configured and doesn't answer.
     """
-    LISTENER.set(listen)
-    signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPT)
-    try:
-        with tags(TAG):
-            return cluster_articles(list(inputs), str(output), config, index, resume, keep_work)
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPT)
+    LISTENER.set(show)
+    take_over(show.waiting_for)
+    check_server(show)
+    with tags(TAG):
+        return cluster_articles(
+            list(asked.inputs), str(asked.output), config, asked.index, asked.resume, asked.keep_work
+        )
+
+
+def check_server(show: Display) -> None:
+    """Ask a configured server for an answer: Prefect would ask for long, and then not say for which.
+
+    Raises ConfigError.
+    """
+    url = get_current_settings().api.url
+    if url is None:
+        return
+    show.waiting_for(f"waiting for Prefect's server, {url}")
+    with get_client(sync_client=True) as client:
+        error = client.api_healthcheck()
+    if error is not None:
+        raise ConfigError(
+            f"PREFECT_API_URL: must name a server that answers, {url} doesn't: {error}; unset it for a "
+            "temporary server, or leave Prefect out with --direct"
+        )

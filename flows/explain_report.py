@@ -161,8 +161,8 @@ def _passages(found: Explanation) -> Iterator[Line]:
     aligned = found.alignment
     yield (
         ("Side by side", HEAD),
-        (f"  {aligned.n_tokens_same:,} tokens are the same, in the same order. [in both] {{in one only}}",
-         DIM),
+        (f"  {aligned.n_tokens_same:,} tokens are the same, in the same order. "
+         "Names and numbers: [in both] {in one only}", DIM),
     )  # fmt: skip
     if aligned.n_tokens_left_out:
         yield ((f"  the last {aligned.n_tokens_left_out:,} tokens were not aligned: too long", DIM),)

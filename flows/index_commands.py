@@ -7,26 +7,23 @@ from datetime import UTC, datetime
 import click
 
 from flows.one_line import errors_in_one_line
-from flows.options import VERBOSE
+from flows.options import SET, VERBOSE, config_option, exit_codes
 
 
-@click.group()
+@click.group(short_help="Look after an index of past nights.")
 def index() -> None:
-    """Look after an index of past nights, which `respun run --index` matches against."""
+    """Look after an index of past nights, which `respun run --index` matches against.
+
+    --config and --set give the configuration that the index is used with.
+    """
 
 
 INDEX = click.argument("location", metavar="INDEX")
-CONFIG = click.option("--config", metavar="FILE", help="The configuration that the index is used with.")
-SET = click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Override one key. May be given several times.",
-)
+CONFIG = config_option()
+CODES = exit_codes("arguments, configuration or index")
 
 
-@index.command()
+@index.command(epilog=CODES)
 @INDEX
 @VERBOSE
 def info(location: str, verbose: bool) -> None:
@@ -38,7 +35,7 @@ def info(location: str, verbose: bool) -> None:
         _print(info_lines(look(location)))
 
 
-@index.command()
+@index.command(short_help="Put the segments of INDEX together.", epilog=CODES)
 @INDEX
 @CONFIG
 @SET
@@ -53,7 +50,7 @@ def compact(location: str, config: str | None, overrides: tuple[str, ...], verbo
         _print(info_lines(put_together(location, load_config(config, overrides))))
 
 
-@index.command()
+@index.command(epilog=CODES)
 @INDEX
 @click.option(
     "--before",
@@ -77,7 +74,7 @@ def forget(
         click.echo(f"forgotten: {n} articles")
 
 
-@index.command()
+@index.command(short_help="Count terms and furniture of INDEX anew, and find all pairs again.", epilog=CODES)
 @INDEX
 @CONFIG
 @SET

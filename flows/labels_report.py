@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from pipeline.calibrate import Calibration, Reached, Share
-from pipeline.evaluate import Evaluation, Score, harmonic
+from pipeline.evaluate import UNKNOWN_RELATION, Evaluation, Score, harmonic
 from pipeline.label import Sample
 
 N_SHOWN = 10
@@ -79,7 +79,8 @@ def _share(share: Share) -> str:
 def _rows(what: str, scores: Mapping[str, Score]) -> Iterator[str]:
     ranked = sorted(scores.items(), key=lambda item: -(item[1].n_same + item[1].n_different))
     for name, score in ranked[:N_SHOWN]:
-        yield _row(f"  {what} {name}", score)
+        is_unknown = what == "relation" and name == UNKNOWN_RELATION
+        yield _row("  not found, so of no relation" if is_unknown else f"  {what} {name}", score)
     if len(ranked) > N_SHOWN:
         yield f"  ... {len(ranked) - N_SHOWN:,} more in metrics.json"
 
@@ -87,7 +88,10 @@ def _rows(what: str, scores: Mapping[str, Score]) -> Iterator[str]:
 def _row(name: str, score: Score) -> str:
     counts = (score.n_same, score.n_same_found, score.n_different, score.n_different_found)
     shown = name if len(name) <= 31 else f"{name[:30]}…"
-    shares = _shares(score.precision, score.recall, score.f1)
+    if score.n_same:
+        shares = _shares(score.precision, score.recall, score.f1)
+    else:  # a precision of 0 would read like a failure
+        shares = f"{f'found {score.n_different_found:,} of {score.n_different:,}':>30}"
     return f"{shown:32}{shares}{''.join(f'{count:8,}' for count in counts)}"
 
 

@@ -1,6 +1,5 @@
 """The Prefect flow `cluster-nights`: the nights that are not finished yet, up to the one before today."""
 
-import signal
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +8,7 @@ from prefect import flow, get_run_logger
 from prefect.variables import Variable
 from pydantic import Field
 
-from flows.cluster_articles import FLOW_OPTIONS, INTERRUPT, job_in_prefect, location
+from flows.cluster_articles import FLOW_OPTIONS, job_in_prefect, location
 from pipeline.config import load_config
 from pipeline.job import Outcome
 from pipeline.nights import Plan, inputs_of, night_before, run_nights
@@ -42,7 +41,6 @@ def cluster_nights(
         catch_up_days: How many days before that night a missed or failed night is still run.
         again: Run that night even if it is finished.
     """
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPT)
     settings = load_config(config, overrides)
     template, folder = location(input, "input"), Path(location(output, "output"))
     past = index or Variable.get("respun_index")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
@@ -14,29 +15,43 @@ from pipeline.errors import RespunError
 
 FAILED = 1
 INTERRUPTED = 130
+TERMINATED = 143
+# A name or a value from outside must not be able to tell the terminal what to do.
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as `kill` sends it: ends a command the way that Ctrl-C does."""
 
 
 @contextmanager
-def errors_in_one_line(verbose: bool) -> Iterator[None]:
-    """Whatever is raised, the user gets one line and the exit code."""
+def errors_in_one_line(verbose: bool, afterwards: str = "") -> Iterator[None]:
+    """Whatever is raised, the user gets one line and the exit code.
+
+    `afterwards` says how a command goes on that was interrupted.
+    """
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
         yield
     except RespunError as error:
-        _fail(error, error.exit_code, verbose)
+        _fail(error, str(error), error.exit_code, verbose)
+    except Terminated as error:
+        _fail(error, f"terminated{afterwards}", TERMINATED, verbose)
     except KeyboardInterrupt as error:
-        _fail(error, INTERRUPTED, verbose)
+        _fail(error, f"interrupted{afterwards}", INTERRUPTED, verbose)
     except Exception as error:  # noqa: BLE001 - no error is left to be a traceback
-        _fail(error, FAILED, verbose)
+        _fail(error, f"{type(error).__name__}: {error}", FAILED, verbose)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
-def _fail(error: BaseException, exit_code: int, verbose: bool) -> NoReturn:
+def _terminate(_number: int, _frame: object) -> NoReturn:
+    raise Terminated
+
+
+def _fail(error: BaseException, message: str, exit_code: int, verbose: bool) -> NoReturn:
     if verbose:
         traceback.print_exception(error)
-    if isinstance(error, KeyboardInterrupt):
-        message = "interrupted"
-    elif isinstance(error, RespunError):
-        message = str(error)
-    else:
-        message = " ".join(f"{type(error).__name__}: {error}".split())
-    click.echo(f"respun: error: {message}", err=True)
+    one_line = " ".join(message.split()).translate(_CONTROLS)
+    click.echo(f"respun: error: {one_line.encode(errors='backslashreplace').decode()}", err=True)
     sys.exit(exit_code)

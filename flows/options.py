@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -17,3 +20,49 @@ OUTPUT = click.option(
 )
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines; the same numbers.")
 VERBOSE = click.option("--verbose", is_flag=True, help="Show the traceback of an error.")
+INDEX = click.option(
+    "--index",
+    metavar="INDEX",
+    help="Folder, or address such as s3://bucket/prefix, of past nights to match against and to join.",
+)
+SET = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override one key, such as columns.text=body. May be given several times.",
+)
+
+
+def exit_codes(unusable: str, failed: str = "it failed") -> str:
+    """The last paragraph of a command's help."""
+    return (
+        f"Exit codes: 0 done, 2 {unusable} can't be used, 1 {failed}, 130 interrupted (Ctrl-C), "
+        "143 terminated (kill)."
+    )
+
+
+def config_option(default: str | None = None) -> Callable[[Any], Any]:
+    """`--config`, with the preset that a command has without it."""
+    return click.option(
+        "--config",
+        default=default,
+        show_default=default is not None,
+        metavar="FILE",
+        help="TOML file, or the name of a preset: nightly, adhoc, smoke.",
+    )
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What `respun run` was asked for."""
+
+    inputs: tuple[str, ...]
+    output: Path
+    index: str | None
+    config: str | None
+    overrides: tuple[str, ...]
+    resume: bool
+    keep_work: bool
+    direct: bool
+    verbose: bool

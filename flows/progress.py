@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
@@ -18,15 +20,90 @@ QUIET_SECONDS = 10.0
 SHORT_SECONDS = 0.1  # below it a rate says nothing
 
 
+COMPILING = "compiling the kernels, once after installing"
+
+
+class Display(Listener, Protocol):
+    """A listener that also says what it is that takes so long before the first stage."""
+
+    def waiting_for(self, what: str) -> None:
+        """Until something else is said, or a stage begins, this is what is waited for."""
+
+
 @contextmanager
-def progress_display(opening: str) -> Iterator[Listener]:
-    """The listener that fits where stderr goes; `opening` names what happens until the first stage."""
+def progress_display(opening: str = "") -> Iterator[Display]:
+    """The display that fits where stderr goes; `opening` names what happens until the first stage.
+
+    Without it nothing is shown yet: what can't be used is told in a single line.
+    """
     if not sys.stderr.isatty():
-        write_line(opening)
-        yield LogLines(write_line)
+        lines = LogLines(write_line)
+        with lines.opening, told_of_compiling(lines.waiting_for):
+            if opening:
+                lines.waiting_for(opening)
+            yield lines
         return
     with _bars(Console(stderr=True)) as bars:
-        yield StageBars(bars, opening)
+        shown = StageBars(bars, opening or "starting")
+        with shown.opening, told_of_compiling(shown.waiting_for):
+            try:
+                yield shown
+            finally:
+                shown.end_opening()
+
+
+@contextmanager
+def told_of_compiling(tell: Callable[[str], None]) -> Iterator[None]:
+    """Say so when kernels are compiled: of those in its cache numba doesn't tell."""
+    from numba.core import event
+
+    class FirstTime(event.Listener):
+        is_told = False
+
+        def on_start(self, event: Any) -> None:
+            if not self.is_told:
+                self.is_told = True
+                tell(COMPILING)
+
+        def on_end(self, event: Any) -> None:
+            """Nothing."""
+
+    with event.install_listener("numba:compile", FirstTime()):
+        yield
+
+
+class Opening:
+    """What is waited for until the first stage. Every QUIET_SECONDS `tell` is given it, with the seconds."""
+
+    def __init__(self, what: str, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self.now(what)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="respun-opening", daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_error: object) -> None:
+        self.end()
+
+    def now(self, what: str) -> None:
+        """This is waited for, from now on."""
+        self._what = what
+        self._began = self._said = time.monotonic()
+
+    def end(self) -> None:
+        """The first stage begins: after this `tell` isn't called any more."""
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ended.wait(max(0.0, self._said + QUIET_SECONDS - time.monotonic())):
+            now = time.monotonic()
+            if now - self._said >= QUIET_SECONDS:  # else something new is waited for
+                self._said = now
+                self._tell(f"{self._what}, {now - self._began:.0f} s")
 
 
 def write_line(line: str) -> None:
@@ -50,9 +127,16 @@ class LogLines:
         self._write = write
         self._under_way: dict[str, _Progress] = {}
         self._last_line = 0.0
+        self.opening = Opening("starting", write)
+
+    def waiting_for(self, what: str) -> None:
+        """Say it now, and again with the seconds."""
+        self.opening.now(what)
+        self._write(what)
 
     def stage_started(self, stage: str, n_calls: int) -> None:
         """Begin to count."""
+        self.opening.end()
         self._under_way[stage] = _Progress(n_calls)
         self._last_line = time.monotonic()
 
@@ -75,18 +159,33 @@ class StageBars:
 
     def __init__(self, bars: Progress, opening: str) -> None:
         self._bars = bars
-        self._opening: TaskID | None = bars.add_task(opening, total=None, rows="")
+        self._first: TaskID | None = bars.add_task(opening, total=None, rows="")
+        self.opening = Opening(opening, self._describe)
         self._lines: dict[str, TaskID] = {}
         self._n_rows: dict[str, int] = {}
         self._began = 0.0
 
+    def waiting_for(self, what: str) -> None:
+        """Show it, and then with the seconds."""
+        self.opening.now(what)
+        self._describe(what)
+
+    def _describe(self, what: str) -> None:
+        if (first := self._first) is not None:
+            self._bars.update(first, description=what)
+
     def stage_started(self, stage: str, n_calls: int) -> None:
         """Open the stage's line."""
-        if self._opening is not None:
-            self._bars.remove_task(self._opening)
-            self._opening = None
+        self.end_opening()
         self._lines[stage] = self._bars.add_task(stage, total=n_calls, rows="")
         self._n_rows[stage], self._began = 0, time.monotonic()
+
+    def end_opening(self) -> None:
+        """Take the line away that says what is waited for."""
+        self.opening.end()
+        if (first := self._first) is not None:
+            self._first = None
+            self._bars.remove_task(first)
 
     def call_finished(self, stage: str, n_rows: int) -> None:
         """Move the stage's bar."""

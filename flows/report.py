@@ -25,8 +25,9 @@ def summary_lines(summary: Summary) -> Iterator[str]:
     if summary.largest:
         yield "largest clusters:"
     for cluster in summary.largest:
+        sources = f" from {_count(cluster.n_sources, 'source')}" if cluster.n_sources else ""
         yield (
-            f"  {_count(cluster.n_articles, 'article')} from {_count(cluster.n_sources, 'source')} "
+            f"  {_count(cluster.n_articles, 'article')}{sources} "
             f"({', '.join(cluster.relations)}): {_shorten(cluster.title)}"
         )
     if summary.page:
@@ -39,6 +40,10 @@ def count_lines(summary: Summary) -> Iterator[str]:
     took = "" if summary.seconds is None else f", {summary.seconds:.1f} s"
     yield f"{_count(summary.n_articles, 'article')}, {summary.n_clustered:,} of them in clusters{took}"
     yield f"{summary.n_rejected:,} rejected{_parts(summary.rejected_by_reason)}"
+    if summary.n_unreadable_dates:
+        yield f"{_count(summary.n_unreadable_dates, 'article')} whose published_at can't be read"
+    if summary.n_files_passed_over:
+        yield f"{_count(summary.n_files_passed_over, 'file')} of another kind passed over"
     if summary.index is not None:
         yield from _index_lines(summary, summary.index)
     confirmed = {name: n for name, n in summary.pairs_by_relation.items() if name != NEIGHBOUR}

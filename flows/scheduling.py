@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING
 import click
 
 from flows.one_line import errors_in_one_line
-from flows.options import INPUTS, OUTPUT, VERBOSE
+from flows.options import INDEX, INPUTS, OUTPUT, SET, VERBOSE, config_option, exit_codes
 
 if TYPE_CHECKING:
     from pipeline.job import Outcome
 
 
-@click.command()
+@click.command(
+    short_help="Run the nights that are missing, for cron, without Prefect.",
+    epilog=exit_codes("arguments, configuration, input or output", "a night failed"),
+)
 @INPUTS
 @OUTPUT
-@click.option(
-    "--index", metavar="INDEX", help="Folder or address of past nights to match against, and to add to."
-)
-@click.option("--config", default="nightly", show_default=True, metavar="FILE", help="TOML file or preset.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one key.")
+@INDEX
+@config_option("nightly")
+@SET
 @click.option(
     "--date",
     "night",
@@ -56,11 +57,8 @@ def nightly(
     """Run the nights that are missing, for cron: without Prefect, otherwise what its deployment does.
 
     INPUT has a {date} in it, or {date:%Y/%m/%d}. stdout gets one line for each night, the folder of its run.
-
-    Exit codes: 0 done, 2 arguments, configuration, input or output can't be used, 1 a night failed, 130
-    interrupted.
     """
-    with errors_in_one_line(verbose):
+    with errors_in_one_line(verbose, "; the same command goes on from what was finished"):
         from flows.progress import progress_display, write_line
         from flows.report import print_summary
         from pipeline.config import load_config
@@ -86,7 +84,7 @@ def nightly(
         run_nights(output, Plan(target, catch_up_days, run, again), write_line)
 
 
-@click.command()
+@click.command(short_help="Serve the deployments of prefect.yaml from this process.")
 @VERBOSE
 def serve(verbose: bool) -> None:
     """Serve the deployments of prefect.yaml from this process, without a work pool.
@@ -99,7 +97,10 @@ def serve(verbose: bool) -> None:
         serve_deployments()
 
 
-@click.command()
+@click.command(
+    short_help="Install on the server what ends runs whose process has died.",
+    epilog=exit_codes("the server"),
+)
 @VERBOSE
 def automations(verbose: bool) -> None:
     """Install on the server that PREFECT_API_URL names what ends runs whose process has died.

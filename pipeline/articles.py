@@ -22,7 +22,7 @@ from pipeline.errors import InputError
 from pipeline.input_csv import csv_header, read_csv
 from pipeline.input_jsonl import read_jsonl, sniff_keys
 from pipeline.input_parquet import check_types, parquet_columns, parquet_parts, read_parquet
-from pipeline.input_rows import BATCH_BYTES, BATCH_ROWS, Rows, mapped
+from pipeline.input_rows import BATCH_BYTES, BATCH_ROWS, Rows, check_names, mapped
 from pipeline.input_text import read_texts
 from pipeline.inputs import InputFile, InputPart, InputUnit, expand, partition
 from pipeline.schema import ARTICLE_SHARD, REJECTED
@@ -46,6 +46,11 @@ class UnitResult:
     unreadable: tuple[str, ...]
     n_input_rows: int
     n_bad_dates: int
+
+    @property
+    def n_rows_read(self) -> int:
+        """Input rows without those that stand for a file that can't be read."""
+        return self.n_input_rows - len(self.unreadable)
 
 
 @dataclass(frozen=True)
@@ -79,21 +84,21 @@ def plan_inputs(inputs: Sequence[str], config: Config) -> list[InputUnit]:
 
     Raises InputError when an argument means no file, or a file lacks the text column.
     """
-    files = expand(inputs)
-    check_columns(files, config)
+    found = expand(inputs)
+    check_columns(found.files, config)
     parts = [
         part
-        for file in files
+        for file in found.files
         for part in (parquet_parts(file) if file.kind == "parquet" else [InputPart(file, file.bytes)])
     ]
-    return partition(parts)
+    return partition(parts, found.n_passed_over)
 
 
 def check_columns(files: Sequence[InputFile], config: Config) -> None:
     """Refuse a collection in which a mapped column is missing. Raises InputError, naming what is there.
 
     The text must be in every file with columns; another column only has to be in one of them, and only
-    when the configuration names it otherwise than by default.
+    when the configuration names it otherwise than by default. Of none may a file have two.
     """
     columns = mapped(config.columns)
     seen: dict[str, None] = {}
@@ -102,11 +107,8 @@ def check_columns(files: Sequence[InputFile], config: Config) -> None:
         found = _columns_of(file, columns)
         if found is None:  # reading it will say why
             continue
-        if columns["text"] not in found and found:
-            raise InputError(
-                f"columns.text: must name a column of {file.name}, {columns['text']!r} is none "
-                f"of {', '.join(found)}"
-            )
+        if found:
+            check_names(file.name, found, columns)
         seen |= dict.fromkeys(found)
     defaults = mapped(Config().columns)
     for field, name in columns.items():

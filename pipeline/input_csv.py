@@ -18,12 +18,11 @@ import pyarrow as pa
 import pyarrow.csv as pcsv
 
 from pipeline.config import Config
-from pipeline.errors import InputError
-from pipeline.input_blocks import BOM, max_row_bytes, open_stream, read_blocks
+from pipeline.input_blocks import max_row_bytes, read_blocks, read_head
 from pipeline.input_rows import (
-    BLOCK_BYTES,
     Reject,
     Rows,
+    check_names,
     is_valid_utf8,
     mapped,
     one_line,
@@ -48,11 +47,7 @@ def read_csv(file: InputFile, config: Config) -> Iterator[Rows]:
 
 def csv_header(file: InputFile) -> list[str] | None:
     """The file's column names; None when there is no readable header."""
-    try:
-        with open_stream(file) as stream:
-            head = stream.read(BLOCK_BYTES).removeprefix(BOM)
-    except (OSError, pa.ArrowException):
-        return None
+    head = read_head(file) or b""
     return next((fields for fields, _, _ in records(head, True, False) if isinstance(fields, list)), None)
 
 
@@ -96,9 +91,14 @@ class CsvRecords:
         self._row = 0
 
     def next_row(self) -> int:
-        """Give the number of a row that is skipped unread."""
+        """Give the number of a row that is skipped unread, and count it."""
         self._row += 1
         return self._row - 1
+
+    @property
+    def n_rows(self) -> int:
+        """Rows so far, rejected ones too."""
+        return self._row
 
     def parse(self, data: bytes, final: bool, stuck: bool) -> tuple[Rows | None, int]:
         """Read the whole records of `data`."""
@@ -126,7 +126,7 @@ class CsvRecords:
 
     def fast(self, block: bytes) -> Rows | None:
         """Rows by Arrow's parser; None when it refuses the block, or might read it otherwise than `slow`."""
-        if not is_valid_utf8(block) or (b"\r" in block and block.count(b"\r") != block.count(b"\r\n")):
+        if not is_valid_utf8(block) or has_lone_return(block):
             return None
         header = self._header or []
         names = [str(i) for i in range(len(header))]
@@ -171,12 +171,8 @@ class CsvRecords:
         return rows_of(self._name, np.array(numbers, dtype=np.int64), columns, tuple(rejects)), taken
 
     def _take_header(self, fields: list[str]) -> None:
+        check_names(self._name, fields, self._wanted)
         self._header = fields
-        text = self._wanted["text"]
-        if text not in fields:
-            raise InputError(
-                f"columns.text: must name a column of {self._name}, {text!r} is none of {', '.join(fields)}"
-            )
 
     def _no_header(self) -> Rows:
         reject = Reject(self._name, None, "unreadable_file", "no header: the first row must name columns")
@@ -206,7 +202,12 @@ class CsvRecords:
 
 
 def record_end(data: bytes, final: bool) -> int | None:
-    """Bytes of the whole records at the head of `data`, which begins with one; None when quotes are stray."""
+    """Bytes of the whole records at the head of `data`, which begins with one.
+
+    None when quotes are stray, or a carriage return stands alone: outside quotes it breaks its record.
+    """
+    if has_lone_return(data[:-1] if not final and data.endswith(b"\r") else data):
+        return None
     array = np.frombuffer(data, dtype=np.uint8)
     quotes = np.flatnonzero(array == _QUOTE)
     if not _well_quoted(array, quotes, final):
@@ -220,6 +221,11 @@ def record_end(data: bytes, final: bool) -> int | None:
         # Inside a quoted field: the record that holds it begins before the quote that opened it.
         end = int(quotes[np.searchsorted(quotes, end) - 1])
     return 0
+
+
+def has_lone_return(data: bytes) -> bool:
+    """Whether a carriage return stands without a line feed behind it."""
+    return b"\r" in data and data.count(b"\r") != data.count(b"\r\n")
 
 
 def _well_quoted(array: npt.NDArray[np.uint8], quotes: npt.NDArray[np.int64], final: bool) -> bool:

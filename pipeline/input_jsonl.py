@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.json as pj
 
 from pipeline.config import Config
-from pipeline.input_blocks import BOM, max_row_bytes, open_stream, read_blocks
+from pipeline.input_blocks import BOM, max_row_bytes, read_blocks, read_head
 from pipeline.input_rows import Reject, Rows, is_valid_utf8, mapped, one_line, rows_of
 from pipeline.inputs import InputFile
 
@@ -29,11 +29,7 @@ def read_jsonl(file: InputFile, config: Config) -> Iterator[Rows]:
 
 def sniff_keys(file: InputFile) -> list[str] | None:
     """Keys of the objects at the head of the file, in order; None when no object could be read there."""
-    try:
-        with open_stream(file) as stream:
-            head = stream.read(_SNIFF_BYTES).removeprefix(BOM)
-    except (OSError, pa.ArrowException):
-        return None
+    head = read_head(file, _SNIFF_BYTES) or b""
     lines = head.split(b"\n")
     if len(head) >= _SNIFF_BYTES - len(BOM):
         lines.pop()
@@ -59,9 +55,14 @@ class JsonLines:
         self._types = dict.fromkeys(columns, pa.string())
 
     def next_row(self) -> int:
-        """Give the number of a row that is skipped unread."""
+        """Give the number of a row that is skipped unread, and count it."""
         self._row += 1
         return self._row - 1
+
+    @property
+    def n_rows(self) -> int:
+        """Rows so far, rejected ones too."""
+        return self._row
 
     def parse(self, data: bytes, final: bool, stuck: bool) -> tuple[Rows | None, int]:
         """Read the whole lines of `data`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.config import ColumnsConfig
+from pipeline.errors import InputError
 from pipeline.inputs import InputFile
 
 # The fields of an article, in the order of the columns' configuration.
@@ -70,6 +71,25 @@ def unreadable_file(file: InputFile, error: object) -> Rows:
 def mapped(columns: ColumnsConfig) -> dict[str, str]:
     """The fields to read and the names of their columns; a field mapped to "" isn't read."""
     return {field: name for field in FIELDS if (name := getattr(columns, field))}
+
+
+def check_names(file_name: str, found: Sequence[str], wanted: Mapping[str, str]) -> None:
+    """Refuse a file whose columns `found` don't have the text, or have one that is `wanted` more than once.
+
+    Raises InputError.
+    """
+    text = wanted["text"]
+    if text not in found:
+        separator = next((sign for sign in (";", "\t", "|") if len(found) == 1 and sign in found[0]), None)
+        hint = f"; is the separator {separator!r}? Only commas are read" if separator else ""
+        raise InputError(
+            f"columns.text: must name a column of {file_name}, {text!r} is none of {', '.join(found)}{hint}"
+        )
+    for field, name in wanted.items():
+        if (n := list(found).count(name)) > 1:
+            raise InputError(
+                f"columns.{field}: must name one column of {file_name}, {name!r} is the name of {n}"
+            )
 
 
 def one_line(error: object, limit: int = 200) -> str:

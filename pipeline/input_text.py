@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.config import Config
-from pipeline.input_blocks import BOM, open_stream
+from pipeline.input_blocks import BOM, UTF16, looks_like_utf16, open_stream
 from pipeline.input_rows import BATCH_BYTES, BATCH_ROWS, Reject, Rows, one_line
 from pipeline.inputs import InputFile
 
@@ -46,7 +46,8 @@ def _read(file: InputFile, max_text_bytes: int) -> str | Reject:
     try:
         return str(data.decode())
     except UnicodeDecodeError as error:
-        return Reject(file.name, 0, "invalid_utf8", one_line(error))
+        detail = UTF16 if looks_like_utf16(data) else one_line(error)
+        return Reject(file.name, 0, "invalid_utf8", detail)
 
 
 def _rows(names: list[str], texts: list[str], rejects: list[Reject]) -> Rows:

@@ -37,6 +37,14 @@ class InputFile:
 
 
 @dataclass(frozen=True)
+class FoundFiles:
+    """The files to read, in the order of their names, and how many others stand beside them in folders."""
+
+    files: list[InputFile]
+    n_passed_over: int
+
+
+@dataclass(frozen=True)
 class InputPart:
     """A file, or one row group of a Parquet file, whose first row is row `first_row` of the file."""
 
@@ -48,20 +56,26 @@ class InputPart:
 
 @dataclass(frozen=True)
 class InputUnit:
-    """What one task reads: neighbouring parts in input order. `index` counts units from 0."""
+    """What one task reads: neighbouring parts in input order. `index` counts units from 0.
+
+    The first unit says how many files of the input are not read, `n_passed_over`.
+    """
 
     index: int
     parts: tuple[InputPart, ...]
+    n_passed_over: int = 0
 
 
-def expand(inputs: Sequence[str]) -> list[InputFile]:
+def expand(inputs: Sequence[str]) -> FoundFiles:
     """Find the files that INPUT arguments mean: files, folders (all supported files below), globs.
 
-    Returned in the order of their names. Raises InputError when an argument means no readable file.
+    Files whose ending isn't one that is read are passed over and counted; hidden ones, and folders that
+    respun wrote, are not even counted. Raises InputError when an argument means no readable file.
     """
     if not inputs:
         raise InputError("input: at least one file, folder or glob must be given, none was")
     found: dict[str, list[str]] = {}
+    others: set[str] = set()
     roots = []
     for argument in inputs:
         if not argument.strip():
@@ -69,15 +83,16 @@ def expand(inputs: Sequence[str]) -> list[InputFile]:
             raise InputError("input: must be a file, folder or glob, one argument is empty")
         paths, root = _expand_one(argument)
         roots.append(root)
-        for path in paths:
+        others |= {path for path in paths if kind_of(path) is None}
+        for path in filter(kind_of, paths):
             found.setdefault(str(Path(path).resolve()), []).append(path)
     root = os.path.commonpath(roots)
     # A file reached by two paths keeps the first name, whatever the order of the arguments.
     files = [_input_file(min(paths), root) for paths in found.values()]
-    return sorted(files, key=lambda file: file.name)
+    return FoundFiles(sorted(files, key=lambda file: file.name), len(others))
 
 
-def partition(parts: Sequence[InputPart]) -> list[InputUnit]:
+def partition(parts: Sequence[InputPart], n_passed_over: int = 0) -> list[InputUnit]:
     """Cut parts into at most MAX_UNITS runs of neighbours of about equal bytes.
 
     The cut depends on the input alone, never on the number of workers.
@@ -90,7 +105,10 @@ def partition(parts: Sequence[InputPart]) -> list[InputUnit]:
         middle = done + part.bytes / 2
         groups[min(n_units - 1, int(middle * n_units / max(total, 1)))].append(part)
         done += part.bytes
-    return [InputUnit(i, tuple(group)) for i, group in enumerate(g for g in groups if g)]
+    return [
+        InputUnit(i, tuple(group), 0 if i else n_passed_over)
+        for i, group in enumerate(g for g in groups if g)
+    ]
 
 
 def kind_of(path: str) -> tuple[str, str | None] | None:
@@ -106,7 +124,7 @@ def kind_of(path: str) -> tuple[str, str | None] | None:
 
 
 def _expand_one(argument: str) -> tuple[list[str], str]:
-    """Files that one argument means, and the folder that their names are relative to."""
+    """Files that one argument means, passed over or not, and the folder that names are relative to."""
     path = os.path.abspath(os.path.expanduser(argument))
     if os.path.isdir(path):
         return _not_empty(argument, list(_walk(path)), "folder"), path
@@ -117,12 +135,7 @@ def _expand_one(argument: str) -> tuple[list[str], str]:
     if not glob.has_magic(argument):
         raise InputError(f"input {argument}: must be a file, a folder or a glob, is not there")
     matches = sorted(glob.glob(path, recursive=True))
-    files = [
-        file
-        for match in matches
-        for file in (_walk(match) if os.path.isdir(match) else [match])
-        if kind_of(file)
-    ]
+    files = [file for match in matches for file in (_walk(match) if os.path.isdir(match) else [match])]
     return _not_empty(argument, files, "glob"), _fixed_prefix(path)
 
 
@@ -139,12 +152,12 @@ def _walk(folder: str) -> Iterator[str]:
             continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
-            if not name.startswith(".") and kind_of(name) is not None:
+            if not name.startswith("."):
                 yield os.path.join(here, name)
 
 
 def _not_empty(argument: str, files: list[str], what: str) -> list[str]:
-    if not files:
+    if not any(map(kind_of, files)):
         raise InputError(f"input {argument}: the {what} must hold {_supported()}, holds none")
     return files
 

@@ -103,11 +103,9 @@ def run_job(
                     run_dir = _run_stages(units, output, run_id, config, stages, work, held, night)
                 else:
                     run_dir = published_dir
-        except RespunError as error:
-            if error.exit_code != RunError.exit_code:
-                raise
-            raise _failure(error, stages.current, work) from error
         except Exception as error:
+            if isinstance(error, RespunError) and error.exit_code != RunError.exit_code:
+                raise
             raise _failure(error, stages.current, work) from error
     return Outcome(run_id, run_dir, tuple(stages.reports))
 
@@ -142,7 +140,7 @@ def weighing_stages(
 ) -> Weighed:  # fmt: skip
     """The stages from the input files to the weights of the terms."""
     read = run.map(
-        "read", articles.read_unit, [(unit, config, work) for unit in units], rows=lambda r: r.n_input_rows
+        "read", articles.read_unit, [(unit, config, work) for unit in units], rows=lambda r: r.n_rows_read
     )
     accepted = run.call("number", articles.number, read, config, work, rows=lambda r: r.n_accepted)
     recognised = None

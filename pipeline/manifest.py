@@ -100,7 +100,8 @@ def make_manifest(
         "config_fingerprint": config.fingerprint(),
         "versions": versions(),
         "inputs": [describe(file) for file in files_of(units)],
-        "counts": (_article_counts(staged.accepted) | _pair_counts(staged, judged)
+        "counts": ({"n_files_passed_over": sum(unit.n_passed_over for unit in units)}
+                   | _article_counts(staged.accepted) | _pair_counts(staged, judged)
                    | {"candidate_recall": recall.share, "n_recall_sample": recall.n_sampled}
                    | _table_counts(tables)),
         "oversized_buckets": _oversized(staged),

@@ -282,6 +282,7 @@ MANIFEST_KEYS: dict[str, str] = {
     ),
     "versions": "of respun, Python and the packages that compute",
     "inputs": "name, path, bytes and SHA-256 of each file; of large files the time of change",
+    "counts.n_files_passed_over": "files of input folders and globs whose ending is not one that is read",
     "counts.n_files": "input files",
     "counts.n_unreadable_files": "files that could not be read, or not to the end",
     "counts.n_input": "input rows: accepted, recognised and rejected",

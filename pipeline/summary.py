@@ -41,7 +41,8 @@ class Summary:
     counts once, under the loosest relation among its pairs. `tables` are the names of the Parquet files in
     `run_dir`, `page` is its report, None without one. `newest` are clusters whose first article was published
     last; without dates there are none. `seconds`: wall time of the run, None where an older one doesn't say.
-    `index` is what the manifest says of it, None for a run without one.
+    `index` is what the manifest says of it, None for a run without one. `n_unreadable_dates` and
+    `n_files_passed_over` are the manifest's counts, 0 where an older one lacks them.
     """
 
     run_id: str
@@ -62,6 +63,8 @@ class Summary:
     n_repeated_groups: int
     tables: tuple[str, ...]
     page: Path | None = None
+    n_unreadable_dates: int = 0
+    n_files_passed_over: int = 0
 
     @property
     def n_rejected(self) -> int:
@@ -116,6 +119,8 @@ def read_summary(run_dir: Path) -> Summary:
         n_repeated_groups=pc.count_distinct(repeats["group_id"]).as_py(),
         tables=tuple(sorted(path.stem for path in run_dir.glob("*.parquet"))),
         page=page if (page := run_dir / PAGE).is_file() else None,
+        n_unreadable_dates=counts.get("n_unreadable_dates", 0),
+        n_files_passed_over=counts.get("n_files_passed_over", 0),
     )
 
 

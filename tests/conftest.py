@@ -13,6 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 from browser import ARGUMENTS, CHROMIUM
 from command_line import SAMPLE, Command, command
+from hypothesis import settings
+
+# How long an example takes says nothing on a machine that does other work as well.
+settings.register_profile("respun", deadline=None)
+settings.load_profile("respun")
 
 NOBODY = 65534
 

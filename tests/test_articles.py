@@ -161,6 +161,16 @@ def test_missing_columns_refuse_the_run_and_name_what_is_there(tmp_path, ending)
         )
 
 
+def test_a_name_that_two_columns_have_is_refused(tmp_path):
+    (tmp_path / "a.csv").write_text("text,title,text,note,note\na,b,c,d,e\n")
+    with pytest.raises(
+        InputError, match=r"columns\.text: must name one column of a\.csv, 'text' is the name of 2"
+    ):
+        articles.plan_inputs([str(tmp_path / "a.csv")], CONFIG)
+    found = read([tmp_path / "a.csv"], tmp_path / "work", load_config(None, ["columns.text=title"]))
+    assert [row["text"] for row in found.articles] == ["b"]
+
+
 def test_columns_that_cannot_be_text(tmp_path):
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"text": [1, 2]}), path)
@@ -184,6 +194,8 @@ def test_unreadable_files_are_counted_and_the_others_go_on(tmp_path):
     ]
     result = found.result
     assert (result.n_files, result.n_unreadable_files, result.n_input_rows) == (5, 4, 5)
+    [unit] = articles.plan_inputs([str(tmp_path / "in")], CONFIG)
+    assert articles.read_unit(unit, CONFIG, tmp_path / "work").n_rows_read == 1
 
 
 def test_nothing_accepted(tmp_path):

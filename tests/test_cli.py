@@ -33,6 +33,37 @@ def test_help_says_what_the_options_mean():
         assert option in done.output
 
 
+def test_help_says_what_each_command_does():
+    for group in ((), ("index",)):
+        listed = respun(*group, "--help").output.split("Commands:")[1].splitlines()
+        assert len(listed) > 3
+        assert [line for line in listed if line.endswith("...")] == []
+
+
+@pytest.mark.parametrize("name", sorted(set(cli.commands) - {"index", "serve"}))
+def test_help_says_the_exit_codes(name):
+    words = " ".join(respun(name, "--help").output.split())
+    assert "Exit codes: 0 done, 2 " in words
+    assert words.endswith("130 interrupted (Ctrl-C), 143 terminated (kill).")
+
+
+@pytest.mark.parametrize("name", ["compact", "forget", "info", "rebuild"])
+def test_help_of_the_index_says_the_exit_codes(name):
+    assert "Exit codes: 0 done, 2 " in " ".join(respun("index", name, "--help").output.split())
+
+
+def test_a_typo_is_told_before_anything_slow_is_imported():
+    slow = {"prefect", "pyarrow", "numpy", "numba", "sklearn", "scipy"}
+    script = (
+        "import sys; from click.testing import CliRunner; from flows.cli import cli; "
+        "done = CliRunner().invoke(cli, ['run', 'x', '--output', 'y', '--set', 'nonsense=1']); "
+        "print(done.exit_code, *sys.modules)"
+    )
+    out = subprocess.check_output([sys.executable, "-c", script], text=True, cwd=ROOT).split()
+    assert out[0] == "2"
+    assert not slow & set(out)
+
+
 def test_help_needs_nothing_that_is_slow_to_import():
     slow = {"prefect", "pyarrow", "numpy", "numba", "sklearn", "scipy", "rich", "pydantic"}
     script = "import sys; from flows.cli import cli; cli(['-h'], standalone_mode=False); print(*sys.modules)"
@@ -108,6 +139,12 @@ def test_no_article_at_all_is_an_unusable_input(tmp_path):
     assert not (tmp_path / "out" / "latest.json").exists()
 
 
+def test_an_error_cannot_tell_the_terminal_what_to_do(tmp_path):
+    done = respun("run", tmp_path / "\x1b[31mred\x07\udcff", "--output", tmp_path / "out", "--direct")
+    assert done.exit_code == 2
+    assert r"\x1b[31mred\x07\udcff" in done.stderr.splitlines()[-1]
+
+
 @pytest.fixture
 def failing_stage(monkeypatch):
     import pipeline.job
@@ -149,7 +186,8 @@ def test_an_interrupted_run_says_so_and_can_be_resumed(tmp_path, monkeypatch, sa
         patch.setattr(pipeline.job.clusters, "cluster", interrupt)
         done = respun(*args)
     assert done.exit_code == 130
-    assert done.stderr.splitlines()[-1] == "respun: error: interrupted"
+    line = "respun: error: interrupted; the same command with --resume goes on from what was finished"
+    assert done.stderr.splitlines()[-1] == line
     done = respun(*args, "--resume")
     assert done.exit_code == 0
     run_dir = Path(done.stdout.splitlines()[-1])

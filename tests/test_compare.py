@@ -94,7 +94,7 @@ class TermRows(Rows):
 
 
 NO_ROWS = TermRows(*(np.zeros(0, dtype) for dtype in (np.uint32, np.float32, np.uint8, np.int64)),
-                   *(np.zeros(0, dtype) for dtype in (np.int32, np.uint16, np.int32)))  # fmt: skip
+                   *(np.zeros(0, dtype) for dtype in (np.uint8, np.uint16, np.int32)))  # fmt: skip
 KINDS = (0, NAME, NUMBER, TOLD_IN_TITLE, NAME | TOLD_IN_TITLE, NUMBER | TOLD_IN_TITLE)
 # Around the rarities from which something counts.
 RARITIES = (0.0, 1.9, 2.2, 2.5, 3.0, 4.0, 4.5, 6.0, 6.5, 9.0)
@@ -109,7 +109,7 @@ def term_rows(rng, vocabulary: dict[int, int], n_rows: int) -> TermRows:
         np.array([rng.uniform(0.01, 1) for _ in flat], np.float32),
         np.array([rng.choice(KINDS) for _ in flat], np.uint8),
         np.cumsum([len(row) for row in rows], dtype=np.int64),
-        np.array([rng.choice((1, 1, 2, 5)) for _ in flat], np.int32),
+        np.array([rng.choice((1, 1, 2, 5)) for _ in flat], np.uint8),
         np.array([vocabulary[key] for key in flat], np.uint16),
         np.array([rng.randint(0, len(row)) for row in rows], np.int32),
     )
@@ -163,7 +163,7 @@ def test_the_columns_are_in_the_order_of_their_names():
         sides = [
             TermRows(
                 np.array([7], np.uint32), np.array([weight], np.float32), np.array([kind], np.uint8),
-                np.array([1]), np.array([count], np.int32),
+                np.array([1]), np.array([count], np.uint8),
                 np.array([round(rarity * RARITY_STEPS)], np.uint16), np.array([lead], np.int32),
             )
             for weight, kind, count, lead in zip((0.5, 0.25), (kind_l, kind_r), counts, leads, strict=True)
@@ -209,7 +209,7 @@ def test_cosines_of_the_sums_are_scipys(rows):
     """Of all terms, of names and numbers, and of numbers; and the weight that is on shared terms."""
     of_l, of_r, left, right = rows
     sides = [
-        TermRows(r.keys, r.weights, r.kinds, r.ends, np.ones(len(r.keys), np.int32),
+        TermRows(r.keys, r.weights, r.kinds, r.ends, np.ones(len(r.keys), np.uint8),
                  np.zeros(len(r.keys), np.uint16), np.zeros(len(r.ends), np.int32))
         for r in (of_l, of_r)
     ]  # fmt: skip

@@ -199,6 +199,19 @@ def test_the_sample_end_to_end(sample_run, tmp_path):
     ET.fromstring((tmp_path / "e" / "curve.svg").read_text(encoding="utf-8"))
 
 
+def test_what_is_no_failure_is_not_printed_like_one(sample_run, tmp_path):
+    ids = pq.read_table(PAIRS).filter(pa.compute.field("label") == 0).slice(0, 3).to_pylist()
+    same = pq.read_table(PAIRS).filter(pa.compute.field("label") == 1).slice(0, 1).to_pylist()
+    rows = [(r["id_a"], r["id_b"], 0, "neg.other") for r in ids]
+    rows += [(r["id_a"], r["id_b"], 1, "pos.copy") for r in same]
+    labels = write_labels(tmp_path / "l.parquet", rows, ("id_a", "id_b", "label", "kind"))
+    done = respun("evaluate", sample_run.run_dir, "--labels", labels, "--output", tmp_path / "e")
+    lines = {line[:32].strip(): line[32:].split() for line in done.stdout.splitlines()}
+    assert lines["kind neg.other"] == ["found", "0", "of", "3", "0", "0", "3", "0"]
+    assert lines["not found, so of no relation"][:4] == ["found", "0", "of", "3"]
+    assert "relation unknown" not in done.stdout
+
+
 def test_without_candidates_the_curve_begins_at_the_threshold(sample_run, tmp_path):
     run_dir = shutil.copytree(sample_run.run_dir, tmp_path / "run")
     (run_dir / "candidate_pairs.parquet").unlink()

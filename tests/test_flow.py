@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from command_line import ROOT, SAMPLE, Command, command
+from prefect_server import PATIENCE_SECONDS, descendants, wait_for
 
 # Whoever asks a proxy for anything outside this machine fails.
 OFFLINE = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
@@ -120,12 +123,14 @@ def test_other_errors_come_out_unchanged_and_at_once(probe, case, error):
     assert probe[case]["tries"] == 1
 
 
-def test_an_unreachable_server_is_a_failed_run(tmp_path, bare_machine):
+def test_a_server_that_does_not_answer_is_named(tmp_path, bare_machine):
     api = {"PREFECT_API_URL": "http://127.0.0.1:9/api"}
     done = command("run", SAMPLE, "--output", tmp_path, **bare_machine, **api)
-    assert done.code == 1
+    assert done.code == 2
     assert "Traceback" not in done.stderr
-    assert "127.0.0.1:9" in done.stderr.splitlines()[-1]
+    last = done.stderr.splitlines()[-1]
+    assert "PREFECT_API_URL: must name a server that answers, http://127.0.0.1:9/api doesn't" in last
+    assert "--direct" in last
 
 
 @pytest.mark.parametrize("given", ["soon", "-1", "inf"])
@@ -140,4 +145,65 @@ def test_a_timeout_is_a_number_of_seconds(tmp_path, bare_machine, given):
 def test_what_cannot_be_used_is_said_before_prefect_starts(tmp_path, bare_machine):
     done = command("run", "nothing.jsonl", "--output", tmp_path, **bare_machine)
     assert done.code == 2
-    assert len(done.stderr.splitlines()) == 1
+    assert "nothing.jsonl" in done.stderr.splitlines()[-1]
+    assert "starting Prefect" not in done.stderr
+
+
+# A run whose stage "clusters" says so and waits until its stdin is closed.
+BLOCKED = """
+import sys
+import pipeline.job
+from flows.cli import main
+
+def wait(*_args):
+    print("blocked", file=sys.stderr, flush=True)
+    sys.stdin.read()
+
+pipeline.job.clusters.cluster = wait
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(("number", "direct"), [
+    (signal.SIGTERM, False), (signal.SIGKILL, False), (signal.SIGTERM, True),
+])  # fmt: skip
+def test_a_run_that_is_killed_leaves_no_process(number, direct, tmp_path, bare_machine):
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    args = [
+        "run",
+        str(SAMPLE),
+        "--output",
+        str(tmp_path),
+        "--config",
+        "smoke",
+        "--direct" if direct else "--verbose",
+    ]
+    run = subprocess.Popen(
+        [sys.executable, "-c", BLOCKED, *args], cwd=ROOT, env=env | bare_machine, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert run.stderr is not None
+    while "blocked" not in (line := run.stderr.readline()):
+        assert line, "the run has ended"
+    servers = [] if direct else descendants(run.pid)
+    assert direct or any(b"create_app" in arguments(pid) for pid in servers)
+    run.send_signal(number)
+    stdout, stderr = run.communicate(timeout=PATIENCE_SECONDS)  # a server with our stdout would block it
+    assert stdout == ""
+    if number == signal.SIGKILL:
+        assert run.returncode == -signal.SIGKILL
+    else:
+        assert run.returncode == 143
+        # Not the last line: with --verbose the server's log may follow.
+        assert any(line.startswith("respun: error: terminated; ") for line in stderr.splitlines())
+        assert "Traceback" not in stderr if direct else "the next run with --resume over the same" in stderr
+    for pid in servers:
+        wait_for(lambda pid=pid: True if not arguments(pid) else None)
+
+
+def arguments(pid: int) -> bytes:
+    """The command line of a process; empty when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return b""

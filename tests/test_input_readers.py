@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import zlib
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -41,7 +42,7 @@ def collect(stream) -> tuple[list[dict], list[tuple]]:
 
 
 def as_file(path) -> InputFile:
-    return expand([str(path)])[0]
+    return expand([str(path)]).files[0]
 
 
 # JSON lines
@@ -194,6 +195,7 @@ def whole_records(data: bytes) -> list[list[str] | None]:
     return [fields if isinstance(fields, list) else None for fields, _, _ in records(data, True, False)]
 
 
+@example([("\r", "\n"), ("", ",a")], 6)
 @given(st.lists(st.tuples(FIELD, FIELD), max_size=8), st.integers(0, 200))
 def test_csv_is_cut_at_a_record(rows, cut):
     out = io.StringIO()
@@ -303,6 +305,61 @@ def test_a_damaged_archive_keeps_what_was_read(tmp_path):
     assert collect(read_jsonl(as_file(path), CONFIG)) == ([], [(None, "unreadable_file")])
 
 
+@pytest.mark.parametrize("n_rows", [40, 5000, 200_000])
+@pytest.mark.parametrize("ending", ["gz", "zst"])
+@pytest.mark.parametrize(("kind", "read"), [("jsonl", read_jsonl), ("csv", read_csv)])
+def test_every_whole_row_before_the_damage_is_read(tmp_path, n_rows, ending, kind, read):
+    """What zlib can decode of the same bytes is the oracle."""
+    lines = [json.dumps({"text": f"{i} {i * 7919 % 104729}"}).encode() for i in range(n_rows)]
+    if kind == "csv":
+        lines = [b"text", *(b'"' + b"%d %d" % (i, i * 7919 % 104729) + b'"' for i in range(n_rows))]
+    path = tmp_path / f"a.{kind}.{ending}"
+    packed = pack(path.name, b"\n".join(lines) + b"\n")
+    packed = packed[: len(packed) * 3 // 4]
+    path.write_bytes(packed)
+    parts = list(read(as_file(path), CONFIG))
+    n_read = sum(len(part.row) for part in parts)
+    [reject] = [reject for part in parts for reject in part.rejects]
+    assert (reject.row, reject.reason) == (None, "unreadable_file")
+    assert reject.detail.startswith(f"after {n_read:,} rows: ")
+    if ending == "gz":
+        assert n_read == zlib.decompressobj(31).decompress(packed).count(b"\n") - (kind == "csv")
+        assert n_read > n_rows / 2
+    else:  # zstd decodes blocks of 128 KB as a whole
+        assert n_read > n_rows * 3 / 4 - 10_000
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize(("name", "text", "read"), [
+    ("a.csv", "text\nWorte\n", read_csv), ("a.jsonl", '{"text": "Worte"}\n', read_jsonl),
+    ("a.csv.gz", "text\nWorte\n", read_csv),
+])  # fmt: skip
+def test_utf16_is_named(tmp_path, encoding, name, text, read):
+    (tmp_path / name).write_bytes(pack(name, text.encode(encoding)))
+    file = as_file(tmp_path / name)
+    assert (csv_header(file) if read is read_csv else sniff_keys(file)) is None
+    [rows] = read(file, CONFIG)
+    [reject] = rows.rejects
+    assert (reject.row, reject.reason) == (None, "unreadable_file")
+    assert reject.detail == "after 0 rows: looks like UTF-16, must be UTF-8"
+
+
+def test_a_text_in_utf16_is_named(tmp_path):
+    (tmp_path / "a.txt").write_bytes("Österreich".encode("utf-16"))
+    [rows] = read_texts([as_file(tmp_path / "a.txt")], CONFIG)
+    assert [(r.reason, r.detail) for r in rows.rejects] == [
+        ("invalid_utf8", "looks like UTF-16, must be UTF-8")
+    ]
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_another_separator_is_suspected(tmp_path, separator):
+    (tmp_path / "a.csv").write_text(f"article_id{separator}text\n1{separator}words\n")
+    with pytest.raises(InputError) as caught:
+        list(read_csv(as_file(tmp_path / "a.csv"), CONFIG))
+    assert str(caught.value).endswith(f"; is the separator {separator!r}? Only commas are read")
+
+
 # Parquet and plain text
 
 
@@ -380,6 +437,6 @@ def test_text_files(tmp_path, monkeypatch):
     (tmp_path / "f.txt").write_bytes(b"")
     monkeypatch.setattr("pipeline.input_text.BATCH_ROWS", 2)
     config = load_config(None, ["max_text_bytes=1000"])
-    rows, rejects = collect(read_texts(expand([str(tmp_path)]), config))
+    rows, rejects = collect(read_texts(expand([str(tmp_path)]).files, config))
     assert [row["text"] for row in rows] == ["one", "two", ""]
     assert rejects == [(0, "invalid_utf8"), (0, "text_too_large"), (None, "unreadable_file")]

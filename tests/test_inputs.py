@@ -14,7 +14,7 @@ from pipeline.inputs import InputFile, InputPart, expand, partition
 
 
 def names(arguments) -> list[str]:
-    return [file.name for file in expand([str(a) for a in arguments])]
+    return [file.name for file in expand([str(a) for a in arguments]).files]
 
 
 @pytest.fixture
@@ -48,6 +48,15 @@ def test_names_are_relative_to_the_common_parent_and_globs_have_a_fixed_one(tree
     assert names([tree / "s*" / "c.par*"]) == ["sub/c.parquet"]
     assert names([tree / "**" / "*.txt.gz"]) == ["sub/d.txt.gz"]
     assert names([tree / "s*"]) == ["sub/c.parquet", "sub/d.txt.gz", "sub/e.TXT"]
+
+
+def test_files_that_are_passed_over_are_counted_once_and_not_the_hidden_ones(tree):
+    (tree / "sub" / "page.html").write_bytes(b"")
+    for arguments, n in (([tree], 2), ([tree, tree / "sub", tree / "*"], 2), ([tree / "*.csv"], 0)):
+        found = expand([str(argument) for argument in arguments])
+        assert found.n_passed_over == n
+        parts = [InputPart(file, inputs.MIN_UNIT_BYTES) for file in found.files]
+        assert [unit.n_passed_over for unit in partition(parts, n)] == [n] + [0] * (len(parts) - 1)
 
 
 def test_order_and_repetition_of_the_arguments_do_not_matter(tree):

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
+import threading
+from dataclasses import replace
 from pathlib import Path
 
+from command_line import ROOT
 from rich.console import Console
 
 from flows import progress
@@ -62,6 +67,47 @@ def test_the_display_closes_a_stage_without_calls():
         assert all(task.finished for task in bars.tasks)
 
 
+def test_what_takes_long_before_the_first_stage_is_said_again(monkeypatch):
+    monkeypatch.setattr(progress, "QUIET_SECONDS", 0.001)
+    lines: list[str] = []
+    said_again = threading.Event()
+
+    def write(line: str) -> None:
+        lines.append(line)
+        if line.startswith("the server, "):
+            said_again.set()
+
+    listen = progress.LogLines(write)
+    with listen.opening:
+        listen.waiting_for("the server")
+        assert said_again.wait(60)
+        listen.stage_started("read", 1)
+        n_lines = len(lines)
+        assert "the server" in lines
+        assert not listen.opening._thread.is_alive()
+    assert len(lines) == n_lines
+
+
+def test_the_display_says_what_it_waits_for_and_clears_it():
+    with progress._bars(Console(file=io.StringIO(), force_terminal=True)) as bars:
+        shown = progress.StageBars(bars, "starting")
+        shown.waiting_for("the server")
+        assert [task.description for task in bars.tasks] == ["the server"]
+        shown.end_opening()
+        shown.waiting_for("nothing")
+        assert bars.tasks == []
+
+
+def test_compiling_is_said_once():
+    script = (
+        "import numba as nb; from flows.progress import told_of_compiling\n"
+        "with told_of_compiling(print):\n"
+        "    nb.njit(nb.int64(nb.int64))(lambda x: x + 1); nb.njit(nb.int64(nb.int64))(lambda x: x + 2)\n"
+    )
+    out = subprocess.check_output([sys.executable, "-c", script], text=True, cwd=ROOT)
+    assert out == f"{progress.COMPILING}\n"
+
+
 def test_lines_elsewhere_than_on_a_terminal(capsys):
     with progress.progress_display("starting") as listen:
         assert isinstance(listen, progress.LogLines)
@@ -80,6 +126,15 @@ SUMMARY = Summary(
     largest=(LargeCluster("c", 3, 1, ("exact", "respun"), "A very\nlong title " * 10, None),), newest=(),
     n_articles_with_repeats=0, n_repeated_groups=0, tables=("articles", "clusters"),
 )  # fmt: skip
+
+
+def test_the_summary_says_what_was_not_used_and_leaves_out_what_is_not_there():
+    cluster = LargeCluster("c", 25, 0, ("exact",), "A title", None)
+    summary = replace(SUMMARY, n_unreadable_dates=1, n_files_passed_over=2, largest=(cluster,))
+    lines = list(summary_lines(summary))
+    assert "1 article whose published_at can't be read" in lines
+    assert "2 files of another kind passed over" in lines
+    assert "  25 articles (exact): A title" in lines
 
 
 def test_the_summary_in_words():
