@@ -83,7 +83,8 @@ class Measures(TermMeasures):
 
     `cosine_bigrams` over terms and bigrams; `jaccard`, `containment_l_in_r`, `containment_r_in_l` of the
     shingles; `longest_run`: most shingles in a row that the other has too, on the side where they are fewer
-    (runs under `LONG_RUN`: on the side of r). `days_apart` of their publication, NaN where a date is unknown.
+    (runs under `LONG_RUN`: on the side of r). `facts_replaced`, `words_replaced`: what is said differently at
+    the same place (`compare.replaced`). `days_apart` of their publication, NaN where a date is unknown.
     """
 
     cosine_bigrams: np.ndarray
@@ -91,6 +92,9 @@ class Measures(TermMeasures):
     containment_l_in_r: np.ndarray
     containment_r_in_l: np.ndarray
     longest_run: np.ndarray
+    facts_replaced: np.ndarray
+    words_replaced: np.ndarray
+    places_replaced: np.ndarray
     days_apart: np.ndarray
 
 
@@ -211,6 +215,11 @@ def measure(
         of_l.shingle_keys, of_l.shingle_ends, of_r.shingle_keys, of_r.shingle_ends, left, right, shared, runs
     )
     _ask_other_side(of_l, of_r, left, right, runs)
+    replaced = np.empty((len(left), 3), np.float32)
+    compare.replaced(
+        of_l.bigram_keys, of_l.bigram_terms, of_l.bigram_tells, of_l.bigram_ends,
+        of_r.bigram_keys, of_r.bigram_terms, of_r.bigram_tells, of_r.bigram_ends, left, right, replaced,
+    )  # fmt: skip
     n_l, n_r = (np.diff(v.shingle_ends, prepend=0)[rows] for v, rows in ((of_l, left), (of_r, right)))
     return Measures(
         **{f.name: getattr(terms, f.name) for f in fields(TermMeasures)},
@@ -220,6 +229,9 @@ def measure(
         containment_l_in_r=_share(shared, n_l),
         containment_r_in_l=_share(shared, n_r),
         longest_run=runs.astype(np.int32),
+        facts_replaced=replaced[:, compare.FACTS],
+        words_replaced=replaced[:, compare.WORDS],
+        places_replaced=replaced[:, compare.PLACES],
         days_apart=days_apart.astype(np.float32),
     )
 
