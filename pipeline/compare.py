@@ -23,7 +23,7 @@ from pipeline.vectors import (
     told_weight,
 )
 from pipeline.wide import prefetch
-from pipeline.wording import IS_FACT, TOLD_STEPS
+from pipeline.wording import TOLD_STEPS
 
 # Columns of `term_sums`. Over all shared terms: products of weights, of names and numbers, of numbers; rarity
 # beyond RARE and beyond VERY_RARE, and of numbers beyond TELLING.
@@ -42,7 +42,7 @@ FILTER_WORDS = 64  # 4,096 bits: of articles of 350 terms one miss in twelve get
 FILTER_MASK = np.uint32(FILTER_WORDS - 1)
 # Columns of `replaced`. A stretch of more bigrams than LONGEST_STRETCH is no place: there the two just go on
 # differently.
-FACTS, WORDS, PLACES = range(3)
+FACTS, PLACES = range(2)
 LONGEST_STRETCH = 9
 # What lets a loop add up in as many places as a register has; the same machine gives the same sum.
 SUMS_IN_ANY_ORDER = {"reassoc", "nsz"}
@@ -321,25 +321,20 @@ def overlaps(keys_l, ends_l, keys_r, ends_r, left, right, shared, longest):  # t
 
 
 @nb.njit(
-    nb.types.UniTuple(nb.float32, 2)(READ_U32, BYTES, nb.int64, nb.int64, READ_U32, nb.int64, nb.int64),
-    cache=True, nogil=True,
-)  # fmt: skip
+    nb.float32(READ_U32, BYTES, nb.int64, nb.int64, READ_U32, nb.int64, nb.int64), cache=True, nogil=True
+)
 def _told_alone(terms, tells, begin, end, terms_other, begin_other, end_other):  # type: ignore[no-untyped-def]
-    """What the facts, and what the other words, of terms[begin:end] tell that the other article lacks."""
-    facts = words = np.float32(0)
+    """What the names and numbers among terms[begin:end] tell that the other article lacks."""
+    told = np.float32(0)
     for i in range(begin, end):
-        told = np.float32(np.float32(tells[i] & ~IS_FACT) * np.float32(1 / TOLD_STEPS))
-        if told == np.float32(0):
+        if tells[i] == 0:
             continue
         term, lacks = terms[i], True
         for j in range(begin_other, end_other):
             lacks &= terms_other[j] != term
         if lacks:
-            if tells[i] & IS_FACT:
-                facts += told
-            else:
-                words += told
-    return facts, words
+            told += np.float32(np.float32(tells[i]) * np.float32(1 / TOLD_STEPS))
+    return told
 
 
 @nb.njit(
@@ -352,13 +347,12 @@ def _told_alone(terms, tells, begin, end, terms_other, begin_other, end_other): 
 def replaced(  # type: ignore[no-untyped-def]
     keys_l, terms_l, tells_l, ends_l, keys_r, terms_r, tells_r, ends_r, left, right, out
 ):  # fmt: skip
-    """What the two of each pair say differently at the same place, out float32 (n_pairs, 3).
+    """What the two of each pair say differently at the same place, out float32 (n_pairs, 2).
 
     Rows are of bigrams (`keys`) in order of appearance, with their first term and what it tells. A place is
     a stretch of bigrams that only l has, between two that both have, where r has nothing between the same two
-    but a stretch of its own. Columns: FACTS, names and numbers there that the other has nowhere, by what they
-    tell: the less of both sides, summed over the places; WORDS, the same of other words; PLACES, how many.
-    The same for (l, r) as for (r, l).
+    but a stretch of its own. Columns: PLACES, how many; FACTS, what the names and numbers there tell that the
+    other has nowhere: the less of both sides, summed over the places. The same for (l, r) as for (r, l).
     """
     slots = np.empty(_room(_longest(ends_l, left)), np.int32)
     may_hold = np.empty(FILTER_WORDS, np.uint64)
@@ -383,12 +377,10 @@ def replaced(  # type: ignore[no-untyped-def]
                 continue
             if shared[at_l[h - 1] + 1 - begin : at_l[h] - begin].any():
                 continue
-            facts_l, words_l = _told_alone(
-                terms_l, tells_l, at_l[h - 1] + 1, at_l[h], terms_r, begin_r, end_r
-            )
-            facts_r, words_r = _told_alone(terms_r, tells_r, at_r[h - 1] + 1, at_r[h], terms_l, begin, end)
-            out[p, FACTS] += min(facts_l, facts_r)
-            out[p, WORDS] += min(words_l, words_r)
             out[p, PLACES] += np.float32(1)
+            told = _told_alone(terms_l, tells_l, at_l[h - 1] + 1, at_l[h], terms_r, begin_r, end_r)
+            if told > np.float32(0):
+                told_r = _told_alone(terms_r, tells_r, at_r[h - 1] + 1, at_r[h], terms_l, begin, end)
+                out[p, FACTS] += min(told, told_r)
         for h in range(n):
             shared[at_l[h] - begin] = 0

@@ -25,9 +25,8 @@ from pipeline.text import KeptTokens
 from pipeline.token_scan import FURNITURE
 from pipeline.vectors import NAME, NUMBER, look_up, tfidf
 
-
-# `Wording.bigram_tells`: a bit for names and numbers, and steps.
-IS_FACT, TOLD_STEPS, MOST_TOLD = 128, 16, 96
+# `Wording.bigram_tells`: rarity beyond TOLD_FROM, in steps of 1 / TOLD_STEPS, up to MOST_TOLD of them.
+TOLD_STEPS, MOST_TOLD, TOLD_FROM = 16, 96, 1.0
 
 
 @dataclass(frozen=True)
@@ -103,12 +102,9 @@ def _distinct(
 
 
 def tells(idf: npt.NDArray[np.float32], kinds: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """What terms tell of the event, uint8: by how much their rarity exceeds 1, in steps of 1 / TOLD_STEPS.
-
-    At most MOST_TOLD; IS_FACT is added for names and numbers (`kinds`).
-    """
-    steps = np.clip((idf - np.float32(2)) * np.float32(TOLD_STEPS), 0, MOST_TOLD).astype(np.uint8)
-    return np.where(kinds & (NAME | NUMBER), steps | IS_FACT, steps).astype(np.uint8)
+    """What names and numbers (`kinds`) tell, uint8 as `idf`: rarity beyond TOLD_FROM, in steps; else 0."""
+    beyond = (idf - np.float32(1 + TOLD_FROM)) * np.float32(TOLD_STEPS)
+    return np.where(kinds & (NAME | NUMBER), np.clip(beyond, 0, MOST_TOLD), 0).astype(np.uint8)
 
 
 def build(
@@ -133,9 +129,7 @@ def build(
     shingle_keys, _, _, shingle_ends = _distinct(elements[:n_elements], element_indptr)
     bigram_weights = tfidf(bigram_counts, rarity[bigram_first], bigram_ends)
     told = tells(idf[begins], kinds[begins])
-    return Wording(
-        bigram_keys, bigram_weights, bigram_ends, terms[begins], told, shingle_keys, shingle_ends
-    )
+    return Wording(bigram_keys, bigram_weights, bigram_ends, terms[begins], told, shingle_keys, shingle_ends)
 
 
 def _passing_rows(screened: Sequence[Ref]) -> npt.NDArray[np.int64]:

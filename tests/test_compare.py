@@ -17,6 +17,7 @@ from texts import EXAMPLES
 from pipeline import compare
 from pipeline.shards import MAX_GROUPS
 from pipeline.vectors import NAME, NUMBER, RARITY_STEPS, TOLD_IN_TITLE
+from pipeline.wording import TOLD_STEPS
 
 KEYS = 12  # columns: few, so that rows share some
 
@@ -94,7 +95,7 @@ class TermRows(Rows):
 
 
 NO_ROWS = TermRows(*(np.zeros(0, dtype) for dtype in (np.uint32, np.float32, np.uint8, np.int64)),
-                   *(np.zeros(0, dtype) for dtype in (np.int32, np.uint16, np.int32)))  # fmt: skip
+                   *(np.zeros(0, dtype) for dtype in (np.uint8, np.uint16, np.int32)))  # fmt: skip
 KINDS = (0, NAME, NUMBER, TOLD_IN_TITLE, NAME | TOLD_IN_TITLE, NUMBER | TOLD_IN_TITLE)
 # Around the rarities from which something counts.
 RARITIES = (0.0, 1.9, 2.2, 2.5, 3.0, 4.0, 4.5, 6.0, 6.5, 9.0)
@@ -109,7 +110,7 @@ def term_rows(rng, vocabulary: dict[int, int], n_rows: int) -> TermRows:
         np.array([rng.uniform(0.01, 1) for _ in flat], np.float32),
         np.array([rng.choice(KINDS) for _ in flat], np.uint8),
         np.cumsum([len(row) for row in rows], dtype=np.int64),
-        np.array([rng.choice((1, 1, 2, 5)) for _ in flat], np.int32),
+        np.array([rng.choice((1, 1, 2, 5)) for _ in flat], np.uint8),
         np.array([vocabulary[key] for key in flat], np.uint16),
         np.array([rng.randint(0, len(row)) for row in rows], np.int32),
     )
@@ -163,7 +164,7 @@ def test_the_columns_are_in_the_order_of_their_names():
         sides = [
             TermRows(
                 np.array([7], np.uint32), np.array([weight], np.float32), np.array([kind], np.uint8),
-                np.array([1]), np.array([count], np.int32),
+                np.array([1]), np.array([count], np.uint8),
                 np.array([round(rarity * RARITY_STEPS)], np.uint16), np.array([lead], np.int32),
             )
             for weight, kind, count, lead in zip((0.5, 0.25), (kind_l, kind_r), counts, leads, strict=True)
@@ -209,7 +210,7 @@ def test_cosines_of_the_sums_are_scipys(rows):
     """Of all terms, of names and numbers, and of numbers; and the weight that is on shared terms."""
     of_l, of_r, left, right = rows
     sides = [
-        TermRows(r.keys, r.weights, r.kinds, r.ends, np.ones(len(r.keys), np.int32),
+        TermRows(r.keys, r.weights, r.kinds, r.ends, np.ones(len(r.keys), np.uint8),
                  np.zeros(len(r.keys), np.uint16), np.zeros(len(r.ends), np.int32))
         for r in (of_l, of_r)
     ]  # fmt: skip
@@ -268,3 +269,56 @@ def test_rows_longer_than_the_filter_are_compared_all_the_same():
     shared, longest, first = np.empty(1, np.int64), np.empty(1, np.int64), np.zeros(1, np.int64)
     compare.overlaps(one, ends[0], other, ends[1], first, first, shared, longest)
     assert shared[0] == len(set(one.tolist()) & set(other.tolist())) > 0
+
+
+def replaced_twin(left: list[tuple[int, int, int]], right: list[tuple[int, int, int]]) -> list[float]:
+    """FACTS and PLACES of two rows of (bigram, its first term, what that tells), by slices of lists."""
+    keys_l, keys_r = [key for key, _, _ in left], [key for key, _, _ in right]
+    facts, places = 0.0, 0
+    for a, b in itertools.permutations(set(keys_l) & set(keys_r), 2):
+        between_l = left[keys_l.index(a) + 1 : keys_l.index(b)]
+        between_r = right[keys_r.index(a) + 1 : keys_r.index(b)]
+        longest = max(len(between_l), len(between_r))
+        alone = not (
+            {key for key, _, _ in between_l} & set(keys_r) | {key for key, _, _ in between_r} & set(keys_l)
+        )
+        if between_l and between_r and longest <= compare.LONGEST_STRETCH and alone:
+            places += 1
+            told = [
+                sum(tells for _, term, tells in here if term not in {term for _, term, _ in other})
+                for here, other in ((between_l, right), (between_r, left))
+            ]
+            facts += min(told) / TOLD_STEPS
+    return [facts, places]
+
+
+@EXAMPLES
+@given(st.integers(2, 30), st.randoms(use_true_random=False))
+def test_what_is_replaced_is_the_naive_twins_and_the_same_both_ways(n_keys, rng):
+    keys = [rng.randrange(2**32) for _ in range(n_keys)]
+    common = rng.sample(keys, rng.randint(0, n_keys))
+
+    def row() -> list[tuple[int, int, int]]:
+        """Some of the common keys nearly in their order, others between them."""
+        own = [key for key in common if rng.random() < 0.8]
+        for key in keys:
+            if key not in own and rng.random() < 0.5:
+                own.insert(rng.randint(0, len(own)), key)
+        return [(key, rng.randrange(8), rng.choice((0, 0, 5, 96))) for key in dict.fromkeys(own)]
+
+    sides = [[row() for _ in range(3)] for _ in range(2)]
+    arrays = []
+    for rows in sides:
+        flat = list(zip(*itertools.chain.from_iterable(rows), strict=True)) or [(), (), ()]
+        dtypes = (np.uint32, np.uint32, np.uint8)
+        arrays.append([np.array(column, dtype) for column, dtype in zip(flat, dtypes, strict=True)])
+        arrays[-1].append(np.cumsum([len(one) for one in rows], dtype=np.int64))
+    left, right = (np.array(side, np.int64) for side in ((0, 0, 1, 2, 2), (0, 2, 1, 0, 1)))
+    out = np.full((len(left), 2), np.nan, np.float32)
+    compare.replaced(*arrays[0], *arrays[1], left, right, out)
+    expected = [replaced_twin(sides[0][i], sides[1][j]) for i, j in zip(left, right, strict=True)]
+    np.testing.assert_array_equal(out, np.array(expected, np.float32))
+    order = np.argsort(right, kind="stable")
+    back = np.full_like(out, np.nan)
+    compare.replaced(*arrays[1], *arrays[0], right[order], left[order], back)
+    np.testing.assert_array_equal(back, out[order])
