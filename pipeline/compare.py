@@ -321,19 +321,27 @@ def overlaps(keys_l, ends_l, keys_r, ends_r, left, right, shared, longest):  # t
 
 
 @nb.njit(
-    nb.float32(READ_U32, BYTES, nb.int64, nb.int64, READ_U32, nb.int64, nb.int64), cache=True, nogil=True
-)
-def _told_alone(terms, tells, begin, end, terms_other, begin_other, end_other):  # type: ignore[no-untyped-def]
-    """What the names and numbers among terms[begin:end] tell that the other article lacks."""
+    nb.float32(
+        READ_U32, BYTES, nb.int64, nb.int64, READ_U32, nb.int64, nb.int64, nb.int64, nb.int64
+    ),
+    cache=True, nogil=True,
+)  # fmt: skip
+def _told_instead(terms, tells, begin, end, others, begin_place, end_place, begin_other, end_other):  # type: ignore[no-untyped-def]
+    """What the names and numbers among terms[begin:end] tell that others[begin_place:end_place] lacks.
+
+    Half of it for those that stand elsewhere in the other article, others[begin_other:end_other].
+    """
     told = np.float32(0)
     for i in range(begin, end):
         if tells[i] == 0:
             continue
-        term, lacks = terms[i], True
+        term, lacks, has = terms[i], True, False
+        for j in range(begin_place, end_place):
+            lacks &= others[j] != term
         for j in range(begin_other, end_other):
-            lacks &= terms_other[j] != term
+            has |= others[j] == term
         if lacks:
-            told += np.float32(np.float32(tells[i]) * np.float32(1 / TOLD_STEPS))
+            told += np.float32(np.float32(tells[i]) * np.float32((0.5 if has else 1.0) / TOLD_STEPS))
     return told
 
 
@@ -352,7 +360,8 @@ def replaced(  # type: ignore[no-untyped-def]
     Rows are of bigrams (`keys`) in order of appearance, with their first term and what it tells. A place is
     a stretch of bigrams that only l has, between two that both have, where r has nothing between the same two
     but a stretch of its own. Columns: PLACES, how many; FACTS, what the names and numbers there tell that the
-    other has nowhere: the less of both sides, summed over the places. The same for (l, r) as for (r, l).
+    other lacks there, half of it if it has them elsewhere: the less of both sides, summed over the places.
+    The same for (l, r) as for (r, l).
     """
     slots = np.empty(_room(_longest(ends_l, left)), np.int32)
     may_hold = np.empty(FILTER_WORDS, np.uint64)
@@ -378,9 +387,10 @@ def replaced(  # type: ignore[no-untyped-def]
             if shared[at_l[h - 1] + 1 - begin : at_l[h] - begin].any():
                 continue
             out[p, PLACES] += np.float32(1)
-            told = _told_alone(terms_l, tells_l, at_l[h - 1] + 1, at_l[h], terms_r, begin_r, end_r)
+            from_l, to_l, from_r, to_r = at_l[h - 1] + 1, at_l[h], at_r[h - 1] + 1, at_r[h]
+            told = _told_instead(terms_l, tells_l, from_l, to_l, terms_r, from_r, to_r, begin_r, end_r)
             if told > np.float32(0):
-                told_r = _told_alone(terms_r, tells_r, at_r[h - 1] + 1, at_r[h], terms_l, begin, end)
+                told_r = _told_instead(terms_r, tells_r, from_r, to_r, terms_l, from_l, to_l, begin, end)
                 out[p, FACTS] += min(told, told_r)
         for h in range(n):
             shared[at_l[h] - begin] = 0

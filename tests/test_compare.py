@@ -285,8 +285,12 @@ def replaced_twin(left: list[tuple[int, int, int]], right: list[tuple[int, int, 
         if between_l and between_r and longest <= compare.LONGEST_STRETCH and alone:
             places += 1
             told = [
-                sum(tells for _, term, tells in here if term not in {term for _, term, _ in other})
-                for here, other in ((between_l, right), (between_r, left))
+                sum(
+                    tells / (2 if term in {other for _, other, _ in whole} else 1)
+                    for _, term, tells in here
+                    if term not in {other for _, other, _ in there}
+                )
+                for here, there, whole in ((between_l, between_r, right), (between_r, between_l, left))
             ]
             facts += min(told) / TOLD_STEPS
     return [facts, places]
