@@ -23,6 +23,7 @@ from pipeline.vectors import (
     told_weight,
 )
 from pipeline.wide import prefetch
+from pipeline.wording import TOLD_STEPS
 
 # Columns of `term_sums`. Over all shared terms: products of weights, of names and numbers, of numbers; rarity
 # beyond RARE and beyond VERY_RARE, and of numbers beyond TELLING.
@@ -39,6 +40,10 @@ N_SUMS = 24
 LINE_VALUES = 16  # of four bytes in a line of the cache
 FILTER_WORDS = 64  # 4,096 bits: of articles of 350 terms one miss in twelve gets past it
 FILTER_MASK = np.uint32(FILTER_WORDS - 1)
+# Columns of `replaced`. A stretch of more bigrams than LONGEST_STRETCH is no place: there the two just go on
+# differently.
+FACTS, PLACES = range(2)
+LONGEST_STRETCH = 9
 # What lets a loop add up in as many places as a register has; the same machine gives the same sum.
 SUMS_IN_ANY_ORDER = {"reassoc", "nsz"}
 
@@ -313,3 +318,79 @@ def overlaps(keys_l, ends_l, keys_r, ends_r, left, right, shared, longest):  # t
             best = max(best, run)
         shared[p] = n
         longest[p] = best
+
+
+@nb.njit(
+    nb.float32(
+        READ_U32, BYTES, nb.int64, nb.int64, READ_U32, nb.int64, nb.int64, nb.int64, nb.int64
+    ),
+    cache=True, nogil=True,
+)  # fmt: skip
+def _told_instead(terms, tells, begin, end, others, begin_place, end_place, begin_other, end_other):  # type: ignore[no-untyped-def]
+    """What the names and numbers among terms[begin:end] tell that others[begin_place:end_place] lacks.
+
+    Half of it for those that stand elsewhere in the other article, others[begin_other:end_other].
+    """
+    told = np.float32(0)
+    for i in range(begin, end):
+        if tells[i] == 0:
+            continue
+        term, lacks, has = terms[i], True, False
+        for j in range(begin_place, end_place):
+            lacks &= others[j] != term
+        for j in range(begin_other, end_other):
+            has |= others[j] == term
+        if lacks:
+            told += np.float32(np.float32(tells[i]) * np.float32((0.5 if has else 1.0) / TOLD_STEPS))
+    return told
+
+
+@nb.njit(
+    nb.void(
+        READ_U32, READ_U32, BYTES, READ_I64, READ_U32, READ_U32, BYTES, READ_I64, I64, I64,
+        nb.float32[:, ::1],
+    ),
+    cache=True, nogil=True,
+)  # fmt: skip
+def replaced(  # type: ignore[no-untyped-def]
+    keys_l, terms_l, tells_l, ends_l, keys_r, terms_r, tells_r, ends_r, left, right, out
+):  # fmt: skip
+    """What the two of each pair say differently at the same place, out float32 (n_pairs, 2).
+
+    Rows are of bigrams (`keys`) in order of appearance, with their first term and what it tells. A place is
+    a stretch of bigrams that only l has, between two that both have, where r has nothing between the same two
+    but a stretch of its own. Columns: PLACES, how many; FACTS, what the names and numbers there tell that the
+    other lacks there, half of it if it has them elsewhere: the less of both sides, summed over the places.
+    The same for (l, r) as for (r, l).
+    """
+    slots = np.empty(_room(_longest(ends_l, left)), np.int32)
+    may_hold = np.empty(FILTER_WORDS, np.uint64)
+    most = _longest(ends_r, right)
+    at_l, at_r = np.empty(most + 1, np.int64), np.empty(most + 1, np.int64)
+    shared = np.zeros(_longest(ends_l, left), np.uint8)
+    mask = np.uint32(0)
+    previous = -1
+    for p in range(len(left)):
+        begin, end = _begin(ends_l, left[p]), ends_l[left[p]]
+        if left[p] != previous:
+            previous = left[p]
+            mask = _fill(keys_l, begin, end, slots, may_hold)
+        begin_r, end_r = _begin(ends_r, right[p]), ends_r[right[p]]
+        n = _matches(keys_l, begin, slots, mask, may_hold, keys_r, begin_r, end_r, at_l, at_r)
+        for h in range(n):
+            shared[at_l[h] - begin] = 1
+        out[p] = 0
+        for h in range(1, n):
+            length_l, length_r = at_l[h] - at_l[h - 1] - 1, at_r[h] - at_r[h - 1] - 1
+            if not (0 < length_l <= LONGEST_STRETCH and 0 < length_r <= LONGEST_STRETCH):
+                continue
+            if shared[at_l[h - 1] + 1 - begin : at_l[h] - begin].any():
+                continue
+            out[p, PLACES] += np.float32(1)
+            from_l, to_l, from_r, to_r = at_l[h - 1] + 1, at_l[h], at_r[h - 1] + 1, at_r[h]
+            told = _told_instead(terms_l, tells_l, from_l, to_l, terms_r, from_r, to_r, begin_r, end_r)
+            if told > np.float32(0):
+                told_r = _told_instead(terms_r, tells_r, from_r, to_r, terms_l, from_l, to_l, begin, end)
+                out[p, FACTS] += min(told, told_r)
+        for h in range(n):
+            shared[at_l[h] - begin] = 0

@@ -23,8 +23,11 @@ LEAD_DOUBT, DOUBT = 1.0, 10.0
 # A story is told again within a day or so; further days count, up to MOST_DAYS. Not where so many shingles in
 # a row are the same: who quotes a passage of 50 tokens has copied it, whenever that was.
 FRESH_DAYS, MOST_DAYS, QUOTED_RUN = 1.0, 14.0, 46
-# Shingles in a row from which both sides are asked. Far below what makes a passage (confirm.PASSAGE_TOKENS).
-LONG_RUN = 16
+# Shingles in a row from which both sides are asked, and a run counts. Far below what makes a passage
+# (confirm.PASSAGE_TOKENS).
+LONG_RUN = 8
+# Places that say something else are doubted by so much of what facts there tell.
+PLACE_DOUBT = 5.0
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,9 @@ class Measures(TermMeasures):
 
     `cosine_bigrams` over terms and bigrams; `jaccard`, `containment_l_in_r`, `containment_r_in_l` of the
     shingles; `longest_run`: most shingles in a row that the other has too, on the side where they are fewer
-    (runs under `LONG_RUN`: on the side of r). `days_apart` of their publication, NaN where a date is unknown.
+    (runs under `LONG_RUN`: on the side of r). `places_replaced`: how often they say something else at the
+    same place, `facts_replaced`: what names and numbers there tell (`compare.replaced`). `days_apart` of
+    their publication, NaN where a date is unknown.
     """
 
     cosine_bigrams: np.ndarray
@@ -91,6 +96,8 @@ class Measures(TermMeasures):
     containment_l_in_r: np.ndarray
     containment_r_in_l: np.ndarray
     longest_run: np.ndarray
+    facts_replaced: np.ndarray
+    places_replaced: np.ndarray
     days_apart: np.ndarray
 
 
@@ -211,6 +218,11 @@ def measure(
         of_l.shingle_keys, of_l.shingle_ends, of_r.shingle_keys, of_r.shingle_ends, left, right, shared, runs
     )
     _ask_other_side(of_l, of_r, left, right, runs)
+    replaced = np.empty((len(left), 2), np.float32)
+    compare.replaced(
+        of_l.bigram_keys, of_l.bigram_terms, of_l.bigram_tells, of_l.bigram_ends,
+        of_r.bigram_keys, of_r.bigram_terms, of_r.bigram_tells, of_r.bigram_ends, left, right, replaced,
+    )  # fmt: skip
     n_l, n_r = (np.diff(v.shingle_ends, prepend=0)[rows] for v, rows in ((of_l, left), (of_r, right)))
     return Measures(
         **{f.name: getattr(terms, f.name) for f in fields(TermMeasures)},
@@ -220,6 +232,8 @@ def measure(
         containment_l_in_r=_share(shared, n_l),
         containment_r_in_l=_share(shared, n_r),
         longest_run=runs.astype(np.int32),
+        facts_replaced=replaced[:, compare.FACTS],
+        places_replaced=replaced[:, compare.PLACES],
         days_apart=days_apart.astype(np.float32),
     )
 
@@ -263,10 +277,11 @@ _BOTH_SIDES = (
 )  # fmt: skip
 FEATURES = (
     *TERM_FEATURES, "cosine_bigrams", "root_jaccard", "root_containment_of_shorter",
-    "root_containment_of_longer", "days_late",
+    "root_containment_of_longer", "longest_run", "facts_replaced", "days_late",
 )  # fmt: skip
 # What speaks against a pair the more there is of it, and what may do either; all else speaks for it.
-_AGAINST, _EITHER = ("names_of_own", "numbers_of_own", "days_late"), ("weight_of_names",)
+_AGAINST = ("names_of_own", "numbers_of_own", "facts_replaced", "days_late")
+_EITHER = ("weight_of_names",)
 
 
 def directions(names: Sequence[str]) -> tuple[int, ...]:
@@ -301,14 +316,19 @@ def term_features(m: TermMeasures) -> np.ndarray:
 
 
 def features(m: Measures) -> np.ndarray:
-    """What the rule weighs, float64 (n, len(FEATURES)): the term features, those of the word order, the date.
+    """What the rule weighs, float64 (n, len(FEATURES)): the term features, those of the wording, the date.
 
     They are the same for (l, r) as for (r, l).
     """
     contained = np.maximum(m.containment_l_in_r, m.containment_r_in_l)
     contains = np.minimum(m.containment_l_in_r, m.containment_r_in_l)
     late = np.clip(np.nan_to_num(m.days_apart) - FRESH_DAYS, 0, MOST_DAYS) * (m.longest_run < QUOTED_RUN)
-    columns = (m.cosine_bigrams, np.sqrt(m.jaccard), np.sqrt(contained), np.sqrt(contains), np.log1p(late))
+    run = np.log(np.maximum(m.longest_run, LONG_RUN))
+    replaced = m.facts_replaced / (m.facts_replaced + m.places_replaced + PLACE_DOUBT)
+    columns = (
+        m.cosine_bigrams, np.sqrt(m.jaccard), np.sqrt(contained), np.sqrt(contains), run, replaced,
+        np.log1p(late),
+    )  # fmt: skip
     return np.column_stack([term_features(m), *(np.asarray(c, np.float64) for c in columns)])
 
 

@@ -96,10 +96,10 @@ def tfidf(
 
 
 @nb.njit(nb.void(READ_U32, BYTES, READ_COUNTS, I32, U8), cache=True, nogil=True)
-def _look_up(keys, flags, counts, df, kinds):  # type: ignore[no-untyped-def]
+def look_up(keys, flags, counts, df, kinds):  # type: ignore[no-untyped-def]
     """Articles that hold each term, and its kind: NUMBER with a digit, NAME by the spelling, or neither.
 
-    NAME is what the collection spells with a capital; where it can't tell, the article's own first spelling
+    NAME is what the collection spells with a capital; where it can't tell, the spelling that `flags` show
     does.
     """
     mask = np.uint32(len(counts) - 1)
@@ -164,7 +164,7 @@ def weigh(bags: Bags, statistics: TermStatistics) -> dict[str, npt.NDArray[np.ge
     """The arrays of WEIGHT_TYPES for some bags; `totals` (n, N_TOTALS)."""
     n = len(bags.term_keys)
     df, kinds = np.empty(n, np.int32), np.empty(n, np.uint8)
-    _look_up(bags.term_keys, bags.term_flags, statistics.counts, df, kinds)
+    look_up(bags.term_keys, bags.term_flags, statistics.counts, df, kinds)
     idf = statistics.idf(df)
     weights = tfidf(bags.term_counts, idf, bags.term_ends)
     # Counts that weren't cut at the number of articles give an idf below 1, which would wrap.

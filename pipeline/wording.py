@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.array_files import ArrayFiles, write_arrays
-from pipeline.arrays import BYTES, F32, I64, READ_U32, U32
+from pipeline.arrays import BYTES, F32, I64, READ_U32, U8, U32
 from pipeline.bags import distinct_rows
 from pipeline.config import Config
 from pipeline.elements import shingle_elements
@@ -23,20 +23,26 @@ from pipeline.tables import Ref, read_ipc
 from pipeline.terms import TermStatistics
 from pipeline.text import KeptTokens
 from pipeline.token_scan import FURNITURE
-from pipeline.vectors import tfidf
+from pipeline.vectors import NAME, NUMBER, look_up, tfidf
+
+# `Wording.bigram_tells`: rarity beyond TOLD_FROM, in steps of 1 / TOLD_STEPS, up to MOST_TOLD of them.
+TOLD_STEPS, MOST_TOLD, TOLD_FROM = 16, 96, 1.0
 
 
 @dataclass(frozen=True)
 class Wording:
     """Rows of n articles. Row i of a space is [ends[i - 1], ends[i]) of its arrays (from 0 for i = 0).
 
-    Bigrams: `bigram_keys` uint32, `bigram_weights` float32 (L2-normalised TF-IDF), `bigram_ends` int64 (n,).
+    Bigrams: `bigram_keys` uint32, `bigram_weights` float32 (L2-normalised TF-IDF), `bigram_ends` int64 (n,);
+    `bigram_terms` uint32 and `bigram_tells` uint8: the first of its two terms, and what that tells (`tells`).
     Shingles: `shingle_keys` uint32, distinct, `shingle_ends` int64 (n,).
     """
 
     bigram_keys: npt.NDArray[np.uint32]
     bigram_weights: npt.NDArray[np.float32]
     bigram_ends: npt.NDArray[np.int64]
+    bigram_terms: npt.NDArray[np.uint32]
+    bigram_tells: npt.NDArray[np.uint8]
     shingle_keys: npt.NDArray[np.uint32]
     shingle_ends: npt.NDArray[np.int64]
 
@@ -48,12 +54,13 @@ class Wording:
 
 TYPES = {
     "bigram_keys": np.uint32, "bigram_weights": np.float32, "bigram_ends": np.int64,
+    "bigram_terms": np.uint32, "bigram_tells": np.uint8,
     "shingle_keys": np.uint32, "shingle_ends": np.int64,
 }  # fmt: skip
 
 
-@nb.njit(nb.int64(READ_U32, BYTES, I64, BYTES, U32, I64), cache=True, nogil=True)
-def _own_terms(terms, flags, indptr, chosen, out, out_indptr):  # type: ignore[no-untyped-def]
+@nb.njit(nb.int64(READ_U32, BYTES, I64, BYTES, U32, U8, I64), cache=True, nogil=True)
+def _own_terms(terms, flags, indptr, chosen, out, out_flags, out_indptr):  # type: ignore[no-untyped-def]
     """Copies the tokens of the chosen articles that are no furniture; returns how many."""
     n = 0
     out_indptr[0] = 0
@@ -62,6 +69,7 @@ def _own_terms(terms, flags, indptr, chosen, out, out_indptr):  # type: ignore[n
             for j in range(indptr[i], indptr[i + 1]):
                 if not flags[j] & FURNITURE:
                     out[n] = terms[j]
+                    out_flags[n] = flags[j]
                     n += 1
         out_indptr[i + 1] = n
     return n
@@ -93,23 +101,35 @@ def _distinct(
     return out_keys[:n], counts[:n], first[:n], ends
 
 
+def tells(idf: npt.NDArray[np.float32], kinds: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """What names and numbers (`kinds`) tell, uint8 as `idf`: rarity beyond TOLD_FROM, in steps; else 0."""
+    beyond = (idf - np.float32(1 + TOLD_FROM)) * np.float32(TOLD_STEPS)
+    return np.where(kinds & (NAME | NUMBER), np.clip(beyond, 0, MOST_TOLD), 0).astype(np.uint8)
+
+
 def build(
     tokens: KeptTokens, chosen: npt.NDArray[np.bool_], statistics: TermStatistics, shingle_size: int
 ) -> Wording:
     """Wording of the chosen articles (mask, bool) of a batch; furniture is left out."""
     terms, indptr = np.empty(len(tokens.terms), np.uint32), np.empty(tokens.n_articles + 1, np.int64)
-    n = _own_terms(tokens.terms, tokens.flags, tokens.indptr, chosen.view(np.uint8), terms, indptr)
+    flags = np.empty(len(terms), np.uint8)
+    n = _own_terms(tokens.terms, tokens.flags, tokens.indptr, chosen.view(np.uint8), terms, flags, indptr)
     terms = terms[:n]
     pairs, rarity, pair_indptr = np.empty(n, np.uint32), np.empty(n, np.float32), np.empty_like(indptr)
-    idf = statistics.idf(statistics.df[statistics.buckets(terms)])
+    df, kinds = np.empty(n, np.int32), np.empty(n, np.uint8)
+    look_up(terms, flags, statistics.counts, df, kinds)
+    idf = statistics.idf(df)
     n_pairs = _bigrams(terms, indptr, idf, pairs, rarity, pair_indptr)
     bigram_keys, bigram_counts, bigram_first, bigram_ends = _distinct(pairs[:n_pairs], pair_indptr)
+    # A pair's first token: all but the last of each article begin one.
+    begins = np.delete(np.arange(n), indptr[1:][np.diff(indptr) > 0] - 1)[bigram_first]
     elements, element_indptr = np.empty(n, np.uint32), np.empty_like(indptr)
     plain = np.zeros(n, np.uint8)
     n_elements = shingle_elements(terms, plain, indptr, shingle_size, elements, element_indptr)
     shingle_keys, _, _, shingle_ends = _distinct(elements[:n_elements], element_indptr)
     bigram_weights = tfidf(bigram_counts, rarity[bigram_first], bigram_ends)
-    return Wording(bigram_keys, bigram_weights, bigram_ends, shingle_keys, shingle_ends)
+    told = tells(idf[begins], kinds[begins])
+    return Wording(bigram_keys, bigram_weights, bigram_ends, terms[begins], told, shingle_keys, shingle_ends)
 
 
 def _passing_rows(screened: Sequence[Ref]) -> npt.NDArray[np.int64]:

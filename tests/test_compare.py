@@ -17,6 +17,7 @@ from texts import EXAMPLES
 from pipeline import compare
 from pipeline.shards import MAX_GROUPS
 from pipeline.vectors import NAME, NUMBER, RARITY_STEPS, TOLD_IN_TITLE
+from pipeline.wording import TOLD_STEPS
 
 KEYS = 12  # columns: few, so that rows share some
 
@@ -268,3 +269,60 @@ def test_rows_longer_than_the_filter_are_compared_all_the_same():
     shared, longest, first = np.empty(1, np.int64), np.empty(1, np.int64), np.zeros(1, np.int64)
     compare.overlaps(one, ends[0], other, ends[1], first, first, shared, longest)
     assert shared[0] == len(set(one.tolist()) & set(other.tolist())) > 0
+
+
+def replaced_twin(left: list[tuple[int, int, int]], right: list[tuple[int, int, int]]) -> list[float]:
+    """FACTS and PLACES of two rows of (bigram, its first term, what that tells), by slices of lists."""
+    keys_l, keys_r = [key for key, _, _ in left], [key for key, _, _ in right]
+    facts, places = 0.0, 0
+    for a, b in itertools.permutations(set(keys_l) & set(keys_r), 2):
+        between_l = left[keys_l.index(a) + 1 : keys_l.index(b)]
+        between_r = right[keys_r.index(a) + 1 : keys_r.index(b)]
+        longest = max(len(between_l), len(between_r))
+        alone = not (
+            {key for key, _, _ in between_l} & set(keys_r) | {key for key, _, _ in between_r} & set(keys_l)
+        )
+        if between_l and between_r and longest <= compare.LONGEST_STRETCH and alone:
+            places += 1
+            told = [
+                sum(
+                    tells / (2 if term in {other for _, other, _ in whole} else 1)
+                    for _, term, tells in here
+                    if term not in {other for _, other, _ in there}
+                )
+                for here, there, whole in ((between_l, between_r, right), (between_r, between_l, left))
+            ]
+            facts += min(told) / TOLD_STEPS
+    return [facts, places]
+
+
+@EXAMPLES
+@given(st.integers(2, 30), st.randoms(use_true_random=False))
+def test_what_is_replaced_is_the_naive_twins_and_the_same_both_ways(n_keys, rng):
+    keys = [rng.randrange(2**32) for _ in range(n_keys)]
+    common = rng.sample(keys, rng.randint(0, n_keys))
+
+    def row() -> list[tuple[int, int, int]]:
+        """Some of the common keys nearly in their order, others between them."""
+        own = [key for key in common if rng.random() < 0.8]
+        for key in keys:
+            if key not in own and rng.random() < 0.5:
+                own.insert(rng.randint(0, len(own)), key)
+        return [(key, rng.randrange(8), rng.choice((0, 0, 5, 96))) for key in dict.fromkeys(own)]
+
+    sides = [[row() for _ in range(3)] for _ in range(2)]
+    arrays = []
+    for rows in sides:
+        flat = list(zip(*itertools.chain.from_iterable(rows), strict=True)) or [(), (), ()]
+        dtypes = (np.uint32, np.uint32, np.uint8)
+        arrays.append([np.array(column, dtype) for column, dtype in zip(flat, dtypes, strict=True)])
+        arrays[-1].append(np.cumsum([len(one) for one in rows], dtype=np.int64))
+    left, right = (np.array(side, np.int64) for side in ((0, 0, 1, 2, 2), (0, 2, 1, 0, 1)))
+    out = np.full((len(left), 2), np.nan, np.float32)
+    compare.replaced(*arrays[0], *arrays[1], left, right, out)
+    expected = [replaced_twin(sides[0][i], sides[1][j]) for i, j in zip(left, right, strict=True)]
+    np.testing.assert_array_equal(out, np.array(expected, np.float32))
+    order = np.argsort(right, kind="stable")
+    back = np.full_like(out, np.nan)
+    compare.replaced(*arrays[1], *arrays[0], right[order], left[order], back)
+    np.testing.assert_array_equal(back, out[order])

@@ -151,6 +151,22 @@ def test_a_passage_in_pieces_is_no_long_run():
     assert late[0, 0] == 0 < late[0, 1]
 
 
+def test_other_names_at_the_same_place_are_told_from_other_words():
+    """A form filled in anew has other names and figures between the same words, a re-spin other words."""
+    first = "Directors of Scotia approved a dividend of 51 cents, payable in May, to loyal holders in town."
+    form = "Directors of Lockheed approved a dividend of 74 cents, payable in May, to loyal holders in town."
+    respun = "Directors of Scotia approved a payout of 51 cents, payable in May, to faithful holders in town."
+    # Among others, so that a name of one or two articles is rare.
+    others = [f"Something else of day {i}" for i in range(40)]
+    found, left, right = all_pairs(vectors_of([(None, text) for text in (first, form, respun, *others)]))
+    of = {pair: p for p, pair in enumerate(zip(left.tolist(), right.tolist(), strict=True))}
+    assert found.places_replaced[of[0, 1]] == found.places_replaced[of[0, 2]] == 2
+    assert found.facts_replaced[of[0, 1]] > 2
+    assert found.facts_replaced[of[0, 2]] == 0
+    replaced = measures.features(found)[:, measures.FEATURES.index("facts_replaced")]
+    assert replaced[of[0, 1]] > 0 == replaced[of[0, 2]] == replaced[of[0, 0]]
+
+
 def test_an_article_is_wholly_itself():
     found, left, right = all_pairs(
         vectors_of([("Rain", "It rained in Paris on 3 May, for 12 hours."), (None, "5 words")])
@@ -182,13 +198,15 @@ def test_word_order_leaves_the_term_measures_as_they_are(texts):
         np.testing.assert_array_equal(getattr(found, name), getattr(terms, name))
     unworded = build(tokens, np.zeros(tokens.n_articles, np.bool_), counted(16, tokens), 5)
     nothing = measures.measure(unworded, unworded, left, right, terms, found.days_apart)
-    for name in ("jaccard", "containment_l_in_r", "containment_r_in_l", "longest_run"):
+    shared = ("jaccard", "containment_l_in_r", "containment_r_in_l", "longest_run")
+    for name in (*shared, "facts_replaced", "places_replaced"):
         assert not getattr(nothing, name).any()
     np.testing.assert_array_equal(nothing.cosine_bigrams, terms.cosine / 2)
 
 
 def test_more_likeness_speaks_for_a_pair_and_own_facts_and_late_days_against_it():
     ways = dict(zip(measures.FEATURES, measures.directions(measures.FEATURES), strict=True))
-    assert {name for name, way in ways.items() if way < 0} == {"names_of_own", "numbers_of_own", "days_late"}
+    against = {"names_of_own", "numbers_of_own", "facts_replaced", "days_late"}
+    assert {name for name, way in ways.items() if way < 0} == against
     assert {name for name, way in ways.items() if way == 0} == {"weight_of_names"}
     assert measures.directions(measures.TERM_FEATURES) == tuple(ways[name] for name in measures.TERM_FEATURES)

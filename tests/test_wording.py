@@ -20,6 +20,7 @@ from pipeline.tables import write_ipc
 from pipeline.terms import TermStatistics
 from pipeline.text import KeptTokens
 from pipeline.token_scan import FURNITURE
+from pipeline.vectors import NAME, NUMBER, TOLD_IN_TITLE
 from pipeline.wording import TYPES, Wording, build
 
 BITS = 16
@@ -55,16 +56,25 @@ def test_rows_are_those_of_the_naive_twins_and_of_the_chosen_alone(drawn, size, 
     idf = statistics.idf().tolist()
     shingles = rows_in(built.shingle_keys, built.shingle_ends)
     keys, weights = (rows_in(v, built.bigram_ends) for v in (built.bigram_keys, built.bigram_weights))
+    firsts = rows_in(built.bigram_terms, built.bigram_ends)
     for i, is_chosen in enumerate(chosen):
         own = terms_of(tokens, i) if is_chosen else []
         assert shingles[i] == list(dict.fromkeys(naive.shingle_elements(own, size)))
         counter = Counter(pairwise(own))
         assert keys[i] == [bigram_key(a, b) for a, b in counter]
+        assert firsts[i] == [a for a, _ in counter]
         # As if the two met by chance: the idf of a pair is the sum of both.
         expected = [(1 + math.log(n)) * (idf[a % 2**BITS] + idf[b % 2**BITS])
                     for (a, b), n in counter.items()]  # fmt: skip
         norm = math.sqrt(sum(w * w for w in expected))
         np.testing.assert_allclose(weights[i], [w / norm for w in expected], rtol=1e-5)
+
+
+def test_only_names_and_numbers_tell_and_by_their_rarity():
+    """Up to six above a rarity of one, in sixteenths."""
+    idf = np.array([1.5, 2.0, 3.03, 8.5, 3.03, 3.03], np.float32)
+    kinds = np.array([NAME, NUMBER, NAME | TOLD_IN_TITLE, NUMBER, 0, TOLD_IN_TITLE], np.uint8)
+    assert wording.tells(idf, kinds).tolist() == [0, 0, 16, 96, 0, 0]
 
 
 @EXAMPLES
