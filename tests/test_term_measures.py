@@ -196,11 +196,11 @@ def test_only_the_lead_counts_as_lead():
     texts = [(None, f"Paris {filler}"), (None, f"{filler} Paris")]
     _, worded = vectors_of(texts)
     counts = np.full((1 << 16, 2), 1, np.int32)  # each word is in one article of all, and a name
-    built = weighed_by(TermStatistics(100_000, counts), kept(texts))
+    built = weighed_by(TermStatistics(10_000, counts), kept(texts))
     found, left, right = all_pairs((built, worded))
     pair = np.flatnonzero((left == 0) & (right == 1))[0]
     totals = built.totals[:, vectors.LEAD_FACTS]
-    rarity = math.log(100_001 / 2)
+    rarity = math.log(10_001 / 2)
     facts = totals[0]
     # The filler's words are facts too, all but the last are in both leads.
     assert facts == pytest.approx(LEAD_TOKENS * rarity**2, rel=1e-3)
