@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -34,6 +35,7 @@ def small_disk(tmp_path) -> Iterator[Path]:
     if shutil.which("mount") is None or subprocess.run(mount, check=False, capture_output=True).returncode:
         pytest.skip("mounting a file system takes rights that this user hasn't")
     yield folder
+    gc.collect()  # what a traceback held of mapped files
     subprocess.run(["umount", str(folder)], check=True)
 
 

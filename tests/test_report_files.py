@@ -22,7 +22,7 @@ def in_files(sample_run, tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (("INLINE_BYTES", 0), ("LIST_CLUSTERS", 10), ("DETAIL_MEMBERS", 20)):
             patch.setattr(report_pages, name, value)
-        return report_run(folder, 60, ThreadExecutor(1), Silence())
+        return report_run(folder, 75, ThreadExecutor(1), Silence())
 
 
 def test_data_beside_the_page_come_when_they_are_needed(browser, in_files, tables, largest):
@@ -46,7 +46,7 @@ def test_what_is_left_out_is_said(browser, in_files, tables, largest):
         ends = [(p["article_id_l"], p["article_id_r"]) for p in tables["confirmed_pairs"]]
         between = {i for both in ends if own[both[0]] != own[both[1]] for i in both}
         shown = len(repeated | clustered | between)
-        assert f"the texts of 60 of the {shown} articles" in report.page.locator(".left-out").inner_text()
+        assert f"the texts of 75 of the {shown} articles" in report.page.locator(".left-out").inner_text()
         smallest = min(tables["clusters"], key=lambda cluster: cluster["n_articles"])
         report.show(f"cluster={smallest['cluster_id']}")
         assert "does not have both texts" in report.page.locator(".beside .left-out").inner_text()

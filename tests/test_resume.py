@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import os
 import shutil
@@ -264,6 +265,7 @@ def small_disk(tmp_path):
     if done.returncode:
         pytest.skip(f"mounting is not permitted here: {done.stderr.strip()}")
     yield folder
+    gc.collect()  # what a traceback held of mapped files
     subprocess.run(["umount", folder], check=True)
 
 
