@@ -104,9 +104,10 @@ def measure(
 def folder_bytes(folder: Path) -> int:
     """Sum of the sizes of all files under a folder, which may come and go meanwhile."""
     total = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):
-            total += path.stat().st_size if path.is_file() else 0
+    for parent, _, names in os.walk(folder):  # unlike rglob it takes no notice of folders that go
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.stat(os.path.join(parent, name)).st_size
     return total
 
 
