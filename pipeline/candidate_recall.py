@@ -128,8 +128,7 @@ def _bags_of(rows: npt.NDArray[np.int32], signed: Sequence[Signed]) -> Bags:
     """The bags of the articles of these rows, ascending."""
     parts: dict[str, list[npt.NDArray[Any]]] = {name: [np.zeros(0, t)] for name, t in BAG_TYPES.items()}
     for group in signed:
-        # Slices of a mapped array are dear to make.
-        arrays = {name: np.asarray(values) for name, values in group.bags.load().items()}
+        arrays = group.bags.load()
         ends = arrays["term_ends"]
         begin, stop = np.searchsorted(rows, (group.first_row, group.first_row + len(ends)))
         for row in (rows[begin:stop] - group.first_row).tolist():

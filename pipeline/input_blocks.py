@@ -5,8 +5,8 @@ Memory is bounded by the block and by the longest row allowed: a file of any siz
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Protocol
 
 import pyarrow as pa
 
@@ -19,9 +19,13 @@ _FLOOR_ROW_BYTES = 16 << 20
 _PIECE_BYTES = 4_096
 
 
-class BlockParser(Protocol):
+class BlockParser(ABC):
     """Turns bytes into rows, keeping count of the rows of the file."""
 
+    def __init__(self) -> None:
+        self._row = 0
+
+    @abstractmethod
     def parse(self, data: bytes, final: bool, stuck: bool) -> tuple[Rows | None, int]:
         """Read the whole rows at the head of `data`; returns them and the number of bytes they took.
 
@@ -31,10 +35,13 @@ class BlockParser(Protocol):
 
     def next_row(self) -> int:
         """Give the number of a row that is skipped unread, and count it."""
+        self._row += 1
+        return self._row - 1
 
     @property
     def n_rows(self) -> int:
         """Rows so far, rejected ones too."""
+        return self._row
 
 
 def max_row_bytes(max_text_bytes: int) -> int:

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.csv as pcsv
 
 from pipeline.config import Config
-from pipeline.input_blocks import max_row_bytes, read_blocks, read_head
+from pipeline.input_blocks import BlockParser, max_row_bytes, read_blocks, read_head
 from pipeline.input_rows import (
     Reject,
     Rows,
@@ -81,24 +81,14 @@ def records(data: bytes, final: bool, stuck: bool) -> Iterator[tuple[list[str] |
         at, begin = feed.at, end
 
 
-class CsvRecords:
+class CsvRecords(BlockParser):
     """Parses blocks of CSV; the first record is the header."""
 
     def __init__(self, name: str, columns: dict[str, str]) -> None:
+        super().__init__()
         self._name = name
         self._wanted = columns
         self._header: list[str] | None = None
-        self._row = 0
-
-    def next_row(self) -> int:
-        """Give the number of a row that is skipped unread, and count it."""
-        self._row += 1
-        return self._row - 1
-
-    @property
-    def n_rows(self) -> int:
-        """Rows so far, rejected ones too."""
-        return self._row
 
     def parse(self, data: bytes, final: bool, stuck: bool) -> tuple[Rows | None, int]:
         """Read the whole records of `data`."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.json as pj
 
 from pipeline.config import Config
-from pipeline.input_blocks import BOM, max_row_bytes, read_blocks, read_head
+from pipeline.input_blocks import BOM, BlockParser, max_row_bytes, read_blocks, read_head
 from pipeline.input_rows import Reject, Rows, is_valid_utf8, mapped, one_line, rows_of
 from pipeline.inputs import InputFile
 
@@ -44,25 +44,15 @@ def sniff_keys(file: InputFile) -> list[str] | None:
     return None if found is None else list(found)
 
 
-class JsonLines:
+class JsonLines(BlockParser):
     """Parses blocks of JSON lines; a block that Arrow refuses is parsed line by line."""
 
     def __init__(self, name: str, columns: dict[str, str]) -> None:
+        super().__init__()
         self._name = name
         self._columns = columns
-        self._row = 0
         # Ids and times may be numbers; which they are is learnt from the first block that isn't text.
         self._types = dict.fromkeys(columns, pa.string())
-
-    def next_row(self) -> int:
-        """Give the number of a row that is skipped unread, and count it."""
-        self._row += 1
-        return self._row - 1
-
-    @property
-    def n_rows(self) -> int:
-        """Rows so far, rejected ones too."""
-        return self._row
 
     def parse(self, data: bytes, final: bool, stuck: bool) -> tuple[Rows | None, int]:
         """Read the whole lines of `data`."""

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from pipeline.arrow_columns import Rows
 from pipeline.report_pairs import PAIR_NUMBERS, Pairs
-from pipeline.report_tables import Articles, Members, dates, relation_numbers, rounded, seconds
+from pipeline.report_tables import Articles, Members, dates, ends_of, relation_numbers, rounded, seconds
 from pipeline.report_words import heading
 from pipeline.words import run_starts
 
@@ -108,8 +108,8 @@ def repeats_of(folder: Path, articles: Articles, places: npt.NDArray[np.int64]) 
 
 def between_rows(articles: Articles, places: npt.NDArray[np.int64], between: pa.Table) -> dict[str, Any]:
     """The pairs between clusters, and the articles that they are of; a pair names the places of these."""
-    ids = pa.chunked_array([*between["article_id_l"].chunks, *between["article_id_r"].chunks], pa.string())
-    at = pc.index_in(pc.unique(ids), value_set=articles.table["article_id"]).to_numpy().astype(np.int64)
+    ids = pc.unique(ends_of(between))
+    at = pc.index_in(ids, value_set=articles.table["article_id"]).to_numpy().astype(np.int64)
     known = articles.table["article_id"].take(pa.array(at))
     sides = (pc.index_in(between[f"article_id_{side}"], value_set=known).to_pylist() for side in "lr")
     return {

@@ -67,9 +67,7 @@ class Articles:
 def read_articles(folder: Path, clusters: pa.Table, between: pa.Table) -> Articles:
     """Read the table of articles in pieces, and keep what is shown; `between` are pairs between clusters."""
     repeats = pq.read_table(folder / "repeated_sections.parquet", columns=["article_id"])["article_id"]
-    others = pa.chunked_array(
-        [*repeats.chunks, *between["article_id_l"].chunks, *between["article_id_r"].chunks]
-    )
+    others = pa.chunked_array([*repeats.chunks, *ends_of(between).chunks], pa.string())
     kept, rows = [], []
     counted: list[pa.RecordBatch] = []
     row = 0
@@ -122,6 +120,11 @@ def members_of(folder: Path, clusters: pa.Table, articles: Articles) -> Members:
     ends = np.searchsorted(cluster[order], np.arange(len(clusters)), side="right")
     chosen = inside[order]
     return Members(mine, cluster[order], ends, articles.source[chosen], at[order], articles.row[chosen])
+
+
+def ends_of(pairs: pa.Table) -> pa.ChunkedArray:
+    """The ids of both articles of each pair, first those on the left."""
+    return pa.chunked_array([*pairs["article_id_l"].chunks, *pairs["article_id_r"].chunks], pa.string())
 
 
 def relation_numbers(relations: pa.ChunkedArray) -> Rows:

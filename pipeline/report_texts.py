@@ -25,6 +25,7 @@ from pipeline.config import Config
 from pipeline.furniture import FurnitureMask, source_salts
 from pipeline.report_files import write_data
 from pipeline.report_pairs import between_pairs
+from pipeline.report_tables import ends_of
 from pipeline.report_tokens import number_terms, pack
 from pipeline.shards import ShardGroup, take_articles
 from pipeline.tables import Ref, write_ipc
@@ -50,9 +51,8 @@ def chosen_rows(tables: Path, max_texts: int | None) -> Rows:
     at = pc.index_in(articles["cluster_id"], value_set=clusters["cluster_id"])
     place = at.fill_null(-1).to_numpy().astype(np.int64)
     between, _ = between_pairs(tables)
-    ends = pa.chunked_array([*between["article_id_l"].chunks, *between["article_id_r"].chunks], pa.string())
     has_repeats, is_between = (
-        pc.is_in(articles["article_id"], value_set=ids).to_numpy() for ids in (repeats, ends)
+        pc.is_in(articles["article_id"], value_set=ids).to_numpy() for ids in (repeats, ends_of(between))
     )
     rows = np.flatnonzero((place >= 0) | has_repeats | is_between)
     if max_texts is None or len(rows) <= max_texts:

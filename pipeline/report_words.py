@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.cluster_tables import MEMBERS_RELATIONS
 from pipeline.confirm import JOIN_NO_CLUSTER, RELATED
 
-# The table in README.md says the same (tests/test_report_words.py).
+# The table in README.md says the same (tests/test_report.py).
 RELATION_MEANINGS = {
     "exact": "the same body after normalising",
     "reprint": (

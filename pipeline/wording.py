@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.array_files import ArrayFiles, write_arrays
-from pipeline.arrays import BYTES, F32, I64, READ_U32, U8, U32
+from pipeline.arrays import BYTES, I64, READ_U32, U8, U32
 from pipeline.bags import distinct_rows
 from pipeline.config import Config
 from pipeline.elements import shingle_elements
@@ -75,18 +75,15 @@ def _own_terms(terms, flags, indptr, chosen, out, out_flags, out_indptr):  # typ
     return n
 
 
-@nb.njit(nb.int64(U32, I64, F32, U32, F32, I64), cache=True, nogil=True)
-def _bigrams(terms, indptr, idf, keys, rarity, out_indptr):  # type: ignore[no-untyped-def]
-    """Key and idf of each pair of neighbouring tokens: the idf of the two added, as if they met by chance.
-
-    `idf` float32 as `terms`.
-    """
+@nb.njit(nb.int64(U32, I64, U32, I64, I64), cache=True, nogil=True)
+def _bigrams(terms, indptr, keys, begins, out_indptr):  # type: ignore[no-untyped-def]
+    """Key of each pair of neighbouring tokens, and where the first of them stands."""
     n = 0
     out_indptr[0] = 0
     for i in range(len(indptr) - 1):
         for j in range(indptr[i] + 1, indptr[i + 1]):
             keys[n] = fmix32(np.uint32(np.uint32(terms[j - 1] * np.uint32(0x9E3779B1)) + terms[j]))
-            rarity[n] = idf[j - 1] + idf[j]
+            begins[n] = j - 1
             n += 1
         out_indptr[i + 1] = n
     return n
@@ -115,19 +112,19 @@ def build(
     flags = np.empty(len(terms), np.uint8)
     n = _own_terms(tokens.terms, tokens.flags, tokens.indptr, chosen.view(np.uint8), terms, flags, indptr)
     terms = terms[:n]
-    pairs, rarity, pair_indptr = np.empty(n, np.uint32), np.empty(n, np.float32), np.empty_like(indptr)
+    pairs, begins, pair_indptr = np.empty(n, np.uint32), np.empty(n, np.int64), np.empty_like(indptr)
     df, kinds = np.empty(n, np.int32), np.empty(n, np.uint8)
     look_up(terms, flags, statistics.counts, df, kinds)
     idf = statistics.idf(df)
-    n_pairs = _bigrams(terms, indptr, idf, pairs, rarity, pair_indptr)
+    n_pairs = _bigrams(terms, indptr, pairs, begins, pair_indptr)
     bigram_keys, bigram_counts, bigram_first, bigram_ends = _distinct(pairs[:n_pairs], pair_indptr)
-    # A pair's first token: all but the last of each article begin one.
-    begins = np.delete(np.arange(n), indptr[1:][np.diff(indptr) > 0] - 1)[bigram_first]
+    begins = begins[bigram_first]
     elements, element_indptr = np.empty(n, np.uint32), np.empty_like(indptr)
     plain = np.zeros(n, np.uint8)
     n_elements = shingle_elements(terms, plain, indptr, shingle_size, elements, element_indptr)
     shingle_keys, _, _, shingle_ends = _distinct(elements[:n_elements], element_indptr)
-    bigram_weights = tfidf(bigram_counts, rarity[bigram_first], bigram_ends)
+    # The idf of the two added, as if they met by chance.
+    bigram_weights = tfidf(bigram_counts, idf[begins] + idf[begins + 1], bigram_ends)
     told = tells(idf[begins], kinds[begins])
     return Wording(bigram_keys, bigram_weights, bigram_ends, terms[begins], told, shingle_keys, shingle_ends)
 

@@ -14,6 +14,7 @@ import pytest
 from browser import ARGUMENTS, CHROMIUM
 from command_line import SAMPLE, Command, command
 from hypothesis import settings
+from indexes import run_night
 
 # How long an example takes says nothing on a machine that does other work as well.
 settings.register_profile("respun", deadline=None)
@@ -66,6 +67,20 @@ def browser():
         found = started.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield found
         found.close()
+
+
+@pytest.fixture(scope="module")
+def one_night(request, tmp_path_factory) -> Path:
+    """An index of one night, of the articles FIRST of the test's module."""
+    folder = tmp_path_factory.mktemp("one-night")
+    run_night(request.module.FIRST, folder, folder / "index", request.module.SETTINGS)
+    return folder / "index"
+
+
+@pytest.fixture
+def index(one_night, tmp_path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(one_night, tmp_path / "index"))
 
 
 @pytest.fixture

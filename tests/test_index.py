@@ -26,19 +26,6 @@ ROWS = news.stories(11, 24)
 FIRST, SECOND = ROWS[::2], ROWS[1::2]
 
 
-@pytest.fixture(scope="module")
-def one_night(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("one-night")
-    run_night(FIRST, folder, folder / "index", SETTINGS)
-    return folder / "index"
-
-
-@pytest.fixture
-def index(one_night, tmp_path) -> Path:
-    """A copy of an index of one night."""
-    return Path(shutil.copytree(one_night, tmp_path / "index"))
-
-
 def test_the_first_night_finds_what_a_run_without_an_index_finds(one_night, tmp_path):
     alone = run_night(FIRST, tmp_path, None, SETTINGS)
     assert {frozenset(ids) for ids in clusters(one_night).values()} == {

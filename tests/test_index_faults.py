@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import shutil
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import made_up_news as news
 import pytest
+import small_disks
 from indexes import clusters, pairs, reader, run_night
 from stages import config
 
@@ -29,14 +29,8 @@ PAGE = 4096
 @pytest.fixture
 def small_disk(tmp_path) -> Iterator[Path]:
     """A folder on a file system of its own, which can be made larger."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(folder)]
-    if shutil.which("mount") is None or subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("mounting a file system takes rights that this user hasn't")
-    yield folder
-    gc.collect()  # what a traceback held of mapped files
-    subprocess.run(["umount", str(folder)], check=True)
+    with small_disks.small_disk(tmp_path / "small", "64k") as folder:
+        yield folder
 
 
 def resize(folder: Path, size: int | str) -> None:

@@ -20,19 +20,6 @@ FIRST, SECOND, THIRD = ROWS[::3], ROWS[1::3], ROWS[2::3]
 JOURNALLED = READS | READS_OF_AN_INDEX
 
 
-@pytest.fixture(scope="module")
-def one_night(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("one-night")
-    run_night(FIRST, folder, folder / "index", SETTINGS)
-    return folder / "index"
-
-
-@pytest.fixture
-def index(one_night, tmp_path) -> Path:
-    """A copy of an index of one night."""
-    return Path(shutil.copytree(one_night, tmp_path / "index"))
-
-
 def test_a_night_goes_on_from_any_call_and_ends_the_same(one_night, tmp_path):
     calm = Path(shutil.copytree(one_night, tmp_path / "calm"))
     undisturbed = run_night(SECOND, tmp_path / "calm-night", calm, SETTINGS)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import errno
-import gc
 import json
-import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
+import small_disks
 from command_line import SAMPLE
 from stages import Dying
 
@@ -255,18 +253,8 @@ def test_what_has_no_fixed_form_is_no_argument(tmp_path):
 @pytest.fixture
 def small_disk(tmp_path):
     """Mounts a file system of a few megabytes."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    if os.geteuid() != 0:
-        pytest.skip("mounting takes root")
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", folder], capture_output=True, text=True
-    )
-    if done.returncode:
-        pytest.skip(f"mounting is not permitted here: {done.stderr.strip()}")
-    yield folder
-    gc.collect()  # what a traceback held of mapped files
-    subprocess.run(["umount", folder], check=True)
+    with small_disks.small_disk(tmp_path / "small", "24m") as folder:
+        yield folder
 
 
 def test_a_full_disk_fails_the_run_and_leaves_what_was_there(small_disk):
