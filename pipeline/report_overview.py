@@ -34,6 +34,9 @@ _DAY = 86_400
 _TOLD = ("counts", "stages", "started_at", "seconds", "peak_rss_bytes", "threshold", "calibration",
          "config_fingerprint", "versions")  # fmt: skip
 
+# Of the summary, beside its fields.
+_ADDED_UP = ("n_pairs", "n_neighbours", "n_rejected")
+
 
 def overview(
     folder: Path, clusters: pa.Table, members: Members, told: Standing, bits: Rows
@@ -43,7 +46,8 @@ def overview(
     `bits` are the relations inside the clusters (`report_pairs.relation_bits`).
     """
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    summary = asdict(read_summary(folder))
+    known = read_summary(folder)
+    summary = asdict(known) | {name: getattr(known, name) for name in _ADDED_UP}
     # Where files lie is not the report's to tell: it may be mailed, or moved.
     for place in ("run_dir", "page"):
         del summary[place]

@@ -223,6 +223,7 @@ def test_relations_have_one_source():
 def test_pairs_between_clusters_can_be_looked_at(report, rows, cluster_of):
     report.page.get_by_text("Which", exact=True).click()
     row = report.page.locator(".between tr").first
+    row.wait_for()  # the pairs are loaded when they are asked for
     ids = row.locator(".id").all_inner_texts()
     pair = next(p for p in rows["confirmed_pairs"] if [p["article_id_l"], p["article_id_r"]] == ids)
     sizes = {c["cluster_id"] for c in rows["clusters"]}

@@ -31,7 +31,7 @@ function showClusters(asked) {
   const form = { ...DEFAULTS, ...asked };
   const status = h("p", { class: "note", role: "status" }, "Loading …");
   const table = h("div", { class: "list" });
-  const set = (changes) => (location.hash = `clusters${asQuery(changed({ ...form, page: "1", ...changes }))}`);
+  const set = (changes) => (location.hash = `clusters${asQuery(changed({ ...form, page: "1", ...changes }, DEFAULTS))}`);
   const filled = async () => {
     await loadLists((done, all) => {
       if (all > 1) status.textContent = `Loading the list: ${done} of ${all} files …`;
@@ -48,9 +48,6 @@ function showClusters(asked) {
   };
   return { nodes: [h("h1", null, "Clusters"), filters(form, set), status, table], filled };
 }
-
-// What differs from an unfiltered list, for the address.
-const changed = (form) => Object.fromEntries(Object.entries(form).filter(([key, value]) => value !== DEFAULTS[key]));
 
 // Places of the clusters that a filter finds, in its order.
 async function listOrder(query) {
@@ -88,18 +85,7 @@ async function loadMemberWords() {
 
 function filters(form, set) {
   const input = (label, name, type, props) => filterField(label, name, form[name], set, { type, ...props });
-  const choice = (label, name, counted) =>
-    h(
-      "label",
-      null,
-      h("span", null, label),
-      h(
-        "select",
-        { name, onchange: (event) => set({ [name]: event.target.value }) },
-        h("option", { value: "" }, "any"),
-        counted.map((one) => h("option", { value: one, selected: form[name] === one }, one)),
-      ),
-    );
+  const choice = (label, name, choices) => choiceField(label, name, form[name], set, choices);
   const loosest = Object.entries(run.summary.clusters_by_relation).flatMap(([name, n]) => (n ? [name] : []));
   const words = isLarge()
     ? "words of the title, cluster id"
@@ -206,7 +192,7 @@ function fillList(table, status, order, form, set) {
   const firstWay = (key) => (key === "title" || key === "min_probability" ? "up" : "down");
   const head = sortHeads(SORTS, form, set, (key) => key === "title", firstWay);
   const go = (by) => set({ page: String(at + by) });
-  const query = changed(form);
+  const query = changed(form, DEFAULTS);
   put(
     table,
     h(

@@ -17,9 +17,7 @@ async function besideNodes(articles, labels, words) {
         "p",
         { class: "left-out" },
         "The report does not have both texts. ",
-        run.shape.has_texts
-          ? ["Write it with all of them: ", command("report"), "."]
-          : "The run was made with keep_texts = false.",
+        whereTextsAre(),
       ),
       why,
     ];
@@ -32,6 +30,12 @@ async function besideNodes(articles, labels, words) {
     why,
   ];
 }
+
+// What a reader can do about texts that the report doesn't have.
+const whereTextsAre = () =>
+  run.shape.has_texts
+    ? ["Write it with all of them: ", command("report"), "."]
+    : "The run was made with keep_texts = false.";
 
 // What was measured of a pair; `isTurned` says that its left article stands on the right.
 function pairWords(pair, isTurned) {

@@ -4,7 +4,7 @@ const KEPT = 60; // files of details and texts that stay in memory
 const taken = new Map(); // name -> promise of the data
 const waiting = new Map(); // name -> what to do when its script has called `respun`
 
-// Numbers of the tokens' code points and bits, as in pipeline/report_texts.py.
+// Numbers of the tokens' code points and bits, as in pipeline/report_tokens.py.
 const FIRST_CODE = 61;
 const BACKSLASH = 92; // is stepped over, and so are the surrogates
 const SURROGATES = 0xd800;

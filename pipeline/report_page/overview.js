@@ -18,14 +18,14 @@ function showOverview() {
       figure(summary.n_articles, "article|articles"),
       figure(summary.n_clusters, "cluster of two or more|clusters of two or more", "#clusters"),
       figure(summary.n_clustered, `article in them|articles in them, ${share(summary.n_clustered, summary.n_articles)}`),
-      figure(total(summary.pairs_by_relation) - nNeighbours(), "confirmed pair|confirmed pairs"),
-      nNeighbours() ? figure(nNeighbours(), "pair of neighbours|pairs of neighbours") : null,
+      figure(summary.n_pairs, "confirmed pair|confirmed pairs"),
+      summary.n_neighbours ? figure(summary.n_neighbours, "pair of neighbours|pairs of neighbours") : null,
       figure(
         summary.n_articles_with_repeats,
         "article with repeated sections|articles with repeated sections",
         "#repeats",
       ),
-      figure(total(summary.rejected_by_reason), "row rejected|rows rejected"),
+      figure(summary.n_rejected, "row rejected|rows rejected"),
       summary.index ? figure(summary.n_recognised, "came again") : null,
       summary.index ? figure(summary.n_new_versions, "with another text than before") : null,
     ),
@@ -34,7 +34,7 @@ function showOverview() {
       "div",
       { class: "grid" },
       part(
-        nNeighbours() ? "Listed pairs by relation" : "Confirmed pairs by relation",
+        summary.n_neighbours ? "Listed pairs by relation" : "Confirmed pairs by relation",
         bars(
           "Pairs by relation",
           pairRelations().map((name) => ({
@@ -73,7 +73,7 @@ function showOverview() {
           { label: "left by the screen", n: counts.n_candidate_pairs - counts.n_screened_pairs },
           {
             label: summary.index ? "confirmed, nights before too" : "confirmed",
-            n: total(summary.pairs_by_relation) - nNeighbours(),
+            n: summary.n_pairs,
           },
         ]),
         h(
@@ -104,9 +104,6 @@ function showOverview() {
     runPart(manifest),
   ];
 }
-
-const nNeighbours = () =>
-  run.relations.reduce((n, one) => (one.is_confirmed ? n : n + (run.summary.pairs_by_relation[one.name] || 0)), 0);
 
 function indexFacts({ index, n_recognised: nRecognised, n_new_versions: nVersions }) {
   const row = (name, ...value) => [h("dt", null, name), h("dd", null, value)];
@@ -179,8 +176,6 @@ function betweenRow(articles, pair) {
   );
 }
 
-const total = (counted) => Object.values(counted).reduce((sum, n) => sum + n, 0);
-
 const part = (title, ...content) => {
   const wide = content.includes("wide");
   return h(
@@ -192,22 +187,17 @@ const part = (title, ...content) => {
 };
 
 function leftOut() {
-  const { n_texts: nTexts, n_shown: nShown, has_texts: hasTexts } = run.shape;
+  const { n_texts: nTexts, n_shown: nShown } = run.shape;
   if (nTexts === nShown) return null;
   const shown = nTexts
     ? `The report has the texts of ${count(nTexts)} of the ${count(nShown)} articles that it shows: those with repeats, those of pairs between clusters, and those of the largest clusters. `
     : "The report has no texts. ";
-  return h(
-    "p",
-    { class: "left-out" },
-    shown,
-    hasTexts ? ["Write it with all of them: ", command("report"), "."] : "The run was made with keep_texts = false.",
-  );
+  return h("p", { class: "left-out" }, shown, whereTextsAre());
 }
 
 function probabilities(threshold) {
   const n = run.probabilities[0].length;
-  const from = nNeighbours() ? 0 : Math.min(Math.floor(threshold * n), n - 1); // neighbours may have less
+  const from = run.summary.n_neighbours ? 0 : Math.min(Math.floor(threshold * n), n - 1); // neighbours may have less
   const bins = Array.from({ length: n - from }, (_, i) => i + from);
   const labels = bins.map((bin) => `${decimals(bin / n)}–${decimals((bin + 1) / n)}`);
   const series = pairRelations().map((name) => ({

@@ -20,10 +20,7 @@ async function showRepeats(asked) {
   if (!articles.length)
     return [h("h1", null, "Repeated sections"), h("p", null, "No article of this run repeats a section of its own.")];
   const form = { ...REPEATS, ...asked };
-  const set = (changes) => {
-    const next = Object.entries({ ...form, page: "1", ...changes });
-    location.hash = `repeats${asQuery(Object.fromEntries(next.filter(([key, value]) => value !== REPEATS[key])))}`;
-  };
+  const set = (changes) => (location.hash = `repeats${asQuery(changed({ ...form, page: "1", ...changes }, REPEATS))}`);
   const found = repeatsFound(articles, form);
   const nPages = Math.max(1, Math.ceil(found.length / A_PAGE));
   const at = Math.min(Math.max(1, Number(form.page) || 1), nPages);
@@ -79,17 +76,7 @@ function repeatFilters(articles, form, set) {
       id: "search",
       placeholder: "words of titles, ids, sources",
     }),
-    h(
-      "label",
-      null,
-      h("span", null, "Level"),
-      h(
-        "select",
-        { name: "level", onchange: (event) => set({ level: event.target.value }) },
-        h("option", { value: "" }, "any"),
-        levels.map((level) => h("option", { value: level, selected: form.level === level }, level)),
-      ),
-    ),
+    choiceField("Level", "level", form.level, set, levels),
   );
 }
 

@@ -2,7 +2,7 @@
 
 function rejectedPart() {
   const reasons = Object.entries(run.summary.rejected_by_reason);
-  const all = total(run.summary.rejected_by_reason);
+  const all = run.summary.n_rejected;
   if (!all)
     return part("Rejected rows", h("p", { class: "note" }, "None: every row of the input became an article."));
   return part(

@@ -106,6 +106,25 @@ function filterField(label, name, value, set, props) {
   );
 }
 
+// A choice of a filter, where the empty one is any.
+function choiceField(label, name, value, set, choices) {
+  return h(
+    "label",
+    null,
+    h("span", null, label),
+    h(
+      "select",
+      { name, onchange: (event) => set({ [name]: event.target.value }) },
+      h("option", { value: "" }, "any"),
+      choices.map((one) => h("option", { value: one, selected: value === one }, one)),
+    ),
+  );
+}
+
+// What differs from the defaults, for the address.
+const changed = (form, defaults) =>
+  Object.fromEntries(Object.entries(form).filter(([key, value]) => value !== defaults[key]));
+
 // Column heads that sort by their column; a click on the one that sorts turns the order round. `labels` by key;
 // `isText` says which columns hold words, `firstWay` which way another column is sorted at first.
 function sortHeads(labels, form, set, isText, firstWay) {
