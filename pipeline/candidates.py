@@ -255,12 +255,17 @@ def merge(parts: Sequence[BandPairs], work: Path, shards: Sequence[Ref] = (), wi
     merged = _merged([PAIRS.empty_table(), *(read_ipc(part.pairs.path) for part in parts)])
     if window_days:
         times, span = times_of(shards), window_days * DAY
-        merged = (batch.filter(pa.array(_within(batch, times, span))) for batch in merged)
+        merged = (batch.filter(pa.array(_in_window(batch, times, span))) for batch in merged)
     return write_ipc(work / "pairs.arrow", PAIRS, merged)
 
 
-def _within(pairs: pa.RecordBatch, times: np.ndarray, span: int) -> np.ndarray:
+def _in_window(pairs: pa.RecordBatch, times: np.ndarray, span: int) -> np.ndarray:
     left, right = (times[pairs[side].to_numpy()] for side in ("left", "right"))
+    return within(left, right, span)
+
+
+def within(left: np.ndarray, right: np.ndarray, span: int) -> np.ndarray:
+    """Which pairs of times lie at most `span` apart, bool (n,); those with an unknown time do."""
     undated = (left == NO_TIME) | (right == NO_TIME)
     return np.asarray(undated | (np.abs(np.where(undated, 0, left - right)) <= span))
 

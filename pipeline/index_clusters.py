@@ -83,7 +83,7 @@ def name(
     own = label[open_rows]
     fresh = _smallest_ids(own, read_column(shards, "article_id").take(pa.array(open_rows)))
     wanted = np.array([_id_of(article_id) for article_id in fresh.values()], np.uint64)
-    taken = frozenset(np.intersect1d(wanted, cluster).tolist())
+    taken = frozenset(cluster[np.isin(cluster, wanted)].tolist())
     some, events = name_clusters(own, before.take(open_rows[n_new:] - n_new), fresh, taken)
     named = np.concatenate((np.zeros(n_new, np.uint64), before.cluster))
     named[open_rows] = some

@@ -13,8 +13,8 @@ from pipeline.arrow_columns import plain
 from pipeline.config import Config
 from pipeline.index_catalog import Segment
 from pipeline.index_clusters import Named
-from pipeline.index_recall import kept_batches, shard_batches
-from pipeline.index_segments import ARTICLES, IndexReader, OpenIndex
+from pipeline.index_recall import shard_batches
+from pipeline.index_segments import ARTICLES, IndexReader, OpenIndex, kept_batches
 from pipeline.index_write import (
     freeze,
     keys_rows,

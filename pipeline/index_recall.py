@@ -23,7 +23,8 @@ from pipeline.candidates import PAIRS, BandPairs
 from pipeline.clusters import components
 from pipeline.config import Config
 from pipeline.confirm import JUDGED
-from pipeline.index_segments import JUDGED_PAIRS, TOKENS, IndexReader, OpenIndex, unpacked
+from pipeline.index_screen import OldPairs
+from pipeline.index_segments import BATCH, JUDGED_PAIRS, NEW_AND_OLD, IndexReader, OpenIndex, kept_batches
 from pipeline.schema import ARTICLE_SHARD
 from pipeline.screen import SCREENED
 from pipeline.shards import ShardGroup
@@ -32,21 +33,19 @@ from pipeline.tables import Ref, atomic_file, file_ref, read_ipc, write_ipc
 from pipeline.terms import TermStatistics
 from pipeline.text import KEPT
 
-# Old articles in one batch.
-_BATCH = 1_024
-
 
 @dataclass(frozen=True)
 class Plan:
     """Which old articles are needed. `positions` IPC: ascending; article k of them is row n_new + k.
 
-    `pairs`: new and old articles, by rows (PAIRS). `judged` IPC (JUDGED): what is known of two old ones,
-    ascending.
+    `pairs`: new and old articles, by rows (PAIRS), but for `n_dropped` that were screened before. `judged`
+    IPC (JUDGED): what is known of two old ones, ascending.
     """
 
     n_new: int
     positions: Ref
     pairs: BandPairs
+    n_dropped: int
     judged: Ref
 
 
@@ -62,26 +61,33 @@ class Recalled:
 _POSITIONS = pa.schema([("position", pa.int64())])
 
 
-def plan(index: OpenIndex, found: Sequence[BandPairs], known: Ref, n_new: int, work: Path) -> Plan:
-    """Find the old articles that candidate pairs (`found`, NEW_AND_OLD) and the recognised ones ask for."""
+def plan(
+    index: OpenIndex, found: Sequence[BandPairs], left_over: Sequence[OldPairs], known: Ref, n_new: int,
+    work: Path,
+) -> Plan:  # fmt: skip
+    """Find the old articles that candidate pairs and the recognised ones (`known`) ask for.
+
+    `left_over`: what the screen left of the pairs of `found`.
+    """
     reader = index.read()
-    tables = [read_ipc(part.pairs.path) for part in found]
+    tables = [read_ipc(part.pairs.path) for part in left_over]
     asked = [read_ipc(known.path)["position"].to_numpy(), *(t["right"].to_numpy() for t in tables)]
     left, right, confirmed = reader.links()
     positions = _with_linked(np.unique(np.concatenate(asked)), left, right, confirmed, reader.n_articles)
     judged = _judged_among(reader, positions, left, right, n_new)
-    pairs = [_with_rows(table, positions, n_new) for table in tables]
+    pairs = _with_rows(pa.concat_tables([NEW_AND_OLD.empty_table(), *tables]), positions, n_new)
     return Plan(
         n_new,
         write_ipc(work / "recalled.arrow", _POSITIONS, [pa.record_batch([positions], schema=_POSITIONS)]),
         BandPairs(
-            write_ipc(work / "old-pairs.arrow", PAIRS, pairs),
+            write_ipc(work / "old-pairs.arrow", PAIRS, [pairs]),
             sum(part.n_collisions for part in found),
             sum(part.n_passed_over for part in found),
             sum(part.n_oversized for part in found),
             max((part.largest_bucket for part in found), default=0),
             (),
         ),
+        sum(part.n_dropped for part in left_over),
         write_ipc(work / "judged-old.arrow", JUDGED, judged.to_batches()),
     )
 
@@ -112,6 +118,8 @@ def _judged_among(reader: IndexReader, positions: Rows, left: Rows, right: Rows,
 
 
 def _with_rows(table: pa.Table, positions: Rows, n_new: int) -> pa.RecordBatch:
+    """The pairs (NEW_AND_OLD) by rows, ascending."""
+    table = table.take(pa.array(np.lexsort((table["right"].to_numpy(), table["left"].to_numpy()))))
     right = n_new + np.searchsorted(positions, table["right"].to_numpy())
     columns = [table["left"], pa.chunked_array([right.astype(np.int32)]), *table.columns[2:]]
     return pa.record_batch([c.combine_chunks() for c in columns], schema=PAIRS)
@@ -140,22 +148,7 @@ def shard_batches(known: pa.Table) -> Iterator[pa.RecordBatch]:
     """Old articles (`index_segments.ARTICLES`) as in a shard, with the text "", in batches."""
     texts = pa.array(np.full(len(known), "", object), pa.string())
     table = known.select(ARTICLE_SHARD.names[:-1]).append_column("text", texts)
-    return iter(table.cast(ARTICLE_SHARD).to_batches(_BATCH))
-
-
-def kept_batches(reader: IndexReader, positions: Rows) -> Iterator[pa.RecordBatch]:
-    """Their tokens in batches of the same articles as those of `shard_batches`, without units."""
-    pending = [TOKENS.empty_table()]
-    for piece in reader.pieces("tokens", positions, TOKENS.names):
-        pending.append(piece)
-        if sum(map(len, pending)) >= _BATCH:
-            table = pa.concat_tables(pending)
-            whole = len(table) // _BATCH * _BATCH
-            yield from (unpacked(table.slice(at, _BATCH)) for at in range(0, whole, _BATCH))
-            pending = [table.slice(whole)]
-    rest = pa.concat_tables(pending)
-    if len(rest):
-        yield unpacked(rest)
+    return iter(table.cast(ARTICLE_SHARD).to_batches(BATCH))
 
 
 def _signed(

@@ -30,6 +30,8 @@ from pipeline.text import KEPT
 
 # Rows of a Parquet row group. Of tokens a night needs a few articles here and there, of places all.
 TOKEN_ROWS, PLACE_ROWS = 1_024, 65_536
+# Old articles that are unpacked at a time.
+BATCH = 1_024
 # Bands of one column of keys: every MAX_GROUPS-th, as the calls of stage "candidates" take them.
 N_PARTS = MAX_GROUPS
 
@@ -231,3 +233,18 @@ class IndexReader:
                         read = file.read_row_group(group, columns=list(columns), use_threads=False)
                         yield read.select(list(columns)).take(pa.array(wanted)).combine_chunks()
                     row += n
+
+
+def kept_batches(reader: IndexReader, positions: Rows) -> Iterator[pa.RecordBatch]:
+    """The tokens of the articles at some positions, ascending: KEPT without units, BATCH articles a batch."""
+    pending = [TOKENS.empty_table()]
+    for piece in reader.pieces("tokens", positions, TOKENS.names):
+        pending.append(piece)
+        if sum(map(len, pending)) >= BATCH:
+            table = pa.concat_tables(pending)
+            whole = len(table) // BATCH * BATCH
+            yield from (unpacked(table.slice(at, BATCH)) for at in range(0, whole, BATCH))
+            pending = [table.slice(whole)]
+    rest = pa.concat_tables(pending)
+    if len(rest):
+        yield unpacked(rest)

@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline import assemble, index_candidates, index_clusters, index_recall, index_run, index_write
+from pipeline import (
+    assemble,
+    index_candidates,
+    index_clusters,
+    index_recall,
+    index_run,
+    index_screen,
+    index_write,
+)
 from pipeline.candidates import BandPairs
 from pipeline.config import Config
 from pipeline.executor import Call, StageRunner
@@ -27,6 +35,7 @@ def recall_stages(
     assert weighed.recognised is not None
     shards = weighed.accepted.shards
     found: list[BandPairs] = []
+    left_over: list[index_screen.OldPairs] = []
     if weighed.signed and index.statistics is not None:
         places = run.call("index-places", index_candidates.fetch_places, index, work, rows=ref_rows)
         found = run.map(
@@ -35,10 +44,23 @@ def recall_stages(
             [(index, weighed.signed, shards, places, part, config, work) for part in range(N_PARTS)],
             rows=lambda b: b.pairs.rows,
         )
+        frozen = (weighed.furniture, weighed.statistics)
+        left_over = run.map(
+            "index-screen",
+            index_screen.screen_old,
+            [
+                (index, tuple(found), weighed.signed, shards, begin, end, *frozen, config, work)
+                for begin, end in slices(index.live().n_articles)
+            ],
+            rows=lambda p: p.pairs.rows,
+        )
     known, n_new = weighed.recognised.known, weighed.accepted.n_accepted
     planned = run.call(
-        "recall-plan", index_recall.plan, index, found, known, n_new, work, rows=lambda p: p.positions.rows
-    )
+        "recall-plan",
+        index_recall.plan,
+        index, tuple(found), tuple(left_over), known, n_new, work,
+        rows=lambda p: p.positions.rows,
+    )  # fmt: skip
     recalled = run.map(
         "recall",
         index_recall.recall,

@@ -59,6 +59,13 @@ READS_OF_AN_INDEX: dict[str, tuple[str, ...]] = {
     "recognise": (),
     "index-places": (),
     "index-candidates": ("reprint", "respun", "candidates"),
+    "index-screen": (
+        "furniture",
+        "candidates",
+        "calibration",
+        "related_threshold",
+        "keep_rejected_candidates",
+    ),
     "recall-plan": (),
     "recall": ("furniture",),
     "name": ("index", "keep_rejected_candidates"),

@@ -167,14 +167,15 @@ def _pair_counts(staged: Stages, judged: Sequence[Ref]) -> dict[str, Any]:
     known = None if staged.planned is None else staged.planned.judged  # by nights before
     pairs = read_judged(tuple(ref for ref in judged if ref != known))
     is_left = (pairs["probability"].to_numpy() > 0) | (pairs["relation"].to_numpy() == RELATED)
+    n_candidates = staged.pairs.rows + (staged.planned.n_dropped if staged.planned else 0)
     return {
         "n_collisions": sum(part.n_collisions for part in staged.bands),
         "n_oversized_buckets": sum(part.n_oversized for part in staged.bands),
         "n_passed_over": sum(part.n_passed_over for part in staged.bands),
         "largest_bucket": max((part.largest_bucket for part in staged.bands), default=0),
-        "n_candidate_pairs": staged.pairs.rows,
-        "candidate_pairs_per_article": round(staged.pairs.rows / max(staged.accepted.n_accepted, 1), 3),
-        "n_screened_pairs": staged.pairs.rows - int(np.count_nonzero(is_left)),
+        "n_candidate_pairs": n_candidates,
+        "candidate_pairs_per_article": round(n_candidates / max(staged.accepted.n_accepted, 1), 3),
+        "n_screened_pairs": n_candidates - int(np.count_nonzero(is_left)),
     }
 
 

@@ -153,9 +153,13 @@ def _tokenise_batch(tokeniser: Tokeniser, batch: pa.RecordBatch) -> pa.RecordBat
 
 def read_kept(ref: Ref) -> Iterator[KeptTokens]:
     """The kept batches in order; flags are a copy that may be altered, the rest is mapped and must not be."""
-    for batch in read_batches(ref.path):
-        kept = _kept(batch)
-        yield replace(kept, flags=kept.flags.copy())
+    return map(kept_of, read_batches(ref.path))
+
+
+def kept_of(batch: pa.RecordBatch) -> KeptTokens:
+    """A kept batch (KEPT); flags are a copy that may be altered, the rest is the batch's and must not be."""
+    kept = _kept(batch)
+    return replace(kept, flags=kept.flags.copy())
 
 
 def read_units(ref: Ref) -> Iterator[tuple[KeptTokens, KeptUnits]]:

@@ -4,9 +4,10 @@ Rows keep the order of the bags: nothing is sorted, because pairs are compared b
 of one side (`compare.py`). scikit-learn's TfidfTransformer does the weighting.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numba as nb
 import numpy as np
@@ -21,10 +22,13 @@ from pipeline.bags import MOST_COUNTED, Bags
 from pipeline.shards import ShardGroup
 from pipeline.terms import TermStatistics
 from pipeline.token_scan import CAPITAL, DIGIT, TITLE
+from pipeline.wide import prefetch
 
 NAME, NUMBER, TOLD_IN_TITLE = 1, 2, 4  # bits of `term_kinds`
 # Articles weighted at a time; bounds the memory of a call.
 AT_A_TIME = 2_048
+# Terms between a lookup and the one that is fetched for later.
+AHEAD = 16
 # Rarity (idf less 1). A term below TELLING, in more than one article of seven, counts in cosines only; RARE
 # and VERY_RARE ones are what few other articles have.
 TELLING, RARE, VERY_RARE = 2.0, 4.0, 6.0
@@ -64,10 +68,17 @@ class TermVectors:
     @classmethod
     def load(cls, bags: ArrayFiles, weights: ArrayFiles) -> "TermVectors":
         """The arrays of a group, mapped and read-only."""
-        counted, weighed = bags.load(), weights.load()
+        counted = bags.load()
+        return cls.of(Bags.of(counted), counted["n_tokens"], weights.load())
+
+    @classmethod
+    def of(
+        cls, bags: Bags, n_tokens: npt.NDArray[np.int64], weighed: Mapping[str, npt.NDArray[Any]]
+    ) -> "TermVectors":
+        """Of bags, their articles' tokens, and what `weigh` makes of them."""
         return cls(
-            counted["term_keys"], weighed["term_weights"], weighed["term_kinds"], counted["term_counts"],
-            weighed["term_rarity"], counted["term_ends"], counted["lead_sizes"], counted["n_tokens"],
+            bags.term_keys, weighed["term_weights"], weighed["term_kinds"], bags.term_counts,
+            weighed["term_rarity"], bags.term_ends, bags.lead_sizes, n_tokens,
             weighed["totals"].reshape(-1, N_TOTALS),
         )  # fmt: skip
 
@@ -104,6 +115,9 @@ def look_up(keys, flags, counts, df, kinds):  # type: ignore[no-untyped-def]
     """
     mask = np.uint32(len(counts) - 1)
     for j in range(len(keys)):
+        # The table of a large collection is in no cache.
+        if j + AHEAD < len(keys):
+            prefetch(counts, np.int64(2 * (keys[j + AHEAD] & mask)))
         bucket = keys[j] & mask
         df[j] = counts[bucket, 0]
         spelling = counts[bucket, 1]

@@ -1,0 +1,89 @@
+"""Old articles are screened before they are recalled: fewer are, and nothing that is found changes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import made_up_news as news
+import pytest
+from indexes import Night, run_night
+from stages import config
+
+BULLETIN = (
+    "The weekly bulletin of the grain exchange lists wheat at {} and barley at {} a ton. Trading was calm in "
+    "all halls of the exchange and most of the contracts were closed before noon on the day of the bulletin. "
+    "The next bulletin of the grain exchange appears in a week, and covers maize and rape as it did before. "
+    "Prices are without duty, in the currency of the exchange, and hold for deliveries in {} only."
+)
+# Any two articles that share a bucket are candidates.
+LOW = ("candidates.min_jaccard_respun=0", "candidates.min_jaccard_reprint=0")
+WINDOWED = ("candidates.match_window_days=1",)
+
+
+def rows() -> list[dict]:
+    """Stories, some of them told again, and bulletins of one form."""
+    found = [dict(row) for row in news.stories(3, 60)]
+    for n in range(12):
+        text = BULLETIN.format(200 + 7 * n, 130 + 11 * n, ("Ostend", "Varna", "Riga", "Turku")[n % 4])
+        found.append(news.row(f"b{n:03d}", text, f"Bulletin {n}"))
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    for n, row in enumerate(found):
+        row["published_at"] = start + timedelta(hours=n)
+    return found
+
+
+ROWS = rows()
+FIRST, SECOND = ROWS[::2], ROWS[1::2]
+
+
+def second_night(tmp_path, name: str, *overrides: str) -> Night:
+    """The second night, on an index of the first one."""
+    index = tmp_path / name / "index"
+    run_night(FIRST, tmp_path / name / "1", index, config(*LOW, *overrides))
+    return run_night(SECOND, tmp_path / name / "2", index, config(*LOW, *overrides))
+
+
+def recalled(night: Night) -> int:
+    [stage] = (stage for stage in night.stages() if stage["stage"] == "recall")
+    return stage["n_rows"]
+
+
+def own_pairs(night: Night, table: str) -> list[dict]:
+    """The pairs with an article of the second night."""
+    own = {row["article_id"] for row in SECOND}
+    return [pair for pair in night.rows(table) if own & {pair["article_id_l"], pair["article_id_r"]}]
+
+
+@pytest.mark.parametrize("overrides", [(), WINDOWED], ids=["all", "within a day"])
+def test_nothing_that_is_found_depends_on_what_is_dropped_before(tmp_path, overrides):
+    few = second_night(tmp_path, "few", *overrides)
+    all_of_them = second_night(tmp_path, "all", *overrides, "keep_rejected_candidates=true")
+    assert recalled(few) < recalled(all_of_them)
+    # With its rejected pairs a night shows more clusters of past nights.
+    assert own_pairs(few, "confirmed_pairs") == own_pairs(all_of_them, "confirmed_pairs") != []
+    counts = [night.manifest()["counts"] for night in (few, all_of_them)]
+    for name in ("n_candidate_pairs", "n_screened_pairs", "n_collisions"):
+        assert counts[0][name] == counts[1][name] > 0, name
+    assert counts[0]["n_candidate_pairs"] == len(own_pairs(all_of_them, "candidate_pairs"))
+
+
+def test_old_articles_of_a_template_are_recalled_although_no_pair_of_theirs_passes(tmp_path):
+    few = second_night(tmp_path, "few")
+    all_of_them = second_night(tmp_path, "all", "keep_rejected_candidates=true")
+    bulletins = {row["article_id"] for row in SECOND if row["article_id"].startswith("b")}
+    degrees = [
+        {
+            row["article_id"]: row["n_alike"]
+            for row in night.rows("templates")
+            if row["article_id"] in bulletins
+        }
+        for night in (few, all_of_them)
+    ]
+    assert degrees[0] == degrees[1]
+    assert degrees[0].keys() == bulletins
+
+
+def test_pairs_published_too_far_apart_are_no_candidates(tmp_path):
+    far = second_night(tmp_path, "far").manifest()["counts"]["n_candidate_pairs"]
+    near = second_night(tmp_path, "near", *WINDOWED).manifest()["counts"]["n_candidate_pairs"]
+    assert near < far
