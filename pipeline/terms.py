@@ -20,7 +20,10 @@ from pipeline.config import Config
 from pipeline.furniture import masked_batches
 from pipeline.shards import ShardGroup
 from pipeline.tables import Ref, write_npy
+from pipeline.wide import prefetch
 
+# Terms between one that is counted or looked up and the one that is fetched for later.
+AHEAD = 16
 # In a collection larger than the one that the rule was fitted on (30,000 articles and the prior's) terms of
 # one story would get ever rarer, and what each article has alone count ever more (docs/decisions/0090).
 MOST_RARITY = 10.0
@@ -107,6 +110,9 @@ def _count(keys, spelt, counts):  # type: ignore[no-untyped-def]
     """Adds the distinct terms of articles to `counts`."""
     mask = np.uint32(len(counts) - 1)
     for j in range(len(keys)):
+        # The table of a large collection is in no cache.
+        if j + AHEAD < len(keys):
+            prefetch(counts, np.int64(2 * (keys[j + AHEAD] & mask)))
         bucket = keys[j] & mask
         counts[bucket, 0] += 1
         counts[bucket, 1] += spelt[j]

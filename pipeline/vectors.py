@@ -20,15 +20,13 @@ from pipeline.array_files import ArrayFiles, write_arrays
 from pipeline.arrays import BYTES, F32, I32, READ_COUNTS, READ_I32, READ_I64, READ_U16, READ_U32, U8
 from pipeline.bags import MOST_COUNTED, Bags
 from pipeline.shards import ShardGroup
-from pipeline.terms import TermStatistics
+from pipeline.terms import AHEAD, TermStatistics
 from pipeline.token_scan import CAPITAL, DIGIT, TITLE
 from pipeline.wide import prefetch
 
 NAME, NUMBER, TOLD_IN_TITLE = 1, 2, 4  # bits of `term_kinds`
 # Articles weighted at a time; bounds the memory of a call.
 AT_A_TIME = 2_048
-# Terms between a lookup and the one that is fetched for later.
-AHEAD = 16
 # Rarity (idf less 1). A term below TELLING, in more than one article of seven, counts in cosines only; RARE
 # and VERY_RARE ones are what few other articles have.
 TELLING, RARE, VERY_RARE = 2.0, 4.0, 6.0
