@@ -40,7 +40,7 @@ if config.DISABLE_JIT:  # type: ignore[attr-defined]
         masks = [np.uint64(sum((chr(byte) in w) << k for k, byte in enumerate(block))) for w in wanted]
         return masks[0], masks[1], masks[2], masks[3], masks[4]
 
-    def prefetch(array: npt.NDArray[Any], at: int) -> None:
+    def prefetch(array: npt.NDArray[Any], at: int | np.int64) -> None:
         """Nothing: it makes no difference to the result."""
 
 else:
