@@ -120,16 +120,18 @@ def test_texts_are_chosen_by_repeats_and_size(sample_run):
         for article_id in (p["article_id_l"], p["article_id_r"])
     }
     first = {i for i, a in enumerate(rows) if a["article_id"] in repeats | between}
+    runs = folder.parent
     shown = [i for i, a in enumerate(rows) if i in first or a["cluster_id"] in sizes]
     assert any(sizes.get(rows[i]["cluster_id"]) is None for i in first)
-    assert chosen_rows(folder, None).tolist() == chosen_rows(folder, 10_000).tolist() == shown
-    few = chosen_rows(folder, len(first) + 3).tolist()
+    assert chosen_rows(folder, runs, None).rows.tolist() == shown
+    assert chosen_rows(folder, runs, 10_000).rows.tolist() == shown
+    few = chosen_rows(folder, runs, len(first) + 3).rows.tolist()
     assert few == sorted(few)
     assert len(few) == len(first) + 3
     assert first <= set(few)
     largest = sorted((sizes[rows[i]["cluster_id"]] for i in shown if i not in first), reverse=True)
     assert sorted((sizes[rows[i]["cluster_id"]] for i in set(few) - first), reverse=True) == largest[:3]
-    assert chosen_rows(folder, 0).tolist() == []
+    assert chosen_rows(folder, runs, 0).rows.tolist() == []
 
 
 def test_the_numbers_come_from_one_place(sample_run):

@@ -187,12 +187,34 @@ const part = (title, ...content) => {
 };
 
 function leftOut() {
-  const { n_texts: nTexts, n_shown: nShown } = run.shape;
+  const { n_texts: nTexts, n_shown: nShown, n_gone: nGone } = run.shape;
   if (nTexts === nShown) return null;
   const shown = nTexts
     ? `The report has the texts of ${count(nTexts)} of the ${count(nShown)} articles that it shows: those with repeats, those of pairs between clusters, and those of the largest clusters. `
     : "The report has no texts. ";
-  return h("p", { class: "left-out" }, shown, whereTextsAre());
+  return [
+    nTexts + nGone < nShown ? h("p", { class: "left-out" }, shown, whereTextsAre()) : null,
+    nGone ? goneTexts() : null,
+  ];
+}
+
+// Texts of earlier nights that can't be had.
+function goneTexts() {
+  const { n_gone: nGone, n_gone_runs: nRuns, gone } = run.shape;
+  return h(
+    "div",
+    { class: "left-out gone" },
+    `The texts of ${plural(nGone, "article")} of earlier nights are not there. Each lies in the run that brought it:`,
+    h(
+      "ul",
+      null,
+      gone.map(({ run_id: id, n, why }) => h("li", null, outside(id, { class: "id" }), ` ${why}; ${plural(n, "article")}`)),
+      nRuns > gone.length ? h("li", null, `and ${plural(nRuns - gone.length, "earlier run")} more`) : null,
+    ),
+    "With these runs back in their place beside this one, this writes the texts too: ",
+    command("report"),
+    ".",
+  );
 }
 
 function probabilities(threshold) {
