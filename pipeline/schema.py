@@ -306,7 +306,8 @@ MANIFEST_KEYS: dict[str, str] = {
         "counted; null when nothing was confirmed"
     ),
     "counts.n_recall_sample": "confirmed pairs that were compared exactly for it",
-    "counts.n_confirmed_pairs": "rows of `confirmed_pairs`",
+    "counts.n_confirmed_pairs": "confirmed pairs: rows of `confirmed_pairs` but the neighbours",
+    "counts.n_neighbours": "its other rows, which are not confirmed: those of relation `related`",
     "counts.n_clusters": "rows of `clusters`",
     "counts.n_repeated_sections": "rows of `repeated_sections`",
     "oversized_buckets": (

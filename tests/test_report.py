@@ -22,6 +22,7 @@ from made_up_news import row, stories, write
 from stages import counted, kept
 from texts import collections, strings
 
+from flows.report import count_lines
 from pipeline import report_texts
 from pipeline.aligned import MAX_TOKENS
 from pipeline.bridges import bridges
@@ -134,19 +135,24 @@ def test_texts_are_chosen_by_repeats_and_size(sample_run):
     assert chosen_rows(folder, runs, 0).rows.tolist() == []
 
 
-def test_the_numbers_come_from_one_place(sample_run):
+@pytest.mark.parametrize("has_neighbours", [False, True])
+def test_the_numbers_come_from_one_place(sample_run, awkward, has_neighbours):
     """Page, manifest, summary and tables say the same."""
-    data = data_of(sample_run.run_dir / "report.html")
+    run_dir = awkward if has_neighbours else sample_run.run_dir
+    data = data_of(run_dir / "report.html")
     overview = data["overview"]
-    manifest = json.loads((sample_run.run_dir / "manifest.json").read_text(encoding="utf-8"))
+    manifest = json.loads((run_dir / "manifest.json").read_text(encoding="utf-8"))
     told = overview["manifest"]
     assert told["counts"] == manifest["counts"]
     assert told["stages"] == manifest["stages"]
     assert told["seconds"] == manifest["seconds"]
     assert "location" not in json.dumps(overview)
-    summary = read_summary(sample_run.run_dir)
+    summary = read_summary(run_dir)
     assert overview["summary"]["pairs_by_relation"] == summary.pairs_by_relation
     assert summary.n_pairs == manifest["counts"]["n_confirmed_pairs"]
+    assert summary.n_neighbours == manifest["counts"]["n_neighbours"]
+    assert has_neighbours == (summary.n_neighbours > 0)
+    assert summary.n_pairs + summary.n_neighbours == manifest["tables"]["confirmed_pairs"]["rows"]
     assert summary.n_clusters == manifest["counts"]["n_clusters"] == len(data["list-0"]["title"])
     assert summary.n_rejected == manifest["counts"]["n_rejected"]
     assert summary.n_articles == manifest["counts"]["n_accepted"] == sum(data["sources"]["n_articles"])
@@ -159,7 +165,7 @@ def test_the_numbers_come_from_one_place(sample_run):
     assert sum(timed["first"]) + sum(timed["later"]) + not_drawn == summary.n_clustered
     assert summary.seconds == manifest["seconds"]
     inside = sum(data["clusters-0"]["pairs"]["n_all"])
-    assert inside + overview["n_between"] == summary.n_pairs
+    assert inside + overview["n_between"] == summary.n_pairs + summary.n_neighbours
 
 
 def members(at: list[int], cluster: list[int], source: list[int]) -> Members:
@@ -453,6 +459,15 @@ def test_a_night_tells_of_its_index_and_not_where_it_lies(tmp_path):
     index = nights[1].manifest()["index"]
     assert overview["summary"]["index"] == {k: v for k, v in index.items() if k != "location"}
     assert overview["summary"]["n_recognised"] > 0
+    n_new = nights[1].manifest()["counts"]["n_accepted"]
+    assert overview["summary"]["n_articles"] - overview["summary"]["n_earlier"] == n_new
+    assert overview["summary"]["n_earlier"] == sum(
+        article["earlier_run_id"] is not None for article in nights[1].rows("articles")
+    )
+    summary = read_summary(nights[1].folder)
+    words = f"{summary.n_articles} articles ({n_new} new, {summary.n_earlier} of earlier nights), "
+    assert next(count_lines(summary)).startswith(words)
+    assert "earlier" not in next(count_lines(read_summary(nights[0].folder)))
     for night in nights:
         page = (night.folder / "report.html").read_text(encoding="utf-8")
         assert "secret-index" not in page

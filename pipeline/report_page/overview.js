@@ -15,7 +15,10 @@ function showOverview() {
     h(
       "ul",
       { class: "figures" },
-      figure(summary.n_articles, "article|articles"),
+      figure(
+        summary.n_articles,
+        summary.n_earlier ? `article|articles, ${count(summary.n_earlier)} of earlier nights` : "article|articles",
+      ),
       figure(summary.n_clusters, "cluster of two or more|clusters of two or more", "#clusters"),
       figure(summary.n_clustered, `article in them|articles in them, ${share(summary.n_clustered, summary.n_articles)}`),
       figure(summary.n_pairs, "confirmed pair|confirmed pairs"),
