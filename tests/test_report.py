@@ -33,7 +33,7 @@ from pipeline.furniture import FurnitureMask
 from pipeline.job import run_job
 from pipeline.report_files import as_json, read_data, write_data
 from pipeline.report_first import standing
-from pipeline.report_overview import timeline
+from pipeline.report_overview import timeline, usual_times
 from pipeline.report_tables import NEVER, Members
 from pipeline.report_texts import chosen_rows
 from pipeline.report_tokens import BACKSLASH, FIRST_CODE, N_SURROGATES, SURROGATES
@@ -192,14 +192,40 @@ def test_the_timeline_takes_a_unit_that_fits():
     assert (ages["unit"], ages["n_left_out"]) == ("year", 1)
 
 
-def test_one_date_of_1970_does_not_flatten_the_timeline():
-    day, then = 86_400, 1_770_000_000
-    timed = timeline_of([0, *(then + i * day for i in range(20))])
+DAY, THEN = 86_400, 1_770_000_000
+SOME_DAYS = [THEN + i * DAY // 4 for i in range(100)]
+EPOCH, FUTURE, YEAR_1 = 0, 4_070_908_800, -62_135_596_800
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [[EPOCH], [EPOCH] * 3, [EPOCH] * 9, [EPOCH] * 4 + [FUTURE] * 4, [YEAR_1, -DAY, EPOCH, EPOCH, FUTURE]],
+    ids=["one", "three", "a twelfth", "both ends", "several"],
+)
+def test_bad_dates_do_not_flatten_the_timeline(bad):
+    timed = timeline_of([*bad, *SOME_DAYS])
     assert timed["unit"] == "day"
-    assert (timed["n_left_out"], len(timed["starts"])) == (1, 20)
-    assert timed["usual"] == [then, then + 19 * day]
-    even = timeline_of([i * day for i in range(20)])
-    assert (even["n_left_out"], even["usual"]) == (0, [0, 19 * day])
+    assert (timed["n_left_out"], len(timed["starts"])) == (len(bad), 25)
+    assert timed["usual"] == [SOME_DAYS[0], SOME_DAYS[-1]]
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        [i * DAY for i in range(20)],
+        [THEN, THEN + 60 * DAY, THEN + 150 * DAY],
+        # A crawl of a day with a tenth of older articles, thinly over five years.
+        [*(THEN + i for i in range(90)), *(THEN - i * 180 * DAY for i in range(10))],
+        # Two times of a collection: a fifth is of ten years ago.
+        [*(THEN + i * DAY for i in range(80)), *(THEN - 3_650 * DAY + i * DAY for i in range(20))],
+        # A century, ever denser.
+        [THEN - int(100 * 365 * DAY * 0.93**i) for i in range(120)],
+        [THEN],
+    ],
+    ids=["even", "three", "thin tail", "two times", "century", "one"],
+)
+def test_real_spreads_are_not_left_out(at):
+    assert usual_times(np.array(at)) == (min(at), max(at))
 
 
 def test_firsts_at_one_time_are_all_first_and_one_date_says_nothing():
