@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.arrow_columns import Rows
@@ -175,12 +176,19 @@ def sources(
 
 
 def _furniture(folder: Path, names: list[str]) -> dict[str, Any]:
-    """Lines of furniture of each source, those of most articles first; under "" those of the collection."""
+    """Lines of furniture of each source, those of most articles first; under "" those of the collection.
+
+    Each with the articles that this row of the table masks it in. Those of the collection are of sources
+    that don't repeat the line themselves, and have the articles of those that do besides.
+    """
     file = folder / "furniture.parquet"
     if not file.is_file():  # a run of before there was that table
         return {"furniture": {}, "n_furniture": {}}
     table = pq.read_table(file).sort_by([("n_articles", "descending")])
     place = {name: str(i) for i, name in enumerate(names)}
+    by_sources: Counter[str] = Counter()
+    for row in table.filter(pc.is_valid(table["source"])).to_pylist():
+        by_sources[row["line"].casefold()] += row["n_articles"]
     lines: dict[str, list[list[Any]]] = {}
     n_lines: dict[str, int] = {}
     for row in table.to_pylist():
@@ -189,5 +197,6 @@ def _furniture(folder: Path, names: list[str]) -> dict[str, Any]:
             continue
         n_lines[key] = n_lines.get(key, 0) + 1
         if n_lines[key] <= N_LINES:
-            lines.setdefault(key, []).append([row["line"], row["n_articles"]])
+            others = [] if key else [by_sources[row["line"].casefold()]]
+            lines.setdefault(key, []).append([row["line"], row["n_articles"], *others])
     return {"furniture": lines, "n_furniture": n_lines}

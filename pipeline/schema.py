@@ -233,7 +233,12 @@ FURNITURE = pa.schema(
     [
         column("source", pa.string(), "who repeats the line; null when counted over the collection", True),
         column("line", pa.string(), "the line, as first seen"),
-        column("n_articles", pa.int32(), "articles in which it is masked by this row"),
+        column(
+            "n_articles",
+            pa.int32(),
+            "articles in which it is masked by this row; with a null source those of sources that have no "
+            "row of it",
+        ),
     ]
 )
 

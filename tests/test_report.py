@@ -168,6 +168,18 @@ def test_the_numbers_come_from_one_place(sample_run, awkward, has_neighbours):
     assert inside + overview["n_between"] == summary.n_pairs + summary.n_neighbours
 
 
+def test_lines_of_the_whole_collection_count_those_of_sources_too(sample_run):
+    """Together they are all articles that have the line."""
+    told = data_of(sample_run.run_dir / "report.html")["sources"]["furniture"][""]
+    texts = pq.read_table(sample_run.run_dir / "texts.parquet")["text"].to_pylist()
+    assert any(n_own > n for _, n, n_own in told)
+    # A line is its words: it is stored without the signs around them.
+    lines = [{tuple(re.findall(r"\w+", line.casefold())) for line in text.split("\n")} for text in texts]
+    for line, n, n_own in told:
+        words = tuple(re.findall(r"\w+", line.casefold()))
+        assert n + n_own == sum(words in own for own in lines)
+
+
 def members(at: list[int], cluster: list[int], source: list[int]) -> Members:
     ends = np.searchsorted(cluster, np.arange(max(cluster) + 1), side="right")
     arrays = (np.array(values, np.int64) for values in (cluster, source, at))

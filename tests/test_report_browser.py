@@ -347,3 +347,13 @@ def test_the_contrast_is_enough_to_read(browser, page_path, largest, scheme):
 def test_a_cluster_that_is_not_there_is_said(report):
     report.show("cluster=ffffffffffffffff")
     assert report.page.get_by_role("heading", name="No such cluster").is_visible()
+
+
+def test_furniture_of_the_collection_says_what_it_counts(report):
+    report.show("sources")
+    own = report.page.locator(
+        "section", has=report.page.get_by_role("heading", name="Furniture of the whole")
+    )
+    told = own.locator("li", has_text="Leave a Reply").inner_text()
+    assert re.search(r"\d+ articles?, \d+ more of sites that repeat it", told)
+    assert "sites that don't repeat the line" in own.inner_text()
