@@ -89,8 +89,9 @@ CLUSTER_MEMBERS = pa.schema(
         column(
             "relation",
             pa.string(),
-            f"exact, reprint, excerpt or respun, {_TO_REPRESENTATIVE}; indirect: that pair is not confirmed "
-            "itself, other members link the two",
+            f"exact, reprint, excerpt or respun, {_TO_REPRESENTATIVE}, measured also where that pair was no "
+            "candidate, or screened, and so is not in confirmed_pairs; indirect: the rule does not confirm "
+            "it, other members link the two",
             True,
         ),
         column("probability", pa.float64(), f"of being the same story, 0..1, {_TO_REPRESENTATIVE}", True),

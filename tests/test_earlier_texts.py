@@ -242,6 +242,8 @@ def test_the_page_shows_them_or_says_why_not(browser, nights):
         assert report.page.locator(".beside article.text").count() == 2
         report.show("overview")
         assert report.page.locator(".left-out.gone").count() == 0
+        n_old = sum(article["earlier_run_id"] is not None for article in second.rows("articles"))
+        assert f"articles, {n_old} of earlier nights" in report.page.locator(".figures").inner_text()
         assert report.is_clean()
     keep_no_texts(first)
     report_run(second.folder, None, ThreadExecutor(1), Silence())

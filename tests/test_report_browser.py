@@ -68,6 +68,14 @@ def test_the_overview_has_the_numbers_of_the_summary_and_the_manifest(report, sa
     assert f"{counts['n_confirmed_pairs']:,} confirmed pairs" in printed
 
 
+def test_the_timeline_says_that_later_is_not_later_copy(report):
+    own = report.page.locator(
+        "section", has=report.page.get_by_role("heading", name="First and later articles")
+    )
+    assert "those of the same source too" in own.inner_text()
+    assert "copies" not in own.locator("h2").inner_text()
+
+
 def test_pairs_between_clusters_are_listed(report, tables):
     own = {article["article_id"]: article["cluster_id"] for article in tables["articles"]}
     pairs = [p for p in tables["confirmed_pairs"] if own[p["article_id_l"]] != own[p["article_id_r"]]]

@@ -95,7 +95,7 @@ function showOverview() {
       summary.newest.length && summary.index ? part("Newest clusters", largest(summary.newest)) : null,
       summary.index ? part("The index", indexFacts(summary)) : null,
       part(
-        "First and later copies, UTC",
+        "First and later articles, UTC",
         timeline
           ? timelineChart(timeline)
           : h("p", { class: "note" }, "No article of a cluster has a time of publication."),
@@ -254,6 +254,11 @@ function timelineChart(timeline) {
       ],
       labels,
       1200,
+    ),
+    h(
+      "p",
+      { class: "note" },
+      "Later: all that were published after the first of their cluster, those of the same source too. Sources counts later copies, which are of other sources.",
     ),
     timeline.n_left_out
       ? h(
