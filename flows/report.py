@@ -38,7 +38,10 @@ def summary_lines(summary: Summary) -> Iterator[str]:
 def count_lines(summary: Summary) -> Iterator[str]:
     """The lines of the summary that count."""
     took = "" if summary.seconds is None else f", {summary.seconds:.1f} s"
-    yield f"{_count(summary.n_articles, 'article')}, {summary.n_clustered:,} of them in clusters{took}"
+    n_new = summary.n_articles - summary.n_earlier
+    nights = f" ({n_new:,} new, {summary.n_earlier:,} of earlier nights)" if summary.n_earlier else ""
+    clustered = f"{summary.n_clustered:,} of them in clusters"
+    yield f"{_count(summary.n_articles, 'article')}{nights}, {clustered}{took}"
     yield f"{summary.n_rejected:,} rejected{_parts(summary.rejected_by_reason)}"
     if summary.n_unreadable_dates:
         yield f"{_count(summary.n_unreadable_dates, 'article')} whose published_at can't be read"

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 from pipeline import (
@@ -53,7 +54,13 @@ from pipeline.tables import Ref, ref_rows
 
 # The stages of a run, in their order; those that are there for an index.
 STAGES = (*journal.READS, "report", "publish")
-INDEX_STAGES = (*journal.READS_OF_AN_INDEX, "index-segment", "index-catalog", "index-commit")
+INDEX_STAGES = (
+    *journal.READS_OF_AN_INDEX,
+    "report-earlier",
+    "index-segment",
+    "index-catalog",
+    "index-commit",
+)
 TABLES = "tables"  # folder of the tables before they are published
 
 
@@ -283,14 +290,15 @@ def _run_stages(
     )
     tables = {name: ref for lot in (*texts, *written) for name, ref in lot.items()}
     remove_report(work / TABLES)  # of an attempt before: it may have shown others
-    checked, placed = run.together(
+    reported = report_stages(staged, output / publish.RUNS, config, work, index is not None)
+    checked, *placed = run.together(
         Stage(
             "check",
             table_checks.check,
             [(tables, names) for names in table_checks.lots(tables)],
             lambda found: sum(table.ref.rows for table in found.values()),
         ),
-        Stage("report", report_texts.write_texts, report_calls(staged, config, work), ref_rows),
+        *reported,
     )
     whole = {name: table for lot in checked for name, table in lot.items()}
     following, described = segment_stages(held, staged, found, run_id, config, run, work)
@@ -298,7 +306,7 @@ def _run_stages(
         "publish",
         publish.publish,
         output, run_id, config, units, staged, tuple(judged), recall[0], whole, tuple(run.reports),
-        run.seconds, tuple(placed), night, described,
+        run.seconds, tuple(chain.from_iterable(placed)), night, described,
         rows=lambda _: staged.accepted.n_accepted,
     )  # fmt: skip
     # Last: of a run that dies in between, the next one finds the articles new, unless it goes on from it.
@@ -334,14 +342,19 @@ def wording_calls(
     ]
 
 
-def report_calls(staged: Weighed, config: Config, work: Path) -> list[Call]:
-    """The arguments of `report_texts.write_texts` for each group; none for a report without texts."""
+def report_stages(
+    staged: Weighed, runs: Path, config: Config, work: Path, with_index: bool
+) -> list[Stage[Ref]]:
+    """The stages that write the report's texts; without calls for a report without texts."""
     tables, n_texts = work / TABLES, config.report.max_texts
-    return [
-        (group, staged.furniture, staged.statistics, tables, n_texts, config, tables / REPORT, work)
-        for group in staged.groups
-        if config.report.write and config.keep_texts and n_texts
-    ]
+    how = (staged.furniture, staged.statistics, tables, runs, n_texts, config, tables / REPORT, work)
+    has_texts = config.report.write and config.keep_texts and bool(n_texts)
+    parts = staged.groups if has_texts else ()
+    own = Stage("report", report_texts.write_texts, [(part, *how) for part in parts], ref_rows)
+    if not with_index:
+        return [own]
+    earlier = [(len(parts), *how)] * has_texts
+    return [own, Stage("report-earlier", report_texts.write_earlier_texts, earlier, ref_rows)]
 
 
 def n_articles(files: ArrayFiles) -> int:

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from pipeline import __version__
 from pipeline.arrow_columns import read_column
@@ -21,7 +23,7 @@ from pipeline.candidate_recall import Recall
 from pipeline.candidates import N_TOLD, BandPairs
 from pipeline.clusters import read_judged
 from pipeline.config import Config
-from pipeline.confirm import RELATED
+from pipeline.confirm import RELATED, RELATIONS
 from pipeline.executor import StageReport, peak_rss_bytes
 from pipeline.index_recall import Plan
 from pipeline.inputs import InputFile, InputUnit
@@ -193,8 +195,11 @@ def _oversized(staged: Stages) -> list[dict[str, Any]]:
 
 
 def _table_counts(tables: Mapping[str, CheckedTable]) -> dict[str, int]:
-    counted = ("clusters", "confirmed_pairs", "repeated_sections")
-    return {f"n_{name}": tables[name].ref.rows for name in counted if name in tables}
+    counted = {f"n_{name}": tables[name].ref.rows for name in ("clusters", "repeated_sections")}
+    pairs = tables["confirmed_pairs"].ref
+    relations = pq.read_table(pairs.path, columns=["relation"], read_dictionary=["relation"])["relation"]
+    n_neighbours = pc.sum(pc.equal(relations, RELATIONS[RELATED]), min_count=0).as_py()
+    return {"n_confirmed_pairs": pairs.rows - n_neighbours, "n_neighbours": n_neighbours} | counted
 
 
 def _stage(report: StageReport) -> dict[str, Any]:

@@ -89,7 +89,7 @@ def publish(
         ours = {MANIFEST, PAGE, REPORT, *(Path(table.ref.path).name for table in tables.values())}
         _remove_others(folder, ours)
         if config.report.write and not (folder / PAGE).exists():
-            write_pages(folder, placed, folder / REPORT)
+            write_pages(folder, placed, folder / REPORT, output / RUNS)
         _move(folder, final)
     _make_current(output, run_id)
     return final

@@ -16,6 +16,7 @@ from pipeline.article_checks import check_rows
 from pipeline.config import Config
 from pipeline.config_load import load_values
 from pipeline.confirm import EXCERPT, RELATED, RELATIONS
+from pipeline.earlier_texts import earlier_texts, why_none
 from pipeline.errors import ConfigError, InputError
 from pipeline.explain import Asked, InRun
 from pipeline.explained import Link
@@ -24,7 +25,7 @@ from pipeline.input_text import read_texts
 from pipeline.inputs import COMPRESSIONS, InputFile
 from pipeline.links import shortest_path
 from pipeline.manifest import MANIFEST
-from pipeline.schema import ARTICLE_SHARD, UTC_TIME
+from pipeline.schema import ARTICLE_SHARD, TEXTS, UTC_TIME
 from pipeline.tables import regroup
 
 
@@ -35,6 +36,11 @@ class PublishedRun:
     folder: Path
     manifest: dict[str, Any]
     config: Config
+
+    @property
+    def runs(self) -> Path:
+        """The folder in which runs of earlier nights lie, if they are still there."""
+        return self.folder.absolute().parent
 
     @property
     def has_texts(self) -> bool:
@@ -68,12 +74,23 @@ class PublishedRun:
                     f"{name}: must be an article of run {self.folder.name}, it has none with the "
                     f"article_id {article_id}"
                 )
-        texts = self._read("texts", ["article_id", "title", "text"], either)
-        for article_id in {id_a, id_b} - set(texts["article_id"].to_pylist()):
-            raise InputError(
-                f"{'ID_A' if article_id == id_a else 'ID_B'}: must be an article of the run's own input, "
-                f"{article_id} is one of run {rows[article_id]['earlier_run_id']}, which has its text"
-            )
+        found = [self._read("texts", TEXTS.names, either)]
+        for article_id, row in rows.items():
+            run_id = row["earlier_run_id"]
+            if run_id is None:
+                continue
+            ids = pa.chunked_array([[article_id]])
+            earlier = [texts for _, texts in earlier_texts(self.runs, run_id, ids)]
+            if not earlier:
+                raise InputError(
+                    f"{'ID_A' if article_id == id_a else 'ID_B'}: must have its text in the run that brought "
+                    f"it, {article_id} came with {run_id}, which {why_none(self.runs, run_id)} "
+                    f"({self.runs / run_id}); respun compare asks about two text files"
+                )
+            found += earlier
+        # In the order of the table of articles: those of earlier nights are the last there.
+        texts = pa.concat_tables(found)
+        texts = texts.take(pc.index_in(known["article_id"], value_set=texts["article_id"]))
         pair = _as_articles(texts.combine_chunks().to_batches()[0], known)
         first, second = pair.column("article_id").to_pylist()
         cluster_ids = (rows[first]["cluster_id"], rows[second]["cluster_id"])

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.arrow_columns import Rows
@@ -29,7 +30,7 @@ SIZES = (2, 3, 4, 5, 7, 10, 20, 50, 100, 1_000)
 N_PROBABILITIES = 20  # bins of equal width over 0..1
 # The finest unit in which the timeline has at most so many bins.
 MAX_BINS, UNITS = 130, ("h", "D", "M", "Y")
-_DAY = 86_400
+_YEAR = 366 * 86_400
 # Of the manifest; the rest is not shown, and holds paths.
 _TOLD = ("counts", "stages", "started_at", "seconds", "peak_rss_bytes", "threshold", "calibration",
          "config_fingerprint", "versions")  # fmt: skip
@@ -134,14 +135,23 @@ def timeline(members: Members, told: Standing) -> dict[str, Any] | None:
 def usual_times(at: Rows) -> tuple[int, int]:
     """First and last of the times, seconds, that don't lie far from all others: a date of 1970, say.
 
-    Far is further from the middle 98 % of them than these reach.
+    At either end at most a tenth of the times are far, or one, and only behind a gap that is wider than all
+    that lies on its other side, and than a year: of what is spread over the years, however thinly, none is.
     """
     ordered = np.sort(at)
-    n_outer = min(max(len(at) // 100, 1), (len(at) - 1) // 2)
-    low, high = int(ordered[n_outer]), int(ordered[-1 - n_outer])
-    reach = max(high - low, _DAY)
-    usual = ordered[(ordered >= low - reach) & (ordered <= high + reach)]
-    return int(usual[0]), int(usual[-1])
+    n_outer = min(max(len(at) // 10, 1), max((len(at) - 2) // 2, 0))
+    first, last = n_outer, len(at) - 1 - n_outer
+    while True:
+        low, high = int(ordered[first]), int(ordered[last])
+        reach = max(high - low, _YEAR)
+        # What is within reach widens the reach; after a few steps nothing more is.
+        wider = (
+            int(np.searchsorted(ordered, low - reach)),
+            int(np.searchsorted(ordered, high + reach, side="right")) - 1,
+        )
+        if wider == (first, last):
+            return low, high
+        first, last = wider
 
 
 def sources(
@@ -166,12 +176,19 @@ def sources(
 
 
 def _furniture(folder: Path, names: list[str]) -> dict[str, Any]:
-    """Lines of furniture of each source, those of most articles first; under "" those of the collection."""
+    """Lines of furniture of each source, those of most articles first; under "" those of the collection.
+
+    Each with the articles that this row of the table masks it in. Those of the collection are of sources
+    that don't repeat the line themselves, and have the articles of those that do besides.
+    """
     file = folder / "furniture.parquet"
     if not file.is_file():  # a run of before there was that table
         return {"furniture": {}, "n_furniture": {}}
     table = pq.read_table(file).sort_by([("n_articles", "descending")])
     place = {name: str(i) for i, name in enumerate(names)}
+    by_sources: Counter[str] = Counter()
+    for row in table.filter(pc.is_valid(table["source"])).to_pylist():
+        by_sources[row["line"].casefold()] += row["n_articles"]
     lines: dict[str, list[list[Any]]] = {}
     n_lines: dict[str, int] = {}
     for row in table.to_pylist():
@@ -180,5 +197,6 @@ def _furniture(folder: Path, names: list[str]) -> dict[str, Any]:
             continue
         n_lines[key] = n_lines.get(key, 0) + 1
         if n_lines[key] <= N_LINES:
-            lines.setdefault(key, []).append([row["line"], row["n_articles"]])
+            others = [] if key else [by_sources[row["line"].casefold()]]
+            lines.setdefault(key, []).append([row["line"], row["n_articles"], *others])
     return {"furniture": lines, "n_furniture": n_lines}

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import re
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -23,6 +24,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.earlier_texts import why_none
 from pipeline.report_columns import between_rows, cluster_columns, detail_columns, repeats_of
 from pipeline.report_files import PAGE, REPORT, as_json, key_of, read_data, write_json
 from pipeline.report_first import standing
@@ -35,20 +37,23 @@ from pipeline.tables import Ref, atomic_file, read_ipc
 # Data of so many bytes stay inside the page: the browser parses them in a blink, and one file can be mailed.
 INLINE_BYTES = 4_000_000
 LIST_CLUSTERS, DETAIL_MEMBERS = 10_000, 1_000  # of a file; a cluster's details are never cut
+GONE = -2  # place of a text of an earlier night's article that is not there any more, as in compare.js
+MAX_GONE_RUNS = 10  # earlier runs without texts that are named
 _ASSETS = "report_page"
 _SCRIPTS = ("text", "data", "align", "charts", "overview", "stages", "clusters", "cluster", "compare",
             "pair", "repeats", "sources", "main")  # fmt: skip
 
 
-def write_pages(folder: Path, placed: Sequence[Ref], data: Path) -> None:
+def write_pages(folder: Path, placed: Sequence[Ref], data: Path, runs: Path) -> None:
     """Write report.html beside the tables of a run, in `folder`, and its data into `report/`.
 
     `data` is a folder of the same file system which holds the texts already; it becomes `report/`, in place
-    of one that is there, or goes. `placed` are the places of the texts (report_texts.PLACES).
+    of one that is there, or goes. `placed` are the places of the texts (report_texts.PLACES), `runs` is the
+    folder of the runs of earlier nights.
     """
     files, file_of = _text_files(placed)
     out = _Data(data, sum((data / f"{name}.js").stat().st_size for name in files))
-    shape = _add_data(folder, out, file_of)
+    shape = _add_data(folder, out, file_of) | _gone(folder, runs, file_of)
     keys = {name: key_of(data, name) for name in files} if out.is_beside else {}
     shape |= {"text_files": files, "keys": keys | out.keys}
     overview_ = as_json(out.overview | {"shape": shape})
@@ -127,8 +132,25 @@ def _add_data(
     return {
         "n_lists": len(lists), "list_clusters": LIST_CLUSTERS, "cluster_cuts": cuts,
         "first_ids": [clusters["cluster_id"][begin].as_py() for begin in lists],
-        "texts_a_file": TEXTS_A_FILE, "n_texts": len(file_of[0]), "n_shown": len(articles.row),
+        "texts_a_file": TEXTS_A_FILE, "n_texts": int(np.count_nonzero(file_of[1] >= 0)),
+        "n_shown": len(articles.row),
         "has_texts": (folder / "texts.parquet").is_file(),
+    }  # fmt: skip
+
+
+def _gone(
+    folder: Path, runs: Path, file_of: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+) -> dict[str, Any]:
+    """Shown articles of earlier nights whose text is gone: how many, and of which runs, the latest first."""
+    rows = file_of[0][file_of[1] == GONE]
+    if not len(rows):
+        return {"n_gone": 0, "gone": [], "n_gone_runs": 0}
+    earlier = pq.read_table(folder / "articles.parquet", columns=["earlier_run_id"])["earlier_run_id"]
+    counted = Counter(earlier.take(pa.array(rows)).to_pylist())
+    told = sorted(counted, reverse=True)[:MAX_GONE_RUNS]
+    return {
+        "n_gone": len(rows), "n_gone_runs": len(counted),
+        "gone": [{"run_id": name, "n": counted[name], "why": why_none(runs, name)} for name in told],
     }  # fmt: skip
 
 
@@ -145,20 +167,25 @@ def _detail_cuts(ends: npt.NDArray[np.int64]) -> list[int]:
 def _text_files(
     placed: Sequence[Ref],
 ) -> tuple[list[str], tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-    """Names of the files of texts; rows ascending with a text, and place: number of the file, and slot."""
+    """Names of the files of texts; rows ascending, and place of their texts: number of the file, and slot.
+
+    GONE for those whose text is gone.
+    """
     tables = [read_ipc(ref.path) for ref in placed if ref.rows]
     if not tables:
         return [], (np.zeros(0, np.int64), np.zeros(0, np.int64))
     table = pa.concat_tables(tables)
     encoded = table["file"].combine_chunks().dictionary_encode()
-    place = encoded.indices.to_numpy().astype(np.int64) * TEXTS_A_FILE + table["slot"].to_numpy()
-    return encoded.dictionary.to_pylist(), (table["row"].to_numpy(), place)
+    number = encoded.indices.fill_null(-1).to_numpy().astype(np.int64)
+    place = np.where(number < 0, GONE, number * TEXTS_A_FILE + table["slot"].to_numpy())
+    order = np.argsort(table["row"].to_numpy())
+    return encoded.dictionary.to_pylist(), (table["row"].to_numpy()[order], place[order])
 
 
 def _places(
     rows: npt.NDArray[np.int64], file_of: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 ) -> npt.NDArray[np.int64]:
-    """Place of each article's text, -1 where it is not in the report."""
+    """Place of each article's text, -1 where it is not in the report, GONE where it can't be."""
     known, place = file_of
     if not len(known):
         return np.full(len(rows), -1)

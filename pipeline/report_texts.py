@@ -22,13 +22,14 @@ import pyarrow.parquet as pq
 from pipeline.aligned import MAX_TOKENS
 from pipeline.arrow_columns import Rows, plain
 from pipeline.config import Config
+from pipeline.earlier_texts import earlier_texts, has_texts
 from pipeline.furniture import FurnitureMask, source_salts
 from pipeline.report_files import write_data
 from pipeline.report_pairs import between_pairs
 from pipeline.report_tables import ends_of
 from pipeline.report_tokens import number_terms, pack
 from pipeline.shards import ShardGroup, take_articles
-from pipeline.tables import Ref, write_ipc
+from pipeline.tables import Ref, regroup, write_ipc
 from pipeline.terms import TermStatistics
 from pipeline.text import keep
 from pipeline.tokens import Tokeniser, buffers
@@ -36,16 +37,28 @@ from pipeline.tokens import Tokeniser, buffers
 # Texts of a file: the page loads two files to compare two articles, and a folder shouldn't hold too many.
 TEXTS_A_FILE = 64
 _TAKEN = 16 * TEXTS_A_FILE  # articles fetched at a time; bounds the memory
+_FEW_BYTES = 4 << 20  # of texts of earlier nights in a file, which come from many places
+# The file is null for articles of earlier nights whose text is gone.
 PLACES = pa.schema([("row", pa.int64()), ("file", pa.string()), ("slot", pa.int32())])
 
 
-def chosen_rows(tables: Path, max_texts: int | None) -> Rows:
-    """The articles whose texts are in the report, rows ascending.
+@dataclass(frozen=True)
+class Chosen:
+    """Rows of the table of articles, int64 ascending: `rows` whose texts are in the report, and `gone`, which
+    would be, but are of earlier nights whose runs have no texts."""  # fmt: skip
+
+    rows: Rows
+    gone: Rows
+
+
+def chosen_rows(tables: Path, runs: Path, max_texts: int | None) -> Chosen:
+    """The articles whose texts are in the report; `runs` is the folder of the earlier nights' runs.
 
     Those with repeats, those of pairs between clusters, those in clusters; where that is more than
     `max_texts`, in this order, and those of the largest clusters first.
     """
-    articles = pq.read_table(tables / "articles.parquet", columns=["article_id", "cluster_id"])
+    columns = ["article_id", "cluster_id", "earlier_run_id"]
+    articles = pq.read_table(tables / "articles.parquet", columns=columns)
     clusters = pq.read_table(tables / "clusters.parquet", columns=["cluster_id", "n_articles"])
     repeats = pq.read_table(tables / "repeated_sections.parquet", columns=["article_id"])["article_id"]
     at = pc.index_in(articles["cluster_id"], value_set=clusters["cluster_id"])
@@ -54,20 +67,24 @@ def chosen_rows(tables: Path, max_texts: int | None) -> Rows:
     has_repeats, is_between = (
         pc.is_in(articles["article_id"], value_set=ids).to_numpy() for ids in (repeats, ends_of(between))
     )
-    rows = np.flatnonzero((place >= 0) | has_repeats | is_between)
+    is_shown = (place >= 0) | has_repeats | is_between
+    earlier = articles["earlier_run_id"]
+    without = [run_id for run_id in pc.unique(earlier).drop_null().to_pylist() if not has_texts(runs, run_id)]
+    is_gone = pc.is_in(earlier, value_set=pa.array(without, pa.string())).to_numpy()
+    rows, gone = np.flatnonzero(is_shown & ~is_gone), np.flatnonzero(is_shown & is_gone)
     if max_texts is None or len(rows) <= max_texts:
-        return rows
+        return Chosen(rows, gone)
     n_articles = np.append(clusters["n_articles"].to_numpy(), 1)
     order = np.lexsort((rows, place[rows], -n_articles[place[rows]], ~is_between[rows], ~has_repeats[rows]))
-    return np.sort(rows[order[:max_texts]])
+    return Chosen(np.sort(rows[order[:max_texts]]), gone)
 
 
 def write_texts(
-    group: ShardGroup, furniture: Ref, statistics: Ref, tables: Path, max_texts: int | None, config: Config,
-    folder: Path, work: Path,
+    group: ShardGroup, furniture: Ref, statistics: Ref, tables: Path, runs: Path, max_texts: int | None,
+    config: Config, folder: Path, work: Path,
 ) -> Ref:  # fmt: skip
     """Write the chosen texts of a group of shards into `folder`. Returns their places (PLACES)."""
-    chosen = chosen_rows(tables, max_texts)
+    chosen = chosen_rows(tables, runs, max_texts).rows
     end = group.first_row + group.n_articles
     chosen = chosen[(chosen >= group.first_row) & (chosen < end)]
     writer = _Writer(FurnitureMask(furniture, config), TermStatistics.load(statistics), Tokeniser())
@@ -78,13 +95,56 @@ def write_texts(
             taken = take_articles(group.shards, rows - group.first_row, ("source", "title", "text"))
             for begin in range(0, len(rows), TEXTS_A_FILE):
                 name = f"texts-{group.number}-{(at + begin) // TEXTS_A_FILE}"
-                lot = taken.slice(begin, TEXTS_A_FILE)
-                write_data(folder, name, writer.encode(lot))
-                own = pa.array(rows[begin : begin + TEXTS_A_FILE])
-                slots = pa.array(np.arange(len(own), dtype=np.int32))
-                yield pa.record_batch([own, pa.repeat(pa.scalar(name), len(own)), slots], schema=PLACES)
+                write_data(folder, name, writer.encode(taken.slice(begin, TEXTS_A_FILE)))
+                yield _placed(rows[begin : begin + TEXTS_A_FILE], name)
 
     return write_ipc(work / f"report-{group.number:03d}.arrow", PLACES, places())
+
+
+def write_earlier_texts(
+    number: int, furniture: Ref, statistics: Ref, tables: Path, runs: Path, max_texts: int | None,
+    config: Config, folder: Path, work: Path,
+) -> Ref:  # fmt: skip
+    """Write the chosen texts of articles of earlier nights, as `write_texts` does, as the group `number`.
+
+    Stage "report-earlier". The places (PLACES) name the articles too whose text is gone.
+    """
+    chosen = chosen_rows(tables, runs, max_texts)
+    columns = ["article_id", "source", "earlier_run_id"]
+    articles = pq.read_table(tables / "articles.parquet", columns=columns).take(pa.array(chosen.rows))
+    is_earlier = articles["earlier_run_id"].is_valid().to_numpy()
+    articles, rows = articles.filter(pa.array(is_earlier)), chosen.rows[is_earlier]
+    writer = _Writer(FurnitureMask(furniture, config), TermStatistics.load(statistics), Tokeniser())
+
+    def places() -> Iterator[pa.RecordBatch]:
+        found = [np.zeros(0, np.int64)]
+        for at, lot in enumerate(regroup(_earlier(articles, rows, runs), TEXTS_A_FILE, _FEW_BYTES, "text")):
+            name = f"texts-{number}-{at}"
+            write_data(folder, name, writer.encode(lot.combine_chunks()))
+            found.append(lot["row"].to_numpy())
+            yield _placed(found[-1], name)
+        gone = np.union1d(chosen.gone, np.setdiff1d(rows, np.concatenate(found)))
+        yield _placed(gone, None)
+
+    return write_ipc(work / f"report-{number:03d}.arrow", PLACES, places())
+
+
+def _earlier(articles: pa.Table, rows: Rows, runs: Path) -> Iterator[pa.RecordBatch]:
+    """`row`, `source`, `title` and `text` of the articles that are found, one run after the other."""
+    run_ids = articles["earlier_run_id"]
+    for run_id in sorted(pc.unique(run_ids).to_pylist()):
+        own = np.flatnonzero(pc.equal(run_ids, run_id).to_numpy())
+        for place, texts in earlier_texts(runs, run_id, articles["article_id"].take(pa.array(own))):
+            at = own[place]
+            sources = articles["source"].take(pa.array(at))
+            columns = [pa.array(rows[at]), *map(plain, (sources, texts["title"], texts["text"]))]
+            yield pa.record_batch(columns, names=["row", "source", "title", "text"])
+
+
+def _placed(rows: Rows, name: str | None) -> pa.RecordBatch:
+    """The places of the articles of a file (PLACES), in their order in it."""
+    names = pa.repeat(pa.scalar(name, pa.string()), len(rows))
+    return pa.record_batch([pa.array(rows), names, pa.array(np.arange(len(rows), dtype=np.int32))], PLACES)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ RELATION_MEANINGS = {
         "with related_threshold"
     ),
     "indirect": (
-        "of members only: the pair with the representative is not confirmed itself, other members link the "
+        "of members only: the rule does not confirm the pair with the representative, other members link the "
         "two"
     ),
 }  # fmt: skip
@@ -44,6 +44,7 @@ MEASURE_MEANINGS = {
     "only link": "a confirmed pair without which the cluster would fall into two parts",
     "representative": "the member that is most alike to all others; it stands for the cluster",
     "first": "no dated article of its cluster is earlier, and another one has a date as well",
+    "later": "published after the first of its cluster, by whichever source",
     "later copy": "published after the first of its cluster, by a source that was not among the first",
     "original": "share of a source's dated articles that are no later copies",
 }  # fmt: skip

@@ -67,16 +67,22 @@ def report_run(run_dir: Path, max_texts: int | None, execute: Executor, listen: 
             masked, statistics = index_run.frozen_of(run.manifest["index"], work) or _counted(
                 shards, run.config, stages, work
             )
+            groups = group_shards(shards, MAX_GROUPS)
+            how = (masked, statistics, run.folder, run.runs, max_texts, run.config, data, work)
             placed = stages.map(
                 "report",
                 report_texts.write_texts,
-                [
-                    (group, masked, statistics, run.folder, max_texts, run.config, data, work)
-                    for group in group_shards(shards, MAX_GROUPS)
-                ],
+                [(group, *how) for group in groups],
                 rows=ref_rows,
             )
-        write_pages(run.folder, placed, data)
+            if run.manifest["index"] is not None:
+                placed += stages.map(
+                    "report-earlier",
+                    report_texts.write_earlier_texts,
+                    [(len(groups), *how)],
+                    rows=ref_rows,
+                )
+        write_pages(run.folder, placed, data, run.runs)
     return run.folder / PAGE
 
 

@@ -89,8 +89,9 @@ CLUSTER_MEMBERS = pa.schema(
         column(
             "relation",
             pa.string(),
-            f"exact, reprint, excerpt or respun, {_TO_REPRESENTATIVE}; indirect: that pair is not confirmed "
-            "itself, other members link the two",
+            f"exact, reprint, excerpt or respun, {_TO_REPRESENTATIVE}, measured also where that pair was no "
+            "candidate, or screened, and so is not in confirmed_pairs; indirect: the rule does not confirm "
+            "it, other members link the two",
             True,
         ),
         column("probability", pa.float64(), f"of being the same story, 0..1, {_TO_REPRESENTATIVE}", True),
@@ -233,7 +234,12 @@ FURNITURE = pa.schema(
     [
         column("source", pa.string(), "who repeats the line; null when counted over the collection", True),
         column("line", pa.string(), "the line, as first seen"),
-        column("n_articles", pa.int32(), "articles in which it is masked by this row"),
+        column(
+            "n_articles",
+            pa.int32(),
+            "articles in which it is masked by this row; with a null source those of sources that have no "
+            "row of it",
+        ),
     ]
 )
 
@@ -306,7 +312,8 @@ MANIFEST_KEYS: dict[str, str] = {
         "counted; null when nothing was confirmed"
     ),
     "counts.n_recall_sample": "confirmed pairs that were compared exactly for it",
-    "counts.n_confirmed_pairs": "rows of `confirmed_pairs`",
+    "counts.n_confirmed_pairs": "confirmed pairs: rows of `confirmed_pairs` but the neighbours",
+    "counts.n_neighbours": "its other rows, which are not confirmed: those of relation `related`",
     "counts.n_clusters": "rows of `clusters`",
     "counts.n_repeated_sections": "rows of `repeated_sections`",
     "oversized_buckets": (

@@ -37,17 +37,19 @@ class LargeCluster:
 class Summary:
     """What a run found.
 
-    `n_clusters` counts clusters of two or more articles. `clusters_by_relation` adds up to it: a cluster
-    counts once, under the loosest relation among its pairs. `tables` are the names of the Parquet files in
-    `run_dir`, `page` is its report, None without one. `newest` are clusters whose first article was published
-    last; without dates there are none. `seconds`: wall time of the run, None where an older one doesn't say.
-    `index` is what the manifest says of it, None for a run without one. `n_unreadable_dates` and
-    `n_files_passed_over` are the manifest's counts, 0 where an older one lacks them.
+    `n_earlier` of the `n_articles` are of earlier nights. `n_clusters` counts clusters of two or more
+    articles. `clusters_by_relation` adds up to it: a cluster counts once, under the loosest relation among
+    its pairs. `tables` are the names of the Parquet files in `run_dir`, `page` is its report, None without
+    one. `newest` are clusters whose first article was published last; without dates there are none.
+    `seconds`: wall time of the run, None where an older one doesn't say. `index` is what the manifest says of
+    it, None for a run without one. `n_unreadable_dates` and `n_files_passed_over` are the manifest's counts,
+    0 where an older one lacks them.
     """
 
     run_id: str
     run_dir: Path
     n_articles: int
+    n_earlier: int
     seconds: float | None
     n_recognised: int
     n_new_versions: int
@@ -104,6 +106,7 @@ def read_summary(run_dir: Path) -> Summary:
         run_id=manifest["run_id"],
         run_dir=run_dir,
         n_articles=pq.read_metadata(run_dir / "articles.parquet").num_rows,
+        n_earlier=_n_earlier(run_dir) if manifest["index"] is not None else 0,
         seconds=manifest.get("seconds"),
         n_recognised=counts["n_recognised"],
         n_new_versions=counts["n_new_versions"],
@@ -131,6 +134,11 @@ def loosest(relations: list[str]) -> str:
 
 def _read(run_dir: Path, table: str, *columns: str) -> pa.Table:
     return pq.read_table(run_dir / f"{table}.parquet", columns=list(columns))
+
+
+def _n_earlier(run_dir: Path) -> int:
+    run_ids = _read(run_dir, "articles", "earlier_run_id")["earlier_run_id"]
+    return len(run_ids) - int(run_ids.null_count)
 
 
 def _by_relation(relations: list[str]) -> dict[str, int]:

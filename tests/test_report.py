@@ -22,6 +22,7 @@ from made_up_news import row, stories, write
 from stages import counted, kept
 from texts import collections, strings
 
+from flows.report import count_lines
 from pipeline import report_texts
 from pipeline.aligned import MAX_TOKENS
 from pipeline.bridges import bridges
@@ -32,7 +33,7 @@ from pipeline.furniture import FurnitureMask
 from pipeline.job import run_job
 from pipeline.report_files import as_json, read_data, write_data
 from pipeline.report_first import standing
-from pipeline.report_overview import timeline
+from pipeline.report_overview import timeline, usual_times
 from pipeline.report_tables import NEVER, Members
 from pipeline.report_texts import chosen_rows
 from pipeline.report_tokens import BACKSLASH, FIRST_CODE, N_SURROGATES, SURROGATES
@@ -120,31 +121,38 @@ def test_texts_are_chosen_by_repeats_and_size(sample_run):
         for article_id in (p["article_id_l"], p["article_id_r"])
     }
     first = {i for i, a in enumerate(rows) if a["article_id"] in repeats | between}
+    runs = folder.parent
     shown = [i for i, a in enumerate(rows) if i in first or a["cluster_id"] in sizes]
     assert any(sizes.get(rows[i]["cluster_id"]) is None for i in first)
-    assert chosen_rows(folder, None).tolist() == chosen_rows(folder, 10_000).tolist() == shown
-    few = chosen_rows(folder, len(first) + 3).tolist()
+    assert chosen_rows(folder, runs, None).rows.tolist() == shown
+    assert chosen_rows(folder, runs, 10_000).rows.tolist() == shown
+    few = chosen_rows(folder, runs, len(first) + 3).rows.tolist()
     assert few == sorted(few)
     assert len(few) == len(first) + 3
     assert first <= set(few)
     largest = sorted((sizes[rows[i]["cluster_id"]] for i in shown if i not in first), reverse=True)
     assert sorted((sizes[rows[i]["cluster_id"]] for i in set(few) - first), reverse=True) == largest[:3]
-    assert chosen_rows(folder, 0).tolist() == []
+    assert chosen_rows(folder, runs, 0).rows.tolist() == []
 
 
-def test_the_numbers_come_from_one_place(sample_run):
+@pytest.mark.parametrize("has_neighbours", [False, True])
+def test_the_numbers_come_from_one_place(sample_run, awkward, has_neighbours):
     """Page, manifest, summary and tables say the same."""
-    data = data_of(sample_run.run_dir / "report.html")
+    run_dir = awkward if has_neighbours else sample_run.run_dir
+    data = data_of(run_dir / "report.html")
     overview = data["overview"]
-    manifest = json.loads((sample_run.run_dir / "manifest.json").read_text(encoding="utf-8"))
+    manifest = json.loads((run_dir / "manifest.json").read_text(encoding="utf-8"))
     told = overview["manifest"]
     assert told["counts"] == manifest["counts"]
     assert told["stages"] == manifest["stages"]
     assert told["seconds"] == manifest["seconds"]
     assert "location" not in json.dumps(overview)
-    summary = read_summary(sample_run.run_dir)
+    summary = read_summary(run_dir)
     assert overview["summary"]["pairs_by_relation"] == summary.pairs_by_relation
     assert summary.n_pairs == manifest["counts"]["n_confirmed_pairs"]
+    assert summary.n_neighbours == manifest["counts"]["n_neighbours"]
+    assert has_neighbours == (summary.n_neighbours > 0)
+    assert summary.n_pairs + summary.n_neighbours == manifest["tables"]["confirmed_pairs"]["rows"]
     assert summary.n_clusters == manifest["counts"]["n_clusters"] == len(data["list-0"]["title"])
     assert summary.n_rejected == manifest["counts"]["n_rejected"]
     assert summary.n_articles == manifest["counts"]["n_accepted"] == sum(data["sources"]["n_articles"])
@@ -157,7 +165,19 @@ def test_the_numbers_come_from_one_place(sample_run):
     assert sum(timed["first"]) + sum(timed["later"]) + not_drawn == summary.n_clustered
     assert summary.seconds == manifest["seconds"]
     inside = sum(data["clusters-0"]["pairs"]["n_all"])
-    assert inside + overview["n_between"] == summary.n_pairs
+    assert inside + overview["n_between"] == summary.n_pairs + summary.n_neighbours
+
+
+def test_lines_of_the_whole_collection_count_those_of_sources_too(sample_run):
+    """Together they are all articles that have the line."""
+    told = data_of(sample_run.run_dir / "report.html")["sources"]["furniture"][""]
+    texts = pq.read_table(sample_run.run_dir / "texts.parquet")["text"].to_pylist()
+    assert any(n_own > n for _, n, n_own in told)
+    # A line is its words: it is stored without the signs around them.
+    lines = [{tuple(re.findall(r"\w+", line.casefold())) for line in text.split("\n")} for text in texts]
+    for line, n, n_own in told:
+        words = tuple(re.findall(r"\w+", line.casefold()))
+        assert n + n_own == sum(words in own for own in lines)
 
 
 def members(at: list[int], cluster: list[int], source: list[int]) -> Members:
@@ -184,14 +204,40 @@ def test_the_timeline_takes_a_unit_that_fits():
     assert (ages["unit"], ages["n_left_out"]) == ("year", 1)
 
 
-def test_one_date_of_1970_does_not_flatten_the_timeline():
-    day, then = 86_400, 1_770_000_000
-    timed = timeline_of([0, *(then + i * day for i in range(20))])
+DAY, THEN = 86_400, 1_770_000_000
+SOME_DAYS = [THEN + i * DAY // 4 for i in range(100)]
+EPOCH, FUTURE, YEAR_1 = 0, 4_070_908_800, -62_135_596_800
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [[EPOCH], [EPOCH] * 3, [EPOCH] * 9, [EPOCH] * 4 + [FUTURE] * 4, [YEAR_1, -DAY, EPOCH, EPOCH, FUTURE]],
+    ids=["one", "three", "a twelfth", "both ends", "several"],
+)
+def test_bad_dates_do_not_flatten_the_timeline(bad):
+    timed = timeline_of([*bad, *SOME_DAYS])
     assert timed["unit"] == "day"
-    assert (timed["n_left_out"], len(timed["starts"])) == (1, 20)
-    assert timed["usual"] == [then, then + 19 * day]
-    even = timeline_of([i * day for i in range(20)])
-    assert (even["n_left_out"], even["usual"]) == (0, [0, 19 * day])
+    assert (timed["n_left_out"], len(timed["starts"])) == (len(bad), 25)
+    assert timed["usual"] == [SOME_DAYS[0], SOME_DAYS[-1]]
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        [i * DAY for i in range(20)],
+        [THEN, THEN + 60 * DAY, THEN + 150 * DAY],
+        # A crawl of a day with a tenth of older articles, thinly over five years.
+        [*(THEN + i for i in range(90)), *(THEN - i * 180 * DAY for i in range(10))],
+        # Two times of a collection: a fifth is of ten years ago.
+        [*(THEN + i * DAY for i in range(80)), *(THEN - 3_650 * DAY + i * DAY for i in range(20))],
+        # A century, ever denser.
+        [THEN - int(100 * 365 * DAY * 0.93**i) for i in range(120)],
+        [THEN],
+    ],
+    ids=["even", "three", "thin tail", "two times", "century", "one"],
+)
+def test_real_spreads_are_not_left_out(at):
+    assert usual_times(np.array(at)) == (min(at), max(at))
 
 
 def test_firsts_at_one_time_are_all_first_and_one_date_says_nothing():
@@ -451,6 +497,15 @@ def test_a_night_tells_of_its_index_and_not_where_it_lies(tmp_path):
     index = nights[1].manifest()["index"]
     assert overview["summary"]["index"] == {k: v for k, v in index.items() if k != "location"}
     assert overview["summary"]["n_recognised"] > 0
+    n_new = nights[1].manifest()["counts"]["n_accepted"]
+    assert overview["summary"]["n_articles"] - overview["summary"]["n_earlier"] == n_new
+    assert overview["summary"]["n_earlier"] == sum(
+        article["earlier_run_id"] is not None for article in nights[1].rows("articles")
+    )
+    summary = read_summary(nights[1].folder)
+    words = f"{summary.n_articles} articles ({n_new} new, {summary.n_earlier} of earlier nights), "
+    assert next(count_lines(summary)).startswith(words)
+    assert "earlier" not in next(count_lines(read_summary(nights[0].folder)))
     for night in nights:
         page = (night.folder / "report.html").read_text(encoding="utf-8")
         assert "secret-index" not in page

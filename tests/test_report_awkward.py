@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from awkward_run import BOGUS, N_COPIES, PARTLY_DATED, TIED, UNDATED
@@ -16,7 +18,9 @@ from made_up_news import stories
 
 from pipeline.cluster_tables import MEMBERS_RELATIONS
 from pipeline.config import Config
+from pipeline.executor import Silence, ThreadExecutor
 from pipeline.report_pairs import MAX_PAIRS
+from pipeline.revisit import report_run
 
 PAGE = ROOT / "pipeline" / "report_page"
 
@@ -87,6 +91,32 @@ def test_a_pair_that_the_page_does_not_hold_is_not_called_unconfirmed(report, la
         if frozenset((0, i)) in pairs:
             report.show(f"cluster={cluster_id}/0/{i}")
             assert "probability" in report.page.locator(".beside .measures").inner_text()
+
+
+def test_a_pair_that_is_known_not_to_be_listed_is_not_called_unknown(browser, awkward, large, tmp_path):
+    """As in clusters so large that not all of their pairs are candidates."""
+    cluster_id, ids, _ = large
+    run = Path(shutil.copytree(awkward, tmp_path / "run"))
+    members = {m["article_id"]: m for m in pq.read_table(run / "cluster_members.parquet").to_pylist()}
+    representative = next(i for i, one in enumerate(ids) if members[one]["is_representative"])
+    measured = next(i for i, one in enumerate(ids) if members[one]["relation"] == "reprint" and i)
+    plain = next(i for i in range(1, len(ids)) if i not in (measured, representative) and representative)
+    gone = [{ids[measured], ids[representative]}, {ids[0], ids[plain]}]
+    table = pq.read_table(run / "confirmed_pairs.parquet")
+    is_left = [{p["article_id_l"], p["article_id_r"]} not in gone for p in table.to_pylist()]
+    pq.write_table(table.filter(pa.array(is_left)), run / "confirmed_pairs.parquet")
+    page = report_run(run, None, ThreadExecutor(1), Silence())
+    with report_in(browser, page) as report:
+        report.show(f"cluster={cluster_id}/{measured}/{representative}")
+        words = report.page.locator(".beside .measures").inner_text()
+        assert "Not among" not in words
+        assert "were no candidates, or screened" in words
+        assert f"{members[ids[measured]]['probability']:.2f}" in words
+        assert "reprint" in words
+        report.show(f"cluster={cluster_id}/0/{plain}")
+        words = report.page.locator(".beside .measures").inner_text()
+        assert words == "Not a confirmed pair: the two are in one cluster by way of others."
+        assert report.is_clean()
 
 
 def test_any_two_members_of_different_pages_of_the_table(report, large):
@@ -360,7 +390,16 @@ def test_help_says_what_the_words_mean(report):
     for relation in json.loads(report.page.locator("#data-overview").text_content())["relations"]:
         assert f"| {relation['name']} | {relation['meaning']} |" in readme
         assert relation["meaning"] in told
-    for word in ("cosine", "jaccard", "left in right", "found by", "weak", "only link"):
+    for word in (
+        "later",
+        "later copy",
+        "cosine",
+        "jaccard",
+        "left in right",
+        "found by",
+        "weak",
+        "only link",
+    ):
         assert re.search(rf"^{word}$", told, re.MULTILINE)
     assert report.page.locator(".bars .relation[title]").count() >= 4
 

@@ -68,6 +68,14 @@ def test_the_overview_has_the_numbers_of_the_summary_and_the_manifest(report, sa
     assert f"{counts['n_confirmed_pairs']:,} confirmed pairs" in printed
 
 
+def test_the_timeline_says_that_later_is_not_later_copy(report):
+    own = report.page.locator(
+        "section", has=report.page.get_by_role("heading", name="First and later articles")
+    )
+    assert "those of the same source too" in own.inner_text()
+    assert "copies" not in own.locator("h2").inner_text()
+
+
 def test_pairs_between_clusters_are_listed(report, tables):
     own = {article["article_id"]: article["cluster_id"] for article in tables["articles"]}
     pairs = [p for p in tables["confirmed_pairs"] if own[p["article_id_l"]] != own[p["article_id_r"]]]
@@ -347,3 +355,13 @@ def test_the_contrast_is_enough_to_read(browser, page_path, largest, scheme):
 def test_a_cluster_that_is_not_there_is_said(report):
     report.show("cluster=ffffffffffffffff")
     assert report.page.get_by_role("heading", name="No such cluster").is_visible()
+
+
+def test_furniture_of_the_collection_says_what_it_counts(report):
+    report.show("sources")
+    own = report.page.locator(
+        "section", has=report.page.get_by_role("heading", name="Furniture of the whole")
+    )
+    told = own.locator("li", has_text="Leave a Reply").inner_text()
+    assert re.search(r"\d+ articles?, \d+ more of sites that repeat it", told)
+    assert "sites that don't repeat the line" in own.inner_text()

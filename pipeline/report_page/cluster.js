@@ -124,7 +124,7 @@ async function fillBeside(state) {
     nodes = await besideNodes(
       two,
       [left + 1, right + 1],
-      pair ? pairWords(pair, pair.l !== left) : noPairWords(cluster),
+      pair ? pairWords(pair, pair.l !== left) : noPairWords(cluster, left, right),
     );
   } catch (error) {
     nodes = [h("p", { class: "left-out" }, error.message)];
@@ -132,10 +132,19 @@ async function fillBeside(state) {
   if (state.left === left && state.right === right) put(state.beside, nodes); // else others were picked meanwhile
 }
 
-function noPairWords(cluster) {
-  if (cluster.pairs.length < cluster.nPairs)
+// Of two members that are no pair of the page. It has all pairs with the first and with the representative,
+// whom each member is measured against, candidates or not.
+function noPairWords({ members, pairs, nPairs }, left, right) {
+  const [l, r] = [members[left], members[right]];
+  const other = l.is_representative ? r : r.is_representative ? l : null;
+  if (other && run.relations[other.relation].name !== "indirect")
     return [
-      `Not among the ${count(cluster.pairs.length)} of ${plural(cluster.nPairs, "pair")} of this cluster that the report holds; the command below tells what the two have in common.`,
+      "Not a confirmed pair: the two were no candidates, or screened. Measured against the representative all the same:",
+      representativeWords(other),
+    ];
+  if (!other && left && right && pairs.length < nPairs)
+    return [
+      `Not among the ${count(pairs.length)} of ${plural(nPairs, "pair")} of this cluster that the report holds; confirmed_pairs.parquet has all.`,
     ];
   return ["Not a confirmed pair: the two are in one cluster by way of others."];
 }

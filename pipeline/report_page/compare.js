@@ -1,6 +1,7 @@
 // Two members side by side, what both say marked in each.
 
 const MOST_FACTS = 12; // names and numbers listed of each side
+const GONE = -2; // place of a text of an earlier night that is not there any more, as in report_pages.py
 
 // Two articles side by side. `labels` name them; `words` is what is known of the pair.
 async function besideNodes(articles, labels, words) {
@@ -10,16 +11,13 @@ async function besideNodes(articles, labels, words) {
   ];
   const why = whyCommand(articles);
   const texts = await Promise.all(articles.map((article) => textAt(article.place)));
+  const gone = labels.filter((_, side) => articles[side].place === GONE);
+  if (gone.length) return [head, h("p", { class: "left-out" }, goneWords(gone))];
   if (texts.includes(null))
     return [
       head,
-      h(
-        "p",
-        { class: "left-out" },
-        "The report does not have both texts. ",
-        whereTextsAre(),
-      ),
-      why,
+      h("p", { class: "left-out" }, "The report does not have both texts. ", whereTextsAre()),
+      run.shape.has_texts ? why : null, // it needs them too
     ];
   const found = align(...texts);
   const columnsOf = [found.left, found.right].map((own, side) => column(own, side, articles[side], labels[side]));
@@ -36,6 +34,10 @@ const whereTextsAre = () =>
   run.shape.has_texts
     ? ["Write it with all of them: ", command("report"), "."]
     : "The run was made with keep_texts = false.";
+
+// Of articles whose text nobody has.
+const goneWords = (labels) =>
+  `The text of ${labels.join(" and of ")} is not there: the article came with an earlier night, and the run of that night is gone, kept no texts or is damaged. The overview says which run, why, and what to do.`;
 
 // What was measured of a pair; `isTurned` says that its left article stands on the right.
 function pairWords(pair, isTurned) {

@@ -15,7 +15,10 @@ function showOverview() {
     h(
       "ul",
       { class: "figures" },
-      figure(summary.n_articles, "article|articles"),
+      figure(
+        summary.n_articles,
+        summary.n_earlier ? `article|articles, ${count(summary.n_earlier)} of earlier nights` : "article|articles",
+      ),
       figure(summary.n_clusters, "cluster of two or more|clusters of two or more", "#clusters"),
       figure(summary.n_clustered, `article in them|articles in them, ${share(summary.n_clustered, summary.n_articles)}`),
       figure(summary.n_pairs, "confirmed pair|confirmed pairs"),
@@ -92,7 +95,7 @@ function showOverview() {
       summary.newest.length && summary.index ? part("Newest clusters", largest(summary.newest)) : null,
       summary.index ? part("The index", indexFacts(summary)) : null,
       part(
-        "First and later copies, UTC",
+        "First and later articles, UTC",
         timeline
           ? timelineChart(timeline)
           : h("p", { class: "note" }, "No article of a cluster has a time of publication."),
@@ -187,12 +190,34 @@ const part = (title, ...content) => {
 };
 
 function leftOut() {
-  const { n_texts: nTexts, n_shown: nShown } = run.shape;
+  const { n_texts: nTexts, n_shown: nShown, n_gone: nGone } = run.shape;
   if (nTexts === nShown) return null;
   const shown = nTexts
     ? `The report has the texts of ${count(nTexts)} of the ${count(nShown)} articles that it shows: those with repeats, those of pairs between clusters, and those of the largest clusters. `
     : "The report has no texts. ";
-  return h("p", { class: "left-out" }, shown, whereTextsAre());
+  return [
+    nTexts + nGone < nShown ? h("p", { class: "left-out" }, shown, whereTextsAre()) : null,
+    nGone ? goneTexts() : null,
+  ];
+}
+
+// Texts of earlier nights that can't be had.
+function goneTexts() {
+  const { n_gone: nGone, n_gone_runs: nRuns, gone } = run.shape;
+  return h(
+    "div",
+    { class: "left-out gone" },
+    `The texts of ${plural(nGone, "article")} of earlier nights are not there. Each lies in the run that brought it:`,
+    h(
+      "ul",
+      null,
+      gone.map(({ run_id: id, n, why }) => h("li", null, outside(id, { class: "id" }), ` ${why}; ${plural(n, "article")}`)),
+      nRuns > gone.length ? h("li", null, `and ${plural(nRuns - gone.length, "earlier run")} more`) : null,
+    ),
+    "With these runs back in their place beside this one, this writes the texts too: ",
+    command("report"),
+    ".",
+  );
 }
 
 function probabilities(threshold) {
@@ -229,6 +254,11 @@ function timelineChart(timeline) {
       ],
       labels,
       1200,
+    ),
+    h(
+      "p",
+      { class: "note" },
+      "Later: all that were published after the first of their cluster, those of the same source too. Sources counts later copies, which are of other sources.",
     ),
     timeline.n_left_out
       ? h(

@@ -40,7 +40,7 @@ async function knownWords([left, right]) {
   if (left.cluster_id !== right.cluster_id)
     return [
       run.n_between > (await load("between")).pairs.length
-        ? "Not among the pairs between clusters that the report holds; the command below tells what the two have in common."
+        ? "Not among the pairs between clusters that the report holds; confirmed_pairs.parquet has all."
         : "Not a confirmed pair.",
     ];
   const at = await findCluster(left.cluster_id);
@@ -50,7 +50,7 @@ async function knownWords([left, right]) {
     cluster.members.findIndex((member) => member.article_id === own.article_id),
   );
   const pair = cluster.pairOf(i, j);
-  return pair ? pairWords(pair, pair.l !== i) : noPairWords(cluster);
+  return pair ? pairWords(pair, pair.l !== i) : noPairWords(cluster, i, j);
 }
 
 const pairHash = (left, right) => `#pair=${encodeURIComponent(left)}/${encodeURIComponent(right)}`;

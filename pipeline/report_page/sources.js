@@ -31,7 +31,17 @@ async function showSources(asked) {
       ),
       sourcesTable(form, set),
     ),
-    sources.furniture[""] ? part("Furniture of the whole collection", furnitureOf("")) : null,
+    sources.furniture[""]
+      ? part(
+          "Furniture of the whole collection",
+          h(
+            "p",
+            { class: "note" },
+            "Lines of articles of many sites. First the articles of sites that don't repeat the line on enough pages of their own; those of sites that do are counted with their source above.",
+          ),
+          furnitureOf(""),
+        )
+      : null,
   ];
 }
 
@@ -212,7 +222,10 @@ function furnitureOf(key) {
     h(
       "ul",
       { class: "furniture-lines" },
-      lines.map(([line, n]) => h("li", null, outside(line), h("span", { class: "note" }, plural(n, "article")))),
+      lines.map(([line, n, nOwn]) => {
+        const words = nOwn === undefined ? plural(n, "article") : `${plural(n, "article")}, ${count(nOwn)} more of sites that repeat it`;
+        return h("li", null, outside(line), h("span", { class: "note" }, words));
+      }),
     ),
     all > lines.length ? h("p", { class: "left-out" }, `The first ${lines.length} of ${count(all)}.`) : null,
   ];
