@@ -8,6 +8,7 @@ time, so whatever can't be read is left out and never an error.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +27,29 @@ def has_texts(runs: Path, run_id: str) -> bool:
     return (runs / run_id / _FILE).is_file()
 
 
-def earlier_texts(runs: Path, run_id: str, ids: pa.ChunkedArray) -> Iterator[tuple[Rows, pa.Table]]:
+@dataclass
+class Budget:
+    """What may still be decoded, bytes; None is without end. `is_spent` once it was too little."""
+
+    left: int | None
+    is_spent: bool = False
+
+    def take(self, n_bytes: int) -> bool:
+        """Whether there is as much left, which then is less."""
+        if self.left is None:
+            return True
+        self.is_spent |= n_bytes > self.left
+        self.left -= 0 if self.is_spent else n_bytes
+        return not self.is_spent
+
+
+def earlier_texts(
+    runs: Path, run_id: str, ids: pa.ChunkedArray, budget: Budget
+) -> Iterator[tuple[Rows, pa.Table]]:
     """The rows of the run's table `texts` with these ids, and their places in `ids`, int64 (n,).
 
     They come in the table's order, a row group at a time; groups that hold none are not decoded. Nothing, or
-    less, comes of a run that is gone, or damaged.
+    less, comes of a run that is gone, or damaged, or when the budget is spent.
     """
     n_left = len(ids)
     try:
@@ -45,6 +64,8 @@ def earlier_texts(runs: Path, run_id: str, ids: pa.ChunkedArray) -> Iterator[tup
                 rows = np.flatnonzero(place >= 0)
                 if not len(rows):
                     continue
+                if not budget.take(file.metadata.row_group(number).total_byte_size):
+                    return
                 found = file.read_row_group(number).take(pa.array(rows))
                 found.validate(full=True)  # damage may decode to what is no UTF-8
                 n_left -= len(rows)

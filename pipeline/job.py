@@ -353,7 +353,7 @@ def report_stages(
     own = Stage("report", report_texts.write_texts, [(part, *how) for part in parts], ref_rows)
     if not with_index:
         return [own]
-    earlier = [(len(parts), *how)] * has_texts
+    earlier = [(len(parts), *how, report_texts.EARLIER_BYTES)] * has_texts
     return [own, Stage("report-earlier", report_texts.write_earlier_texts, earlier, ref_rows)]
 
 

@@ -16,7 +16,7 @@ from pipeline.article_checks import check_rows
 from pipeline.config import Config
 from pipeline.config_load import load_values
 from pipeline.confirm import EXCERPT, RELATED, RELATIONS
-from pipeline.earlier_texts import earlier_texts, why_none
+from pipeline.earlier_texts import Budget, earlier_texts, why_none
 from pipeline.errors import ConfigError, InputError
 from pipeline.explain import Asked, InRun
 from pipeline.explained import Link
@@ -80,7 +80,7 @@ class PublishedRun:
             if run_id is None:
                 continue
             ids = pa.chunked_array([[article_id]])
-            earlier = [texts for _, texts in earlier_texts(self.runs, run_id, ids)]
+            earlier = [texts for _, texts in earlier_texts(self.runs, run_id, ids, Budget(None))]
             if not earlier:
                 raise InputError(
                     f"{'ID_A' if article_id == id_a else 'ID_B'}: must have its text in the run that brought "

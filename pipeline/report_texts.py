@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from pipeline.aligned import MAX_TOKENS
 from pipeline.arrow_columns import Rows, plain
 from pipeline.config import Config
-from pipeline.earlier_texts import earlier_texts, has_texts
+from pipeline.earlier_texts import Budget, earlier_texts, has_texts
 from pipeline.furniture import FurnitureMask, source_salts
 from pipeline.report_files import write_data
 from pipeline.report_pairs import between_pairs
@@ -37,6 +37,9 @@ from pipeline.tokens import Tokeniser, buffers
 # Texts of a file: the page loads two files to compare two articles, and a folder shouldn't hold too many.
 TEXTS_A_FILE = 64
 _TAKEN = 16 * TEXTS_A_FILE  # articles fetched at a time; bounds the memory
+# Texts of earlier nights that a run decodes for its report: three nights of 20,000 articles. What is older
+# lies everywhere in a large run's texts, and would cost more than the night.
+EARLIER_BYTES = 256 << 20
 _FEW_BYTES = 4 << 20  # of texts of earlier nights in a file, which come from many places
 # The file is null for articles of earlier nights whose text is gone.
 PLACES = pa.schema([("row", pa.int64()), ("file", pa.string()), ("slot", pa.int32())])
@@ -103,11 +106,12 @@ def write_texts(
 
 def write_earlier_texts(
     number: int, furniture: Ref, statistics: Ref, tables: Path, runs: Path, max_texts: int | None,
-    config: Config, folder: Path, work: Path,
+    config: Config, folder: Path, work: Path, most_bytes: int | None = None,
 ) -> Ref:  # fmt: skip
     """Write the chosen texts of articles of earlier nights, as `write_texts` does, as the group `number`.
 
-    Stage "report-earlier". The places (PLACES) name the articles too whose text is gone.
+    Stage "report-earlier". At most `most_bytes` of the earlier runs' texts are decoded, those of the latest
+    runs first. The places (PLACES) name the articles too whose text is gone.
     """
     chosen = chosen_rows(tables, runs, max_texts)
     columns = ["article_id", "source", "earlier_run_id"]
@@ -117,28 +121,37 @@ def write_earlier_texts(
     writer = _Writer(FurnitureMask(furniture, config), TermStatistics.load(statistics), Tokeniser())
 
     def places() -> Iterator[pa.RecordBatch]:
-        found = [np.zeros(0, np.int64)]
-        for at, lot in enumerate(regroup(_earlier(articles, rows, runs), TEXTS_A_FILE, _FEW_BYTES, "text")):
+        gone = [chosen.gone]
+        batches = _earlier(articles, rows, runs, Budget(most_bytes), gone)
+        for at, lot in enumerate(regroup(batches, TEXTS_A_FILE, _FEW_BYTES, "text")):
             name = f"texts-{number}-{at}"
             write_data(folder, name, writer.encode(lot.combine_chunks()))
-            found.append(lot["row"].to_numpy())
-            yield _placed(found[-1], name)
-        gone = np.union1d(chosen.gone, np.setdiff1d(rows, np.concatenate(found)))
-        yield _placed(gone, None)
+            yield _placed(lot["row"].to_numpy(), name)
+        yield _placed(np.sort(np.concatenate(gone)), None)
 
     return write_ipc(work / f"report-{number:03d}.arrow", PLACES, places())
 
 
-def _earlier(articles: pa.Table, rows: Rows, runs: Path) -> Iterator[pa.RecordBatch]:
-    """`row`, `source`, `title` and `text` of the articles that are found, one run after the other."""
+def _earlier(
+    articles: pa.Table, rows: Rows, runs: Path, budget: Budget, gone: list[Rows]
+) -> Iterator[pa.RecordBatch]:
+    """`row`, `source`, `title` and `text` of the articles that are found, the latest run first.
+
+    `gone` gets the rows of those that their run doesn't have.
+    """
     run_ids = articles["earlier_run_id"]
-    for run_id in sorted(pc.unique(run_ids).to_pylist()):
+    for run_id in sorted(pc.unique(run_ids).to_pylist(), reverse=True):
         own = np.flatnonzero(pc.equal(run_ids, run_id).to_numpy())
-        for place, texts in earlier_texts(runs, run_id, articles["article_id"].take(pa.array(own))):
+        is_found = np.zeros(len(own), np.bool_)
+        for place, texts in earlier_texts(runs, run_id, articles["article_id"].take(pa.array(own)), budget):
+            is_found[place] = True
             at = own[place]
             sources = articles["source"].take(pa.array(at))
             columns = [pa.array(rows[at]), *map(plain, (sources, texts["title"], texts["text"]))]
             yield pa.record_batch(columns, names=["row", "source", "title", "text"])
+        if budget.is_spent:
+            return
+        gone.append(rows[own[~is_found]])
 
 
 def _placed(rows: Rows, name: str | None) -> pa.RecordBatch:

@@ -16,8 +16,9 @@ from indexes import Night, run_night
 from made_up_news import stories
 
 from flows.cli import cli
+from pipeline import report_texts
 from pipeline.config import Config
-from pipeline.earlier_texts import earlier_texts, why_none
+from pipeline.earlier_texts import Budget, earlier_texts, why_none
 from pipeline.executor import Silence, ThreadExecutor
 from pipeline.report_pages import GONE
 from pipeline.report_texts import TEXTS_A_FILE, chosen_rows
@@ -225,12 +226,42 @@ def test_only_row_groups_that_hold_a_text_are_decoded(tmp_path):
     path.write_bytes(content)
     asked = pa.chunked_array([["a9", "nobody", "a1", "a8"]])
     found = [
-        (places.tolist(), texts["text"].to_pylist()) for places, texts in earlier_texts(tmp_path, "r", asked)
+        (places.tolist(), texts["text"].to_pylist())
+        for places, texts in earlier_texts(tmp_path, "r", asked, Budget(None))
     ]
     assert found == [([2], [rows[1]["text"]]), ([3, 0], [rows[8]["text"], rows[9]["text"]])]
-    damaged = list(earlier_texts(tmp_path, "r", pa.chunked_array([["a5"]])))
+    damaged = list(earlier_texts(tmp_path, "r", pa.chunked_array([["a5"]]), Budget(None)))
     assert damaged == []
     assert "can't be read" in why_none(tmp_path, "r")
+
+
+def test_no_more_is_decoded_than_may_be(tmp_path):
+    rows = [{"article_id": f"a{i}", "title": None, "text": f"Text {i} " * 20} for i in range(12)]
+    path = tmp_path / "r" / "texts.parquet"
+    table = pa.Table.from_pylist(rows, schema=TABLES["texts"])
+    write_parquet(path, TABLES["texts"], table, row_group_rows=4)
+    sizes = [pq.read_metadata(path).row_group(number).total_byte_size for number in range(3)]
+    asked = pa.chunked_array([["a1", "a5", "a9"]])
+    for n_groups in range(4):
+        budget = Budget(sum(sizes[:n_groups]))
+        assert len(list(earlier_texts(tmp_path, "r", asked, budget))) == n_groups
+        assert budget.is_spent == (n_groups < 3)
+
+
+def test_texts_too_far_back_are_left_to_the_report_written_again(done, tmp_path, monkeypatch):
+    monkeypatch.setattr(report_texts, "EARLIER_BYTES", 0)
+    shutil.copytree(done / "index", tmp_path / "index")
+    shutil.copytree(done / "out", tmp_path / "out")
+    third = night(tmp_path, [{**row, "article_id": f"again-{n}"} for n, row in enumerate(ROWS[:3])], "third")
+    old = earlier(third)
+    assert old
+    shown = shown_texts(third)
+    assert {shown[article_id] for article_id in old} == {-1}
+    shape = data_of(third)["overview"]["shape"]
+    assert shape["n_texts"] < shape["n_shown"]
+    assert shape["n_gone"] == 0
+    again = rewritten(third)
+    assert {article_id: again[article_id] for article_id in old} == {i: TEXTS[i] for i in old}
 
 
 def test_the_page_shows_them_or_says_why_not(browser, nights):
