@@ -169,7 +169,7 @@ def _passages(found: Explanation) -> Iterator[Line]:
     if aligned.is_coarse:
         yield (
             (
-                "  coarser than elsewhere: the two repeat themselves too much to look for all that is the same",
+                "  more may be the same: the two repeat themselves too much to look for all of it",
                 DIM,
             ),
         )

@@ -118,11 +118,13 @@ def _blocks(a: list[_Run], b: list[_Run]) -> tuple[list[tuple[int, int, int]], b
     Where nothing is found between two blocks, the runs that are equal from either end on are one.
     """
     matcher = SequenceMatcher(None, a, b, autojunk=False)
-    at_too_many = {run for run, places in matcher.b2j.items() if len(places) > MAX_PLACES}
+    # Documented, and missing in the types.
+    places: dict[_Run, list[int]] = matcher.b2j  # type: ignore[attr-defined]
+    at_too_many = {run for run, own in places.items() if len(own) > MAX_PLACES}
     for run in at_too_many:
-        del matcher.b2j[run]
+        del places[run]
     # Before each run of a: steps that those up to it take, and those at too many places.
-    steps = [0, *itertools.accumulate(1 + len(matcher.b2j.get(run, ())) for run in a)]
+    steps = [0, *itertools.accumulate(1 + len(places.get(run, ())) for run in a)]
     unseen = [0, *itertools.accumulate(run in at_too_many for run in a)]
     found: list[tuple[int, int, int]] = []
     is_coarse, left = False, MAX_STEPS

@@ -1,4 +1,4 @@
-"""Texts that are long, or made to hold up who looks at them: the page says what it left out, and stays quick."""
+"""Texts that are long, or made to hold up a reader: the page stays quick, and says what is left out."""
 
 from __future__ import annotations
 
