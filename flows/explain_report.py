@@ -166,6 +166,13 @@ def _passages(found: Explanation) -> Iterator[Line]:
     )  # fmt: skip
     if aligned.n_tokens_left_out:
         yield ((f"  the last {aligned.n_tokens_left_out:,} tokens were not aligned: too long", DIM),)
+    if aligned.is_coarse:
+        yield (
+            (
+                "  more may be the same: the two repeat themselves too much to look for all of it",
+                DIM,
+            ),
+        )
     for passage in aligned.passages:
         yield from _passage(passage)
 

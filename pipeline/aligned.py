@@ -3,12 +3,15 @@
 The standard library's SequenceMatcher (Ratcliff & Obershelp 1988) over runs of `MIN_RUN` terms: single words
 that happen to be equal would cut reworded text to shreds, and common ones make the matcher slow. It keeps the
 order of both texts; a passage that was moved counts as left out here and put in there.
+
+Texts come from anyone, and must not hold up who looks at them: runs that stand at very many places are found
+only beside others, and the whole is cut short after a number of steps. What is left open then is coarser, and
+is said to be. pipeline/report_page/align.js does the same, step by step.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
@@ -23,10 +26,15 @@ from pipeline.tokens import Tokens
 
 MIN_RUN = 3
 # Tokens of an article that are aligned, from the beginning. Two texts of so many, the one with every seventh
-# word of the other replaced, take 0.9 s on one core, one word again and again 4 s; longer ones take the
-# square (tests/test_aligned.py).
+# word of the other replaced, take 0.9 s on one core (tests/test_aligned.py).
 MAX_TOKENS = 5_000
+# Places of a run in one text from which it is looked for no more: prose of MAX_TOKENS has none like that.
+MAX_PLACES = 100
+# Steps of an alignment, a run of the one text met with a place in the other: every fourth word of MAX_TOKENS
+# replaced takes half of them.
+MAX_STEPS = 8_000_000
 LEFT_OUT = " (...) "
+_Run = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -69,11 +77,12 @@ class Telling:
 def align(a: Telling, b: Telling, facts_a: dict[int, str], facts_b: dict[int, str]) -> Alignment:
     """Passages of both, in order; `facts_a` and `facts_b` are the kinds of the names and numbers, by term."""
     n_left_out = sum(max(0, len(side.terms) - MAX_TOKENS) for side in (a, b))
-    a, b = a.first(MAX_TOKENS), b.first(MAX_TOKENS)
     terms_a, terms_b = set(a.terms.tolist()), set(b.terms.tolist())
+    a, b = a.first(MAX_TOKENS), b.first(MAX_TOKENS)
     passages = []
     done_a = done_b = n_same = 0
-    for at_a, at_b, size in [*_matches(a, b), (len(a.terms), len(b.terms), 0)]:
+    runs, is_coarse = _matches(a, b)
+    for at_a, at_b, size in [*runs, (len(a.terms), len(b.terms), 0)]:
         for same, to_a, to_b in ((False, at_a, at_b), (True, at_a + size, at_b + size)):
             n_a, n_b = to_a - done_a, to_b - done_b
             if n_a or n_b:
@@ -82,24 +91,75 @@ def align(a: Telling, b: Telling, facts_a: dict[int, str], facts_b: dict[int, st
                 passages.append(Passage(same, n_a, n_b, text_a, text_b, marks_a, marks_b))
             done_a, done_b = to_a, to_b
         n_same += size
-    return Alignment(tuple(passages), n_same, n_left_out)
+    return Alignment(tuple(passages), n_same, n_left_out, is_coarse)
 
 
-def _matches(a: Telling, b: Telling) -> Iterator[tuple[int, int, int]]:
-    """(token of a, token of b, tokens) of the runs of equal terms, ascending, apart from each other."""
-    if min(len(a.terms), len(b.terms)) < MIN_RUN:
-        return
+def _matches(a: Telling, b: Telling) -> tuple[list[tuple[int, int, int]], bool]:
+    """(token of a, token of b, tokens) of the runs of equal terms, ascending, apart from each other.
+
+    Also whether there may be more that was not looked for.
+    """
+    found: list[tuple[int, int, int]] = []
     done_a = done_b = 0
-    for block in SequenceMatcher(None, _runs(a), _runs(b), autojunk=False).get_matching_blocks():
+    blocks, is_coarse = _blocks(_runs(a), _runs(b))
+    for at_a, at_b, length in blocks:
         # Runs overlap: what the match before has taken is gone, on either side.
-        taken = max(done_a - block.a, done_b - block.b, 0)
-        size = block.size + MIN_RUN - 1 - taken
-        if block.size and size > 0:
-            yield block.a + taken, block.b + taken, size
-            done_a, done_b = block.a + taken + size, block.b + taken + size
+        taken = max(done_a - at_a, done_b - at_b, 0)
+        size = length + MIN_RUN - 1 - taken
+        if size > 0:
+            found.append((at_a + taken, at_b + taken, size))
+            done_a, done_b = at_a + taken + size, at_b + taken + size
+    return found, is_coarse
 
 
-def _runs(own: Telling) -> list[tuple[int, ...]]:
+def _blocks(a: list[_Run], b: list[_Run]) -> tuple[list[tuple[int, int, int]], bool]:
+    """What `SequenceMatcher.get_matching_blocks` finds, within MAX_PLACES and MAX_STEPS.
+
+    Where nothing is found between two blocks, the runs that are equal from either end on are one.
+    """
+    matcher = SequenceMatcher(None, a, b, autojunk=False)
+    # Documented, and missing in the types.
+    places: dict[_Run, list[int]] = matcher.b2j  # type: ignore[attr-defined]
+    at_too_many = {run for run, own in places.items() if len(own) > MAX_PLACES}
+    for run in at_too_many:
+        del places[run]
+    # Before each run of a: steps that those up to it take, and those at too many places.
+    steps = [0, *itertools.accumulate(1 + len(places.get(run, ())) for run in a)]
+    unseen = [0, *itertools.accumulate(run in at_too_many for run in a)]
+    found: list[tuple[int, int, int]] = []
+    is_coarse, left = False, MAX_STEPS
+    open_ = [(0, len(a), 0, len(b))]
+    while open_:
+        from_a, to_a, from_b, to_b = open_.pop()
+        if from_a == to_a or from_b == to_b:
+            continue
+        cost = steps[to_a] - steps[from_a]
+        is_affordable = cost <= left
+        if is_affordable:
+            left -= cost
+            at_a, at_b, size = matcher.find_longest_match(from_a, to_a, from_b, to_b)
+            if size:
+                found.append((at_a, at_b, size))
+                open_ += [(from_a, at_a, from_b, at_b), (at_a + size, to_a, at_b + size, to_b)]
+                continue
+        while from_a < to_a and from_b < to_b and a[from_a] == b[from_b]:
+            found.append((from_a, from_b, 1))
+            from_a, from_b = from_a + 1, from_b + 1
+        while from_a < to_a and from_b < to_b and a[to_a - 1] == b[to_b - 1]:
+            to_a, to_b = to_a - 1, to_b - 1
+            found.append((to_a, to_b, 1))
+        if from_a < to_a and from_b < to_b:
+            is_coarse |= not is_affordable or unseen[to_a] > unseen[from_a]
+    joined: list[tuple[int, int, int]] = []
+    for at_a, at_b, size in sorted(found):
+        if joined and joined[-1][0] + joined[-1][2] == at_a and joined[-1][1] + joined[-1][2] == at_b:
+            joined[-1] = (*joined[-1][:2], joined[-1][2] + size)
+        else:
+            joined.append((at_a, at_b, size))
+    return joined, is_coarse
+
+
+def _runs(own: Telling) -> list[_Run]:
     """MIN_RUN terms from each token on."""
     return list(zip(*(own.terms[k:].tolist() for k in range(MIN_RUN)), strict=False))
 

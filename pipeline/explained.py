@@ -82,11 +82,15 @@ class Passage:
 
 @dataclass(frozen=True)
 class Alignment:
-    """The two articles side by side, title first. `n_tokens_left_out` of the ends of very long ones."""
+    """The two articles side by side, title first. `n_tokens_left_out` of the ends of very long ones.
+
+    `is_coarse`: more may be the same, the two repeat themselves too much to look for all of it.
+    """
 
     passages: tuple[Passage, ...]
     n_tokens_same: int
     n_tokens_left_out: int
+    is_coarse: bool
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,9 @@ from pipeline.tokens import Tokeniser, buffers
 
 # Texts of a file: the page loads two files to compare two articles, and a folder shouldn't hold too many.
 TEXTS_A_FILE = 64
+# Tokens of a text, from its beginning: the page aligns the first aligned.MAX_TOKENS, but of a page that
+# tells a story twice any two parts, and what the one lacks it looks for in all of the other.
+MAX_PACKED = 4 * MAX_TOKENS
 _TAKEN = 16 * TEXTS_A_FILE  # articles fetched at a time; bounds the memory
 # Texts of earlier nights that a run decodes for its report: three nights of 20,000 articles. What is older
 # lies everywhere in a large run's texts, and would cost more than the night.
@@ -180,7 +183,7 @@ class _Writer:
         counts = self.statistics.counts.take(self.statistics.buckets(terms), axis=0)
         packed, ends = pack(
             tokens, buffers(titles), buffers(texts), number, kept.flags,
-            np.ascontiguousarray(counts[:, 1]), MAX_TOKENS,
+            np.ascontiguousarray(counts[:, 1]), MAX_PACKED,
         )  # fmt: skip
         rarity = self.statistics.idf(counts[:, 0]) - np.float32(1)
         tenths = np.clip(np.round(rarity * 10), 0, 255).astype(np.uint8)

@@ -15,6 +15,7 @@ from pipeline.job import run_job
 
 N_COPIES = 300
 BLANK = " \u200b\u2060\u3164"
+LONG_URLS, LONG_NAME = "A06", "news " * 600
 TIED, PARTLY_DATED, UNDATED, BOGUS = "B01", "B03", "B09", "bogus"
 
 
@@ -29,6 +30,10 @@ def rows() -> list[dict]:
             row["published_at"] = None
         if story == "A04":
             row["title"] = BLANK
+        if story == LONG_URLS:
+            row["url"] = f"https://news.example/articles/{'abCdEfGh' * 40}?hl=en"
+        if row["article_id"] == "story/A07/source":
+            row["source"] = LONG_NAME
     by_id = {row["article_id"]: row for row in found}
     told = by_id["story/A05/source"]
     found.append(told | {"article_id": BOGUS, "published_at": datetime(1950, 1, 1, tzinfo=UTC)})

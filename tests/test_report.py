@@ -24,7 +24,6 @@ from texts import collections, strings
 
 from flows.report import count_lines
 from pipeline import report_texts
-from pipeline.aligned import MAX_TOKENS
 from pipeline.bridges import bridges
 from pipeline.config import Config
 from pipeline.confirm import RELATIONS
@@ -35,7 +34,7 @@ from pipeline.report_files import as_json, read_data, write_data
 from pipeline.report_first import standing
 from pipeline.report_overview import timeline, usual_times
 from pipeline.report_tables import NEVER, Members
-from pipeline.report_texts import chosen_rows
+from pipeline.report_texts import MAX_PACKED, chosen_rows
 from pipeline.report_tokens import BACKSLASH, FIRST_CODE, N_SURROGATES, SURROGATES
 from pipeline.revisit import report_run
 from pipeline.summary import read_summary
@@ -92,12 +91,12 @@ def test_tokens_lie_where_the_tokeniser_finds_them(tmp_path_factory, texts):
 
 
 def test_very_long_texts_are_cut_in_tokens_not_in_text(tmp_path):
-    body = " ".join(f"w{i}" for i in range(MAX_TOKENS + 7))
+    body = " ".join(f"w{i}" for i in range(MAX_PACKED + 7))
     lot = pa.table({"source": strings([None]), "title": strings([None]), "text": strings([body])})
     told = encoded(tmp_path, [(None, body)], lot)
     assert told["texts"] == [body]
-    assert len(told["tokens"][0]) == 3 * MAX_TOKENS
-    assert told["n_tokens"] == [MAX_TOKENS + 7]
+    assert len(told["tokens"][0]) == 3 * MAX_PACKED
+    assert told["n_tokens"] == [MAX_PACKED + 7]
 
 
 def test_no_tag_can_stand_in_data(tmp_path):

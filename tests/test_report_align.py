@@ -7,6 +7,7 @@ import re
 from itertools import combinations, pairwise
 
 import numpy as np
+import pytest
 from command_line import ROOT
 
 from pipeline import aligned, report_tokens
@@ -19,6 +20,16 @@ ALIGN = """([files, pairs]) => {
   const terms = own.map((tokens) => tokens.map((token) => token.term));
   return [terms, pairs.map(([i, j]) => matches(own[i], own[j]))];
 }"""
+
+
+def twin(a: aligned.Telling, b: aligned.Telling) -> list:
+    runs, is_coarse = aligned._matches(a, b)
+    return [[list(run) for run in runs], is_coarse]
+
+
+def telling(terms: list[int]) -> aligned.Telling:
+    nothing = np.zeros(0, np.int64)
+    return aligned.Telling(b"", np.array(terms, np.uint32), nothing, nothing, nothing)
 
 
 def test_the_page_finds_the_runs_that_the_run_finds(browser, page_path):
@@ -39,11 +50,77 @@ def test_the_page_finds_the_runs_that_the_run_finds(browser, page_path):
         page.add_script_tag(content=(PAGE / script).read_text(encoding="utf-8"))
     terms, told = page.evaluate(ALIGN, [texts, pairs])
     page.close()
-    nothing = np.zeros(0, np.int64)
-    tellings = [aligned.Telling(b"", np.array(own, np.uint32), nothing, nothing, nothing) for own in terms]
-    expected = [[list(run) for run in aligned._matches(tellings[i], tellings[j])] for i, j in pairs]
+    tellings = [telling(own) for own in terms]
+    expected = [twin(tellings[i], tellings[j]) for i, j in pairs]
     assert told == expected
-    assert sum(map(len, expected)) > 1_000
+    assert sum(len(runs) for runs, _ in expected) > 1_000
+    assert {is_coarse for _, is_coarse in expected} == {False}
+
+
+def few_words(n_words: int, n_tokens: int) -> tuple[list[int], list[int]]:
+    """Two texts of few words, and here and there a passage that both have."""
+    random = np.random.default_rng(7)
+    texts = [random.integers(0, n_words, n_tokens).tolist() for _ in range(2)]
+    for own in texts:
+        for at in range(0, n_tokens, 100):
+            own[at : at + 8] = range(100 + at, 108 + at)
+    return texts[0], texts[1]
+
+
+def longer_and_longer() -> tuple[list[int], list[int]]:
+    """Few words, then passages that both have, each longer than the one before: found from the end."""
+    texts = few_words(3, 2_500)
+    for own, apart in zip(texts, (10**6, 10**7), strict=True):
+        own += [k for n in range(12, 70) for k in (*range(1_000 * n, 1_000 * n + n), apart + n)]
+    return texts
+
+
+def every_fourth(apart: int) -> list[int]:
+    """A text of which every fourth word is its own."""
+    return [word for k in range(1_250) for word in (k, k, k, apart + k)]
+
+
+GOAL, SAVE = 7, 8
+STORY = list(range(1_000, 1_300))
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "n_same", "is_coarse"),
+    [
+        # A story told by both, and one word again and again behind it.
+        (STORY + [GOAL] * 4_400, STORY + ([GOAL] * 9 + [SAVE]) * 440, 300 + 9, True),
+        ([GOAL] * 5_000, [GOAL] * 5_000, 5_000, False),
+        ([GOAL] * 5_000, [GOAL] * 3_000, 3_000, False),
+        ([1, 2, 3] + [GOAL] * 900, [4, 5, 6] + [GOAL] * 900, 900, False),
+        (*few_words(2, 1_200), None, True),  # too many places
+        (*longer_and_longer(), None, True),  # too many steps
+        (*few_words(3, 900), None, False),
+        # Each run is found in what the ones before have left, of which the most is left each time.
+        (every_fourth(10**6), every_fourth(10**7), 3_750, False),
+        ([k % 99 for k in range(5_000)], [k % 98 for k in range(5_000)], None, False),
+    ],
+)  # fmt: skip
+def test_the_two_agree_where_texts_repeat_themselves(browser, a, b, n_same, is_coarse):
+    page = browser.new_page()
+    page.add_script_tag(content=(PAGE / "align.js").read_text(encoding="utf-8"))
+    told = page.evaluate("both => matches(...both.map((own) => own.map((term) => ({ term }))))", [a, b])
+    page.close()
+    assert told == twin(telling(a), telling(b))
+    runs, was_coarse = told
+    assert was_coarse == is_coarse
+    assert n_same in (None, sum(size for *_, size in runs))
+    done_a = done_b = 0
+    for at_a, at_b, size in runs:
+        assert at_a >= done_a
+        assert at_b >= done_b
+        assert a[at_a : at_a + size] == b[at_b : at_b + size]
+        done_a, done_b = at_a + size, at_b + size
+
+
+def test_the_page_has_the_limits_of_the_run():
+    script = (PAGE / "align.js").read_text(encoding="utf-8")
+    for name in ("MIN_RUN", "MAX_TOKENS", "MAX_PLACES", "MAX_STEPS"):
+        assert int(re.findall(rf"^const {name} = (\d+);", script, re.MULTILINE)[0]) == getattr(aligned, name)
 
 
 def test_the_page_reads_tokens_as_they_are_written():

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from awkward_run import BOGUS, N_COPIES, PARTLY_DATED, TIED, UNDATED
+from awkward_run import BOGUS, LONG_NAME, LONG_URLS, N_COPIES, PARTLY_DATED, TIED, UNDATED
 from browser import report_in
 from command_line import ROOT
 from indexes import run_night
@@ -436,7 +436,6 @@ def test_print_and_forced_colours_show_what_is_word_for_word(browser, awkward, c
         assert report.page.evaluate(line) == "solid"
     with report_in(browser, awkward / "report.html") as report:
         report.show(view)
-        assert report.page.evaluate(line) == "none"
         report.page.emulate_media(media="print")
         assert report.page.evaluate(line) == "solid"
 
@@ -460,6 +459,32 @@ def test_lists_are_readable_in_a_narrow_window(browser, awkward, view):
         heads = report.page.locator(".cards tbody th").first.bounding_box()
         assert heads["width"] > 200
         assert report.page.evaluate("document.scrollingElement.scrollWidth") <= 360
+
+
+def test_a_long_address_hides_no_column(report, cluster_of):
+    report.show(f"cluster={cluster_of[f'story/{LONG_URLS}/source']}")
+    sizes = report.page.locator(".box > .scroll").evaluate("e => [e.scrollWidth, e.clientWidth]")
+    assert sizes[0] <= sizes[1]
+    assert report.page.locator(".members .url").first.get_attribute("href").endswith("?hl=en")
+
+
+def test_a_long_name_of_a_source_takes_few_lines(report):
+    report.show("sources?q=news+news")
+    name = report.page.locator(".sources tbody th").first
+    assert name.bounding_box()["height"] < 120
+    assert name.locator("bdi").get_attribute("title") == LONG_NAME
+
+
+def test_members_of_a_large_graph_have_numbers(report, large):
+    report.show(f"cluster={large[0]}")
+    numbers = [int(n) for n in report.page.locator(".graph text").all_text_contents()]
+    assert 10 < len(numbers) <= 24
+    assert numbers == sorted(numbers)
+    view = report.page.locator(".graph").bounding_box()
+    for number in report.page.locator(".graph text").all():
+        box = number.bounding_box()
+        assert view["x"] <= box["x"]
+        assert box["x"] + box["width"] <= view["x"] + view["width"]
 
 
 def test_the_fixture_is_what_it_says(rows, large):

@@ -6,6 +6,7 @@ import json
 import re
 from datetime import UTC, datetime
 
+import pictures
 import pytest
 from browser import probe, report_in
 
@@ -350,6 +351,62 @@ def test_the_contrast_is_enough_to_read(browser, page_path, largest, scheme):
             for closed in report.page.locator("details").all():
                 closed.evaluate("e => { e.open = true; }")
             assert report.page.evaluate(probe("contrast")) == []
+            assert report.page.evaluate(probe("marks")) == []
+
+
+def test_whatever_leads_with_a_click_leads_with_enter(report, largest):
+    report.show(f"cluster={largest['cluster_id']}")
+    of_side = "all => [...new Set(all.map(e => e.dataset.run))].sort()"
+    left = report.page.locator("[data-side='0']")
+    runs = left.locator("[data-run]").evaluate_all(of_side)
+    in_sentences = left.locator(".reworded [data-run]").evaluate_all(of_side)
+    led = left.locator("[data-run][tabindex='0']").evaluate_all(of_side)
+    assert len(led) > 5
+    assert set(runs) - set(led) <= set(in_sentences)
+    run = led[2]
+    left.locator(f"[data-run='{run}'][tabindex]").focus()
+    report.page.keyboard.press("Enter")
+    told = "(e => [e.closest('[data-side]').dataset.side, e.matches('.lit') || !!e.querySelector('.lit')])"
+    assert report.page.evaluate(f"{told}(document.activeElement)") == ["1", True]
+    pointed = report.page.locator(".two *").evaluate_all(
+        "all => all.filter(e => getComputedStyle(e).cursor === 'pointer' && !e.closest('[tabindex]')).length"
+    )
+    assert pointed == 0
+
+
+def test_the_form_for_any_two_articles_is_found(report, largest):
+    for view in ("overview", "clusters", f"cluster={largest['cluster_id']}"):
+        report.show(view)
+        report.page.get_by_role("link", name="Any two articles side by side").click()
+        report.shown("pair")
+        assert report.page.locator("[name=left]").input_value() == ""
+
+
+def test_relations_that_join_nothing_are_no_cluster_s_loosest(report):
+    card = report.page.locator(".card", has=report.page.get_by_role("heading", name="loosest relation"))
+    names = card.locator("th").all_inner_texts()
+    assert "respun" in names
+    assert "excerpt" not in names
+
+
+def test_the_page_itself_has_no_outline(report):
+    report.page.keyboard.press("2")
+    report.shown("clusters")
+    report.page.keyboard.press("Tab")
+    report.page.locator("#main").focus()
+    assert report.page.evaluate("document.activeElement.matches('#main:focus-visible')")
+    assert report.page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "none"
+
+
+def test_each_filter_has_a_name_of_its_own(report):
+    report.show("clusters")
+    names = report.page.locator(".filters label > span").all_inner_texts()
+    assert {"Articles from", "Articles to", "Published from (UTC)", "Published until (UTC)"} <= set(names)
+
+
+def test_the_pictures_in_the_readme_are_of_today(report):
+    """Else: `python tests/pictures.py`."""
+    assert pictures.show(report) == pictures.WORDS.read_text(encoding="utf-8")
 
 
 def test_a_cluster_that_is_not_there_is_said(report):

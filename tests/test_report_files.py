@@ -38,6 +38,39 @@ def test_data_beside_the_page_come_when_they_are_needed(browser, in_files, table
         assert report.is_clean()
 
 
+def test_texts_beside_the_page_are_searched_when_asked_for(browser, in_files, tables):
+    word = "motorcycles"
+    cluster_of = {a["article_id"]: a["cluster_id"] for a in tables["articles"]}
+    having = {cluster_of[t["article_id"]] for t in tables["texts"] if word in t["text"].lower()}
+    wanted = having & {c["cluster_id"] for c in tables["clusters"]}
+    assert wanted
+    links = ".clusters tbody th a"
+    with report_in(browser, in_files) as report:
+        report.show(f"clusters?q={word}")
+        assert report.page.locator(links).count() == 0
+        loaded = [url for url in report.requests if "/texts-" in url]
+        assert loaded == []
+        report.page.get_by_label("In the texts too", exact=True).check()
+        report.page.wait_for_selector(links)
+        found = report.page.locator(links).evaluate_all("all => all.map(a => a.hash.slice(9, 25))")
+        assert set(found) <= wanted
+        assert found
+        told = report.page.locator("main [role=status]").inner_text()
+        assert "75 of" in told  # the others' texts are not in the report
+        report.page.locator(links).first.click()
+        report.page.get_by_text(f"1 of {len(found)}", exact=True).wait_for()
+        assert report.is_clean()
+
+
+def test_a_search_in_texts_says_what_it_could_not_load(browser, copied):
+    for file in (copied.parent / "report").glob("texts-*.js"):
+        file.unlink()
+    with report_in(browser, copied) as report:
+        report.page.goto(f"{report.page.url}#clusters?q=memo&texts=yes")
+        report.page.get_by_text("Texts are not searched: report/texts-").wait_for()
+        assert report.page.locator(".clusters tbody a").count() == 1
+
+
 def test_what_is_left_out_is_said(browser, in_files, tables, largest):
     with report_in(browser, in_files) as report:
         repeated = {s["article_id"] for s in tables["repeated_sections"]}

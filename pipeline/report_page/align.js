@@ -1,12 +1,18 @@
 // Two articles side by side: the runs of words that both have, as pipeline/aligned.py finds them over the same
 // tokens, and beyond it the sentences that say the same in other words.
 
+// As in pipeline/aligned.py, which says why.
 const MIN_RUN = 3;
+const MAX_TOKENS = 5000;
+const MAX_PLACES = 100;
+const MAX_STEPS = 8000000;
 // Cosine of two sentences, terms weighed by the square of their rarity, from which one is the other reworded. Of
 // the sentences of the sample that are no copies 32 % reach it with an article of their own cluster, 0.4 % with
 // one of another cluster (2026-11-25, best of all sentences; 187 and 132 pairs of articles).
 const MIN_REWORDED = 0.3;
 const MIN_SENTENCE = 4; // tokens
+// Terms met while sentences are paired. Two of 5,000 tokens with 25 in each sentence take 1,000,000.
+const MAX_MET = 2000000;
 
 function runsOf(tokens, ids) {
   const found = new Int32Array(Math.max(0, tokens.length - MIN_RUN + 1));
@@ -18,23 +24,46 @@ function runsOf(tokens, ids) {
   return found;
 }
 
-// difflib.SequenceMatcher.get_matching_blocks without junk: [at in a, at in b, length], ascending.
-function matchingBlocks(a, b) {
+// The first place in an ascending list that is not under a value.
+function firstFrom(sorted, value) {
+  let [from, to] = [0, sorted.length];
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if (sorted[middle] < value) from = middle + 1;
+    else to = middle;
+  }
+  return from;
+}
+
+// Places of each run of b, those at too many places left out, and before each run of a the steps that those up
+// to it take, and how many of them are left out.
+function placesOf(a, b) {
   const places = new Map();
   b.forEach((id, j) => (places.has(id) ? places.get(id).push(j) : places.set(id, [j])));
-  const found = [];
-  const open = [[0, a.length, 0, b.length]];
+  const steps = new Float64Array(a.length + 1);
+  const unseen = new Int32Array(a.length + 1);
+  const isTooMany = (id) => (places.get(id) || []).length > MAX_PLACES;
+  a.forEach((id, i) => {
+    const isLeftOut = isTooMany(id);
+    steps[i + 1] = steps[i] + 1 + (isLeftOut ? 0 : (places.get(id) || []).length);
+    unseen[i + 1] = unseen[i] + isLeftOut;
+  });
+  for (const id of [...places.keys()]) if (isTooMany(id)) places.delete(id);
+  return { places, steps, unseen };
+}
+
+// difflib.SequenceMatcher.find_longest_match over runs, as one function for all parts of a and b.
+function longestMatcher(a, b, places) {
   let before = new Int32Array(b.length + 1);
   let here = new Int32Array(b.length + 1);
-  while (open.length) {
-    const [fromA, toA, fromB, toB] = open.pop();
+  return (fromA, toA, fromB, toB) => {
     let [bestA, bestB, best] = [fromA, fromB, 0];
     let filled = [];
     for (let i = fromA; i < toA; i++) {
       const touched = [];
-      for (const j of places.get(a[i]) || []) {
-        if (j < fromB) continue;
-        if (j >= toB) break;
+      const own = places.get(a[i]) || [];
+      for (let k = firstFrom(own, fromB); k < own.length && own[k] < toB; k++) {
+        const j = own[k];
         const length = before[j] + 1;
         here[j + 1] = length;
         touched.push(j + 1);
@@ -45,9 +74,38 @@ function matchingBlocks(a, b) {
       filled = touched;
     }
     for (const j of filled) before[j] = 0;
-    if (!best) continue;
-    found.push([bestA, bestB, best]);
-    open.push([fromA, bestA, fromB, bestB], [bestA + best, toA, bestB + best, toB]);
+    if (!best) return [bestA, bestB, 0];
+    for (; bestA > fromA && bestB > fromB && a[bestA - 1] === b[bestB - 1]; best++) [bestA, bestB] = [bestA - 1, bestB - 1];
+    while (bestA + best < toA && bestB + best < toB && a[bestA + best] === b[bestB + best]) best++;
+    return [bestA, bestB, best];
+  };
+}
+
+// [at in a, at in b, length], ascending, and whether there may be more that was not looked for.
+function matchingBlocks(a, b) {
+  const { places, steps, unseen } = placesOf(a, b);
+  const longest = longestMatcher(a, b, places);
+  const found = [];
+  const open = [[0, a.length, 0, b.length]];
+  let left = MAX_STEPS;
+  let isCoarse = false;
+  while (open.length) {
+    let [fromA, toA, fromB, toB] = open.pop();
+    if (fromA === toA || fromB === toB) continue;
+    const cost = steps[toA] - steps[fromA];
+    const isAffordable = cost <= left;
+    if (isAffordable) {
+      left -= cost;
+      const [atA, atB, size] = longest(fromA, toA, fromB, toB);
+      if (size) {
+        found.push([atA, atB, size]);
+        open.push([fromA, atA, fromB, atB], [atA + size, toA, atB + size, toB]);
+        continue;
+      }
+    }
+    while (fromA < toA && fromB < toB && a[fromA] === b[fromB]) found.push([fromA++, fromB++, 1]);
+    while (fromA < toA && fromB < toB && a[toA - 1] === b[toB - 1]) found.push([--toA, --toB, 1]);
+    if (fromA < toA && fromB < toB) isCoarse ||= !isAffordable || unseen[toA] > unseen[fromA];
   }
   found.sort((x, y) => x[0] - y[0] || x[1] - y[1]);
   const joined = [];
@@ -56,16 +114,17 @@ function matchingBlocks(a, b) {
     if (last && last[0] + last[2] === i && last[1] + last[2] === j) last[2] += size;
     else joined.push([i, j, size]);
   }
-  return joined;
+  return [joined, isCoarse];
 }
 
+// Runs of equal tokens, [at in a, at in b, tokens], and whether there may be more.
 function matches(a, b) {
-  if (Math.min(a.length, b.length) < MIN_RUN) return [];
   const ids = new Map();
   const found = [];
   let doneA = 0;
   let doneB = 0;
-  for (const [i, j, length] of matchingBlocks(runsOf(a, ids), runsOf(b, ids))) {
+  const [blocks, isCoarse] = matchingBlocks(runsOf(a, ids), runsOf(b, ids));
+  for (const [i, j, length] of blocks) {
     const cut = Math.max(doneA - i, doneB - j, 0);
     const size = length + MIN_RUN - 1 - cut;
     if (size <= 0) continue;
@@ -73,7 +132,7 @@ function matches(a, b) {
     doneA = i + cut + size;
     doneB = j + cut + size;
   }
-  return found;
+  return [found, isCoarse];
 }
 
 // Sentences of a text, [begin, end) each; a line feed ends one.
@@ -90,19 +149,25 @@ function sentencesOf(text) {
   return found;
 }
 
+// `terms`: of all tokens; of `tokens`, those that are compared, the end is cut off.
 function sides(a, b) {
   return [a, b].map((side) => {
-    const tokens = side.tokens.filter((token) => !token.furniture).map((token) => ({ ...token, run: -1 }));
+    const all = side.tokens.filter((token) => !token.furniture);
+    const tokens = all.slice(0, MAX_TOKENS).map((token) => ({ ...token, run: -1 }));
+    const furniture = side.tokens.filter((token) => token.furniture).map((token) => token.begin);
     const sentences = [];
     let k = 0;
     for (const [begin, end] of sentencesOf(side.text)) {
       const own = [];
       while (k < tokens.length && tokens[k].begin < end) own.push(tokens[k++]);
+      if (own.length) own[0].isFirst = true;
       const weights = new Map(own.map((token) => [token.term, token.rarity * token.rarity]));
       const norm = Math.sqrt([...weights.values()].reduce((sum, weight) => sum + weight, 0));
-      sentences.push({ begin, end, tokens: own, weights, norm, other: -1, link: 0 });
+      const hasFurniture = furniture[firstFrom(furniture, begin)] < end;
+      sentences.push({ begin, end, tokens: own, weights, norm, hasFurniture, other: -1, link: 0 });
     }
-    return { side, tokens, sentences, terms: new Set(tokens.map((token) => token.term)) };
+    const nLeftOut = side.nLeftOut + all.length - tokens.length;
+    return { side, tokens, sentences, terms: new Set(all.map((token) => token.term)), nLeftOut };
   });
 }
 
@@ -113,26 +178,37 @@ function alike(one, other) {
   return sum / (one.norm * other.norm);
 }
 
+// Pairs of sentences that are no runs and alike, [how much, left, right]; whether all were compared.
+function alikePairs(left, right) {
+  const isOpen = (sentence) =>
+    sentence.tokens.length >= MIN_SENTENCE &&
+    sentence.tokens.filter((token) => token.run >= 0).length <= sentence.tokens.length / 2;
+  const [openLeft, openRight] = [left, right].map((own) =>
+    own.sentences.flatMap((sentence, i) => (isOpen(sentence) ? [[sentence, i]] : [])),
+  );
+  const found = [];
+  let met = 0;
+  for (const [one, i] of openLeft) {
+    met += one.weights.size * openRight.length;
+    if (met > MAX_MET) return [found, false];
+    for (const [other, j] of openRight) {
+      const score = alike(one, other);
+      if (score >= MIN_REWORDED) found.push([score, i, j]);
+    }
+  }
+  return [found, true];
+}
+
 // The runs, and for each sentence that is not mostly one of them the sentence of the other that is most alike.
 function align(a, b) {
   const [left, right] = sides(a, b);
   let nSame = 0;
-  matches(left.tokens, right.tokens).forEach(([i, j, size], number) => {
+  const [runs, isCoarse] = matches(left.tokens, right.tokens);
+  runs.forEach(([i, j, size], number) => {
     for (let k = 0; k < size; k++) left.tokens[i + k].run = right.tokens[j + k].run = number;
     nSame += size;
   });
-  const isOpen = (sentence) =>
-    sentence.tokens.length >= MIN_SENTENCE &&
-    sentence.tokens.filter((token) => token.run >= 0).length <= sentence.tokens.length / 2;
-  const found = [];
-  left.sentences.forEach((one, i) => {
-    if (!isOpen(one)) return;
-    right.sentences.forEach((other, j) => {
-      if (!isOpen(other)) return;
-      const score = alike(one, other);
-      if (score >= MIN_REWORDED) found.push([score, i, j]);
-    });
-  });
+  const [found, isWhole] = alikePairs(left, right);
   found.sort((x, y) => y[0] - x[0] || x[1] - y[1] || x[2] - y[2]);
   for (const [, i, j] of found) {
     if (left.sentences[i].other >= 0 || right.sentences[j].other >= 0) continue;
@@ -148,7 +224,11 @@ function align(a, b) {
     [left, right],
     [right, left],
   ]) {
-    for (const token of own.tokens) token.isOnly = token.kind > 0 && !other.terms.has(token.term);
+    // Nothing is known of what the report doesn't hold of the other.
+    own.isOnlyKnown = !other.side.nLeftOut;
+    for (const token of own.tokens)
+      token.isOnly = token.kind > 0 && own.isOnlyKnown && !other.terms.has(token.term);
+    for (const token of own.tokens) token.isBoth = token.kind > 0 && other.terms.has(token.term);
   }
-  return { left, right, nSame, nReworded };
+  return { left, right, nSame, nReworded, isCoarse: isCoarse || !isWhole };
 }

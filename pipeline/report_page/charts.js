@@ -174,6 +174,7 @@ function ticks(most) {
 }
 
 const [MAX_NODES, MAX_LINKS, NAMED_NODES] = [240, 600, 60];
+const NUMBERS_AROUND = 24;
 const [TREE, BRIDGE] = [1, 2]; // what a pair does for its cluster, as in pipeline/report_pairs.py
 
 // What the graph draws: everything of a small cluster. Of a large one the pairs that people look for: the only
@@ -215,6 +216,8 @@ function pairGraph(cluster, weakBelow, pick, pickNode) {
   const lastOnTop = [...links].sort((a, b) => b.probability - a.probability);
   for (const pair of lastOnTop) svg.append(edge(pair, at, isWeak(pair), pick));
   for (const i of nodes) svg.append(node(cluster.members[i], i, at(i), n, pickNode));
+  if (n > NAMED_NODES)
+    for (let k = 0; k < n; k += Math.ceil(n / NUMBERS_AROUND)) svg.append(numberBeside(nodes[k], at(nodes[k]), size / 2, radius));
   return h(
     "figure",
     { class: "pairs" },
@@ -271,6 +274,12 @@ function node(member, i, [x, y], n, pickNode) {
     s("circle", { cx: x, cy: y, r: isNamed ? (n > 30 ? 8 : 12) : 4 }),
     isNamed ? s("text", { x, y: y + 4, class: "tick middle" }, String(i + 1)) : null,
   );
+}
+
+// Of too many members to have a number each some have one, outside of the ring.
+function numberBeside(i, [x, y], middle, radius) {
+  const out = (at) => middle + ((at - middle) * (radius + 16)) / radius;
+  return s("text", { x: out(x), y: out(y) + 4, class: "tick middle" }, String(i + 1));
 }
 
 function edgeKey(kind, width, label) {

@@ -30,7 +30,7 @@ async function showCluster([id, leftAsked, rightAsked], query) {
         "div",
         { class: "cluster" },
         h("section", { "aria-label": "Members" }, state.table),
-        h("section", { "aria-label": "Graph of the pairs" }, state.graph, await pairsOut(id)),
+        h("section", { "aria-label": "Graph of the pairs" }, state.graph, await pairsOut(id), anyTwo()),
       ),
       state.beside,
     ],

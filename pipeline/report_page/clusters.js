@@ -4,6 +4,7 @@ const A_PAGE = 50;
 const SEARCHED_FILES = 30; // of details that a search looks into, beyond the titles in the list
 const DEFAULTS = {
   q: "",
+  texts: "",
   relation: "",
   loosest: "",
   source: "",
@@ -25,6 +26,9 @@ const SORTS = {
   min_probability: "Weakest pair",
 };
 let memberWords = null; // per cluster: what its members have to search in, where that was loaded
+// Texts beside the page that a search looks through, one file after the other: 100,000 take half a minute.
+const SEARCHED_TEXT_FILES = 2000;
+let textHits = { key: null, found: null }; // of the last words: per word the clusters whose texts have it
 let lastOrder = { key: null, order: null }; // of the clusters by a filter, for the next and the previous one
 
 function showClusters(asked) {
@@ -43,21 +47,33 @@ function showClusters(asked) {
     } catch (error) {
       words = `Only titles of representatives are searched: ${error.message}`;
     }
+    const searched = [];
+    if (inTexts(form))
+      try {
+        await searchTexts(form, (done, all) => {
+          status.textContent = `Searching the texts: ${count(done)} of ${plural(all, "file")} …`;
+        });
+        searched.push(textsSearched());
+      } catch (error) {
+        searched.push(`Texts are not searched: ${error.message}`);
+      }
     fillList(table, status, await listOrder(asked), form, set);
-    if (words && form.q) status.append(h("span", { class: "left-out" }, words));
+    if (words && form.q) searched.push(words);
+    for (const one of searched) if (one) status.append(" ", h("span", { class: "left-out" }, one));
   };
-  return { nodes: [h("h1", null, "Clusters"), filters(form, set), status, table], filled };
+  return { nodes: [h("h1", null, "Clusters"), filters(form, set), status, table, anyTwo()], filled };
 }
 
 // Places of the clusters that a filter finds, in its order.
 async function listOrder(query) {
   const form = { ...DEFAULTS, ...query, page: "1" };
-  const key = JSON.stringify([form, memberWords !== null]);
+  const key = JSON.stringify([form, memberWords !== null, textHits.key]);
   if (lastOrder.key === key) return lastOrder.order;
   await loadLists();
   if (form.q) await loadMemberWords().catch(() => null);
+  if (inTexts(form)) await searchTexts(form, () => null).catch(() => null);
   const order = sorted(chosen(form), form);
-  lastOrder = { key, order };
+  lastOrder = { key: JSON.stringify([form, memberWords !== null, textHits.key]), order };
   return order;
 }
 
@@ -83,6 +99,58 @@ async function loadMemberWords() {
   memberWords = words;
 }
 
+const wordsOf = (form) => form.q.toLowerCase().split(/\s+/).filter(Boolean);
+const inTexts = (form) => form.q !== "" && form.texts !== "" && !textsAreInside();
+const filesSearched = () => run.shape.text_files.slice(0, SEARCHED_TEXT_FILES);
+
+// What a search in texts beside the page did not look through; null where it looked through all.
+function textsSearched() {
+  const n = filesSearched().length;
+  if (n < run.shape.text_files.length)
+    return `The texts of the first ${count(n)} of ${count(run.shape.text_files.length)} files are searched.`;
+  const { n_texts: nTexts, n_shown: nShown } = run.shape;
+  return nTexts < nShown ? `${count(nTexts)} of ${count(nShown)} texts are searched: the report has no more.` : null;
+}
+
+// Which clusters have each word in a text. Nothing of the texts stays in memory. Who goes elsewhere meanwhile
+// ends it.
+async function searchTexts(form, progress) {
+  const words = wordsOf(form);
+  const key = JSON.stringify(words);
+  if (textHits.key === key) return;
+  const asked = navigation;
+  const clusterOf = await clustersOfPlaces();
+  const found = words.map(() => new Set());
+  const files = filesSearched();
+  for (const [k, name] of files.entries()) {
+    const { texts } = await load(name);
+    texts.forEach((text, slot) => {
+      const cluster = clusterOf[k * run.shape.texts_a_file + slot];
+      if (cluster < 0) return;
+      const own = text.toLowerCase();
+      words.forEach((word, i) => (own.includes(word) ? found[i].add(cluster) : null));
+    });
+    progress(k + 1, files.length);
+    if (asked !== navigation) throw new Error("something else was asked for");
+  }
+  textHits = { key, found };
+}
+
+// The cluster of the text at each place, -1 for none.
+async function clustersOfPlaces() {
+  const found = new Int32Array(run.shape.text_files.length * run.shape.texts_a_file).fill(-1);
+  const cuts = run.shape.cluster_cuts;
+  for (let file = 0; file < cuts.length - 1; file++) {
+    const { members } = await load(`clusters-${file}`);
+    let begin = 0;
+    members.ends.forEach((end, at) => {
+      for (const place of members.place.slice(begin, end)) if (place >= 0) found[place] = cuts[file] + at;
+      begin = end;
+    });
+  }
+  return found;
+}
+
 function filters(form, set) {
   const input = (label, name, type, props) => filterField(label, name, form[name], set, { type, ...props });
   const choice = (label, name, choices) => choiceField(label, name, form[name], set, choices);
@@ -95,18 +163,31 @@ function filters(form, set) {
   return h(
     "form",
     { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() },
-    input(textsAreInside() && run.shape.n_texts ? "Search" : "Search, not in the texts", "q", "search", {
+    input(textsAreInside() && run.shape.n_texts ? "Search" : form.texts ? "Search" : "Search, not in the texts", "q", "search", {
       id: "search",
       placeholder: words,
     }),
+    run.shape.n_texts && !textsAreInside()
+      ? h(
+          "label",
+          null,
+          h("span", null, "In the texts too"),
+          h("input", {
+            type: "checkbox",
+            name: "texts",
+            checked: form.texts !== "",
+            onchange: (event) => set({ texts: event.target.checked ? "yes" : "" }),
+          }),
+        )
+      : null,
     choice("Has a pair", "relation", run.in_clusters),
     choice("Loosest pair", "loosest", loosest),
     input("Source", "source", "search", { list: "source-names", title: 'In quotes: exactly this name' }),
     h("datalist", { id: "source-names" }),
     input("Articles from", "min", "number", { min: 2 }),
-    input("to", "max", "number", { min: 2 }),
+    input("Articles to", "max", "number", { min: 2 }),
     input("Published from (UTC)", "from", "date"),
-    input("until", "to", "date"),
+    input("Published until (UTC)", "to", "date"),
     input("Weakest pair under", "weakest", "number", { min: 0, max: 1, step: 0.01 }),
     h("button", { type: "button", onclick: () => set(DEFAULTS) }, "Clear"),
   );
@@ -122,7 +203,8 @@ const isNamed = (name, asked) => exactly(name) === asked || name.toLowerCase().i
 const joiningBits = () => run.relations.reduce((bits, one, i) => (one.joins ? bits | (1 << i) : bits), 0);
 
 function chosen(form) {
-  const words = form.q.toLowerCase().split(/\s+/).filter(Boolean);
+  const words = wordsOf(form);
+  const hits = inTexts(form) && textHits.key === JSON.stringify(words) ? textHits.found : null;
   const wanted =
     form.source && new Set(sources.names.flatMap((name, i) => (isNamed(name, form.source) ? [i] : [])));
   const [wantedBit, joining] = [1 << numberOf(form.relation), joiningBits()];
@@ -143,7 +225,7 @@ function chosen(form) {
     if (words.length) {
       const text =
         `${listed(i, "title")}\n${listed(i, "cluster_id")}\n${memberWords ? memberWords[i] : ""}`.toLowerCase();
-      if (!words.every((word) => text.includes(word))) continue;
+      if (!words.every((word, k) => text.includes(word) || (hits && hits[k].has(i)))) continue;
     }
     found.push(i);
   }

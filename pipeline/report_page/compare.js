@@ -59,27 +59,10 @@ function pairWords(pair, isTurned) {
   ];
 }
 
-function alignedWords(found) {
-  const n = found.left.tokens.length;
-  const only = (own, label) => {
-    const seen = new Map();
-    for (const token of own.tokens) if (token.isOnly && !seen.has(token.term)) seen.set(token.term, token);
-    const tokens = [...seen.values()].sort((a, b) => b.rarity - a.rarity || a.begin - b.begin);
-    if (!tokens.length) return h("span", null, `No name or number ${label} only.`);
-    return h(
-      "span",
-      null,
-      `Names and numbers ${label} only: `,
-      tokens
-        .slice(0, MOST_FACTS)
-        .map((token, k) => [
-          k ? ", " : "",
-          h("span", { class: "only" }, h("bdi", { dir: "auto" }, visible(own.side.text, token.begin, token.end))),
-        ]),
-      tokens.length > MOST_FACTS ? ` and ${count(tokens.length - MOST_FACTS)} more.` : ".",
-    );
-  };
-  const cut = found.left.side.nLeftOut + found.right.side.nLeftOut;
+// What was found, in words; `names` are the two in a sentence.
+function alignedWords(found, names = ["the left", "the right"]) {
+  const { left, right } = found;
+  const cut = left.nLeftOut + right.nLeftOut;
   return h(
     "div",
     { class: "aligned" },
@@ -90,18 +73,58 @@ function alignedWords(found) {
         "li",
         null,
         h("span", { class: "same" }, "word for word"),
-        ` ${plural(found.nSame, "word")}, ${share(found.nSame, n)} of the left, ${share(found.nSame, found.right.tokens.length)} of the right`,
+        ` ${plural(found.nSame, "word")}, ${share(found.nSame, left.tokens.length)} of ${names[0]}, ${share(found.nSame, right.tokens.length)} of ${names[1]}`,
       ),
       h("li", null, h("span", { class: "reworded" }, "reworded"), ` ${plural(found.nReworded, "sentence")}`),
+      h("li", null, h("span", { class: "both" }, "name or number"), " that both have"),
       h("li", null, h("span", { class: "only" }, "name or number"), " that the other lacks"),
       h("li", null, h("span", { class: "furniture" }, "furniture"), " of the site, not compared"),
     ),
-    h("p", null, only(found.left, "left")),
-    h("p", null, only(found.right, "right")),
+    h("p", null, onlyWords(left, names[0])),
+    h("p", null, onlyWords(right, names[1])),
     h("p", { id: "reworded-help", class: "unseen" }, "Reworded sentence: Enter goes to its like."),
-    cut
-      ? h("p", { class: "left-out" }, `${plural(cut, "word")} at the end of very long texts were not aligned.`)
+    h("p", { id: "same-help", class: "unseen" }, "Word for word: Enter goes to its like."),
+    cut ? h("p", { class: "left-out" }, cutWords(found, cut)) : null,
+    found.isCoarse
+      ? h(
+          "p",
+          { class: "left-out" },
+          "The two repeat themselves so much that not everything was compared: more may be word for word, or reworded.",
+        )
       : null,
+  );
+}
+
+const cutWords = ({ left, right }, cut) => [
+  `${plural(cut, "word")} at the end of very long texts ${cut === 1 ? "was" : "were"} not aligned.`,
+  left.isOnlyKnown && right.isOnlyKnown ? "" : " What the other lacks is not known of all of it, and not marked.",
+];
+
+// Names and numbers that the other lacks. A word that only ever begins a sentence may be no name.
+function onlyWords(own, name) {
+  if (!own.isOnlyKnown) return null;
+  const seen = new Map();
+  for (const token of own.tokens) {
+    if (!token.isOnly) continue;
+    const known = seen.get(token.term) || { token, isSure: false };
+    known.isSure ||= !token.isFirst || token.kind === NUMBER_BIT;
+    seen.set(token.term, known);
+  }
+  const order = (a, b) => b.isSure - a.isSure || b.token.rarity - a.token.rarity || a.token.begin - b.token.begin;
+  const found = [...seen.values()].sort(order);
+  if (!found.length) return h("span", null, `No name or number of ${name} only.`);
+  return h(
+    "span",
+    null,
+    `Names and numbers of ${name} only: `,
+    found
+      .slice(0, MOST_FACTS)
+      .map(({ token, isSure }, k) => [
+        k ? ", " : "",
+        h("span", { class: "only" }, h("bdi", { dir: "auto" }, visible(own.side.text, token.begin, token.end))),
+        isSure ? null : h("span", { class: "note", title: "It only ever begins a sentence: perhaps no name." }, " (begins a sentence)"),
+      ]),
+    found.length > MOST_FACTS ? ` and ${count(found.length - MOST_FACTS)} more.` : ".",
   );
 }
 
@@ -132,11 +155,17 @@ function paragraphs(own, from, side) {
   return found;
 }
 
+// What leads to its like with a click or Enter. Of a run that is cut by sentences only the first piece takes the
+// focus, and none in a reworded sentence, which leads as a whole.
+const leads = (help) => ({ tabindex: 0, role: "button", "aria-describedby": help });
+
 // The text [begin, end) with its marks: sentences that are reworded, in them and around them runs and facts.
 function marked(own, begin, end, side) {
+  own.begins ||= own.sentences.map((sentence) => sentence.begin);
+  own.led ||= new Set();
   const pieces = [];
-  for (const sentence of own.sentences) {
-    if (sentence.begin < begin || sentence.end > end) continue;
+  for (let k = firstFrom(own.begins, begin); k < own.sentences.length && own.sentences[k].end <= end; k++) {
+    const sentence = own.sentences[k];
     const words = markedWords(own, sentence);
     if (sentence.link) {
       pieces.push(
@@ -144,10 +173,8 @@ function marked(own, begin, end, side) {
           "span",
           {
             class: "reworded",
-            tabindex: 0,
-            role: "button",
+            ...leads("reworded-help"),
             "data-link": sentence.link,
-            "aria-describedby": "reworded-help",
             id: `reworded-${side}-${sentence.link}`,
           },
           h("sup", { "aria-hidden": "true" }, String(sentence.link)),
@@ -168,10 +195,7 @@ function markedWords(own, sentence) {
     if (to > done) pieces.push(...visible(text, done, to));
     done = Math.max(done, to);
   };
-  const inFurniture = own.side.tokens.filter(
-    (token) => token.furniture && token.begin >= sentence.begin && token.begin < sentence.end,
-  );
-  if (inFurniture.length && !sentence.tokens.length)
+  if (sentence.hasFurniture && !sentence.tokens.length)
     return [h("span", { class: "furniture" }, visible(text, sentence.begin, sentence.end))];
   for (const token of sentence.tokens) {
     if (token.begin < done && token.end <= done) continue; // pairs of letters overlap
@@ -179,7 +203,10 @@ function markedWords(own, sentence) {
     if (token.run >= 0) {
       if (!open || open.run !== token.run) {
         plainTo(begin);
-        open = { run: token.run, element: h("span", { class: "same", "data-run": token.run }) };
+        const isLeading = !sentence.link && !own.led.has(token.run);
+        if (isLeading) own.led.add(token.run);
+        const props = { class: "same", "data-run": token.run, ...(isLeading ? leads("same-help") : {}) };
+        open = { run: token.run, element: h("span", props) };
         pieces.push(open.element);
       } else if (begin > done) open.element.append(...visible(text, done, begin));
     } else {
@@ -188,7 +215,7 @@ function markedWords(own, sentence) {
     }
     const word = visible(text, begin, token.end);
     const target = open ? open.element : { append: (...more) => pieces.push(...more) };
-    if (token.kind)
+    if (token.isOnly || token.isBoth)
       target.append(
         h("span", { class: `${token.isOnly ? "only" : "both"} ${token.kind === NUMBER_BIT ? "a-number" : "a-name"}` }, word),
       );
@@ -201,14 +228,13 @@ function markedWords(own, sentence) {
 
 // From a reworded sentence, or a run, to its like on the other side.
 function follow(event) {
-  const from = event.target.closest("[data-link], [data-run]");
+  const from = event.target.closest("[data-link]") || event.target.closest("[data-run]");
   if (!from || !window.getSelection().isCollapsed) return;
   const other = event.currentTarget.querySelector(
     `[data-side="${1 - Number(from.closest("[data-side]").dataset.side)}"]`,
   );
-  const to = from.dataset.link
-    ? other.querySelector(`[data-link="${from.dataset.link}"]`)
-    : other.querySelector(`[data-run="${from.dataset.run}"]`);
+  const like = from.dataset.link ? `[data-link="${from.dataset.link}"]` : `[data-run="${from.dataset.run}"]`;
+  const to = other.querySelector(`${like}[tabindex]`) || other.querySelector(like);
   if (!to) return;
   for (const lit of event.currentTarget.querySelectorAll(".lit")) lit.classList.remove("lit");
   for (const one of [from, to]) one.classList.add("lit");
@@ -216,11 +242,11 @@ function follow(event) {
     block: "center",
     behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth",
   });
-  if (event.type === "keydown") to.focus({ preventScroll: true });
+  if (event.type === "keydown") to.closest("[tabindex]").focus({ preventScroll: true });
 }
 
 function followKey(event) {
-  if (event.key !== "Enter" && event.key !== " ") return;
+  if ((event.key !== "Enter" && event.key !== " ") || !event.target.matches("[role=button]")) return;
   event.preventDefault();
   follow(event);
 }

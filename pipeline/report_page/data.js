@@ -91,9 +91,15 @@ function sourcesOf(i) {
   return own.sources.slice(at ? own.source_ends[at - 1] : 0, own.source_ends[at]);
 }
 
+const LONGEST_NAME = 80; // letters of a source's name that are shown; a longer one is whole in its tooltip
+
 function sourceName(place) {
   if (place < 0) return h("span", { class: "none" }, "no source");
-  return sources.names[place].trim() ? outside(sources.names[place]) : h("span", { class: "none" }, "blank name");
+  const name = sources.names[place];
+  if (!name.trim()) return h("span", { class: "none" }, "blank name");
+  const letters = [...name.slice(0, 2 * LONGEST_NAME)];
+  if (letters.length <= LONGEST_NAME) return outside(name);
+  return outside(`${letters.slice(0, LONGEST_NAME).join("")} …`, { title: visibleWords(name) });
 }
 
 // A filter's value for one source and no other whose name has it in it.

@@ -105,7 +105,7 @@ const KEYS = [
   ["n p", "in a cluster: next and previous cluster of the list"],
   ["j k", "in a cluster: next and previous article on the right"],
   ["x", "in a cluster: change sides"],
-  ["Enter", "on a reworded sentence: to its like"],
+  ["Enter", "on a reworded sentence, or on words that both have: to its like"],
   ["t", "light or dark"],
   ["?", "this page"],
   ["Esc", "close"],

@@ -47,12 +47,13 @@ function showOverview() {
           })),
         ),
         betweenPairs(),
+        anyTwo(),
       ),
       part(
         "Clusters by their loosest relation",
         bars(
           "Clusters by their loosest relation",
-          Object.keys(summary.clusters_by_relation).map((name) => ({
+          joiningRelations().map((name) => ({
             label: summary.clusters_by_relation[name]
               ? relationBadge(name, { href: `#clusters?loosest=${name}` })
               : relationBadge(name),
@@ -130,6 +131,10 @@ function indexFacts({ index, n_recognised: nRecognised, n_new_versions: nVersion
       : null,
   ];
 }
+
+// No pair of another relation can be the loosest of a cluster.
+const joiningRelations = () =>
+  Object.keys(run.summary.clusters_by_relation).filter((name) => run.relations[numberOf(name)].joins);
 
 // Pairs that are in no cluster's graph.
 function betweenPairs() {

@@ -55,6 +55,9 @@ async function knownWords([left, right]) {
 
 const pairHash = (left, right) => `#pair=${encodeURIComponent(left)}/${encodeURIComponent(right)}`;
 
+// To the form for two articles that are in no list together.
+const anyTwo = () => h("p", { class: "note" }, h("a", { href: "#pair" }, "Any two articles side by side"));
+
 // The article's id, as a link where it is in a cluster of two or more.
 function clusterLink(article) {
   const id = outside(article.article_id, { class: "id" });

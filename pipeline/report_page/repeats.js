@@ -157,41 +157,84 @@ async function showRepeated(at) {
   ];
 }
 
-// The versions of one story on a page side by side, each against the first, the first against the second.
+// The versions of one story on a page, two of them side by side; of more than two a reader picks which.
 function versions(text, places, parts) {
-  const own = parts.map((section) => partOf(text, places[section.begin], places[section.end]));
-  const aligned = own.slice(1).map((part) => align(own[0], part));
-  const sidesShown = [aligned[0].left, ...aligned.map((one) => one.right)];
+  const shown = h("div");
+  const picked = [0, 1];
+  const draw = () => put(shown, twoVersions(text, places, parts, picked));
+  const choice = (side) =>
+    h(
+      "label",
+      null,
+      h("span", null, side ? "right" : "left"),
+      h(
+        "select",
+        {
+          name: side ? "right" : "left",
+          onchange: (event) => {
+            const wanted = Number(event.target.value);
+            if (picked[1 - side] === wanted) picked[1 - side] = picked[side];
+            picked[side] = wanted;
+            for (const [k, select] of choices.entries()) select.querySelector("select").value = String(picked[k]);
+            draw();
+          },
+        },
+        parts.map((_, k) => h("option", { value: String(k), selected: picked[side] === k }, `version ${k + 1}`)),
+      ),
+    );
+  const choices = parts.length > 2 ? [choice(0), choice(1)] : [];
+  draw();
   return [
-    alignedWords(aligned[0]),
+    choices.length
+      ? h(
+          "form",
+          { class: "filters", onsubmit: (event) => event.preventDefault() },
+          choices,
+          h("p", { class: "note" }, `Two of the ${count(parts.length)} versions on this page.`),
+        )
+      : null,
+    shown,
+  ];
+}
+
+function twoVersions(text, places, parts, picked) {
+  const found = align(...picked.map((k) => partOf(text, places, parts[k])));
+  return [
+    alignedWords(
+      found,
+      picked.map((k) => `version ${k + 1}`),
+    ),
     h(
       "div",
-      { class: "two", onclick: own.length === 2 ? follow : null, onkeydown: own.length === 2 ? followKey : null },
-      sidesShown.map((side, k) =>
+      { class: "two", onclick: follow, onkeydown: followKey },
+      [found.left, found.right].map((own, side) =>
         h(
           "article",
-          { class: "text", lang: "", "data-side": k, "aria-label": `version ${k + 1}` },
+          { class: "text", lang: "", "data-side": side, "aria-label": `version ${picked[side] + 1}` },
           h(
             "header",
             null,
-            h("strong", null, `Version ${k + 1}`),
-            h("span", { class: "note" }, plural(parts[k].n_tokens, "word")),
+            h("strong", null, `Version ${picked[side] + 1}`),
+            h("span", { class: "note" }, plural(parts[picked[side]].n_tokens, "word")),
           ),
-          h("div", { class: "body" }, paragraphs(side, 0, k)),
+          h("div", { class: "body" }, paragraphs(own, 0, side)),
         ),
       ),
     ),
   ];
 }
 
-// A text's piece [begin, end), in units of its body, as a text of its own.
-function partOf(text, begin, end) {
+// A section of a text as a text of its own. What the report doesn't have of its tokens is counted.
+function partOf(text, places, section) {
+  const [begin, end] = [places[section.begin], places[section.end]];
   const shift = text.title.length + 1 + begin;
   const body = text.body.slice(begin, end);
   const tokens = text.tokens
     .filter((token) => token.begin >= shift && token.end <= shift + end - begin)
     .map((token) => ({ ...token, begin: token.begin - shift, end: token.end - shift }));
-  return { title: "", body, text: body, tokens, nLeftOut: 0 };
+  const last = text.tokens[text.tokens.length - 1];
+  const isCut = text.nLeftOut > 0 && (!last || last.end < shift + end - begin);
+  return { title: "", body, text: body, tokens, nLeftOut: isCut ? Math.max(1, section.n_tokens - tokens.length) : 0 };
 }
 
 function groupsOf(article) {

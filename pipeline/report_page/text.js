@@ -16,6 +16,7 @@ const HIDDEN = new RegExp(
   ].join("|"),
   "gv",
 );
+const [SEEN_BEFORE, SEEN_BEHIND] = [16, 2]; // units around a character that HIDDEN looks at
 const HIDDEN_NAMES = {
   0xad: "SHY",
   0x34f: "CGJ",
@@ -149,14 +150,18 @@ function sortHeads(labels, form, set, isText, firstWay) {
   });
 }
 
-// Pieces of text[from, to) from the outside: characters that steer or hide are shown by their names.
+// Pieces of text[from, to) from the outside: characters that steer or hide are shown by their names. Only
+// what is around the piece is looked at: a long text has many.
 function visible(text, from = 0, to = text.length) {
   const pieces = [];
+  const shift = Math.max(0, from - SEEN_BEFORE);
+  const near = text.slice(shift, to + SEEN_BEHIND);
   let done = from;
-  HIDDEN.lastIndex = from;
-  for (let found = HIDDEN.exec(text); found && found.index < to; found = HIDDEN.exec(text)) {
-    if (found.index > done) pieces.push(text.slice(done, found.index));
-    done = found.index + found[0].length;
+  HIDDEN.lastIndex = from - shift;
+  for (let found = HIDDEN.exec(near); found && found.index + shift < to; found = HIDDEN.exec(near)) {
+    const at = found.index + shift;
+    if (at > done) pieces.push(text.slice(done, at));
+    done = at + found[0].length;
     const code = found[0].codePointAt(0);
     if (code === 13) continue; // of CR LF; the line feed is kept
     const name = HIDDEN_NAMES[code] || `U+${code.toString(16).toUpperCase().padStart(4, "0")}`;
