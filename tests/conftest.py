@@ -15,6 +15,7 @@ from browser import ARGUMENTS, CHROMIUM
 from command_line import SAMPLE, Command, command
 from hypothesis import settings
 from indexes import run_night
+from prefect_server import Server, prefect_server
 
 # How long an example takes says nothing on a machine that does other work as well.
 settings.register_profile("respun", deadline=None)
@@ -55,6 +56,20 @@ def tables(sample_run) -> dict[str, list[dict]]:
 def largest(tables) -> dict:
     """Its largest cluster."""
     return max(tables["clusters"], key=lambda cluster: cluster["n_articles"])
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory) -> Iterator[Server]:
+    """Prefect's server; to set it up takes half a minute. Used by one file after the other."""
+    with prefect_server(tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def worker(server):
+    """Its worker."""
+    with server.running("prefect", "worker", "start", "--pool", "respun", "--type", "process") as worker:
+        yield worker
 
 
 @pytest.fixture(scope="module")
