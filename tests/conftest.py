@@ -24,6 +24,19 @@ settings.load_profile("respun")
 NOBODY = 65534
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of the same name
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files on Prefect's server come first, as they take longest; with xdist they are one group.
+
+    Every other file is a group of its own: what its fixtures make is made once.
+    """
+    on_server = {item.path for item in items if "server" in getattr(item, "fixturenames", ())}
+    for item in items:
+        name = "server" if item.path in on_server else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(name))
+    items.sort(key=lambda item: item.path not in on_server)
+
+
 @pytest.fixture(scope="session")
 def sample_run(tmp_path_factory) -> Command:
     """`respun run --direct` over the sample."""
