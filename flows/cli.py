@@ -128,6 +128,9 @@ def _execute(asked: RunOptions) -> Outcome:
 
         check_run(asked.inputs, asked.output, settings, asked.index)
         if not asked.direct:
+            from flows.timeout import timeout_seconds
+
+            timeout_seconds(os.environ)
             show.waiting_for("starting Prefect")
             return _run_in_prefect(asked, settings, show)
         show.waiting_for("starting")

@@ -3,7 +3,6 @@
 `python -m flows.cluster_articles ARGS` is `respun run ARGS`.
 """
 
-import math
 import os
 import sys
 
@@ -36,6 +35,7 @@ from flows.artifacts import ProgressArtifact, leave_artifacts, server_is_kept
 from flows.options import RunOptions
 from flows.progress import Display, LogLines
 from flows.temporary_server import take_over
+from flows.timeout import timeout_seconds
 from pipeline.config import Config
 from pipeline.errors import ConfigError
 from pipeline.executor import Job, Listener, n_threads
@@ -112,30 +112,12 @@ def tell_end(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None
     )  # fmt: skip
 
 
-TIMEOUT = "RESPUN_TIMEOUT_SECONDS"
-
-
-def timeout_seconds() -> float:
-    """How long a run may take: for those that hang. Without the variable half a day; 0 is for ever.
-
-    Raises ConfigError when the variable is no number of seconds.
-    """
-    given = os.environ.get(TIMEOUT, str(12 * 3600))
-    try:
-        seconds = float(given)
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds < math.inf:
-        raise ConfigError(f"{TIMEOUT}: must be a number of seconds, 0 for no limit, not {given!r}")
-    return seconds
-
-
 # What every flow has. No retries: a run that fails goes on when it is started again, by the next night or by
 # `prefect flow-run retry`.
 FLOW_OPTIONS: dict[str, Any] = {
     "retries": 0,
     "persist_result": False,
-    "timeout_seconds": timeout_seconds(),
+    "timeout_seconds": timeout_seconds(os.environ),
     "on_failure": [tell_end],
     "on_crashed": [tell_end],
     "on_cancellation": [tell_end],

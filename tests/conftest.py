@@ -15,12 +15,26 @@ from browser import ARGUMENTS, CHROMIUM
 from command_line import SAMPLE, Command, command
 from hypothesis import settings
 from indexes import run_night
+from prefect_server import Server, prefect_server
 
 # How long an example takes says nothing on a machine that does other work as well.
 settings.register_profile("respun", deadline=None)
 settings.load_profile("respun")
 
 NOBODY = 65534
+
+
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of the same name
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files on Prefect's server come first, as they take longest; with xdist they are one group.
+
+    Every other file is a group of its own: what its fixtures make is made once.
+    """
+    on_server = {item.path for item in items if "server" in getattr(item, "fixturenames", ())}
+    for item in items:
+        name = "server" if item.path in on_server else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(name))
+    items.sort(key=lambda item: item.path not in on_server)
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +69,20 @@ def tables(sample_run) -> dict[str, list[dict]]:
 def largest(tables) -> dict:
     """Its largest cluster."""
     return max(tables["clusters"], key=lambda cluster: cluster["n_articles"])
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory) -> Iterator[Server]:
+    """Prefect's server; to set it up takes half a minute. Used by one file after the other."""
+    with prefect_server(tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def worker(server):
+    """Its worker."""
+    with server.running("prefect", "worker", "start", "--pool", "respun", "--type", "process") as worker:
+        yield worker
 
 
 @pytest.fixture(scope="module")

@@ -29,10 +29,13 @@ class RefusedError(Exception):
 
 
 class Server:
-    """A server that has been started, and what is asked of it."""
+    """A server that has been started, and what is asked of it.
+
+    `crawl` and `output` are the folders of its variables respun_input and respun_output.
+    """
 
     def __init__(self, home: Path) -> None:
-        self.home = home
+        self.home, self.crawl, self.output = home, home / "crawl", home / "nights" / "out"
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -44,6 +47,8 @@ class Server:
             "PREFECT_HOME": str(home), "PREFECT_API_URL": self.api, "DO_NOT_TRACK": "1",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "NO_PROXY": hosts, "no_proxy": hosts,
             "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false", "PREFECT_CLI_COLORS": "false",
+            # Nothing here is about how often they ask, which is every 10 s.
+            "PREFECT_WORKER_QUERY_SECONDS": "1", "PREFECT_RUNNER_POLL_FREQUENCY": "1",
             "PYTHONPATH": str(ROOT), "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         }  # fmt: skip
 
@@ -78,12 +83,12 @@ class Server:
                 except subprocess.TimeoutExpired:
                     kill_all(process)
 
-    def ask(self, path: str, body: object = None) -> Any:
-        """GET, or POST when there is a body; again while the database is busy, as Prefect's client does."""
+    def ask(self, path: str, body: object = None, method: str | None = None) -> Any:
+        """GET, POST when there is a body, or `method`; again while the database is busy, as its client."""
 
         def answer() -> tuple[Any] | None:
             try:
-                return (self._ask(path, body),)
+                return (self._ask(path, body, method),)
             except RefusedError as error:
                 if not str(error).startswith("503"):
                     raise
@@ -91,20 +96,21 @@ class Server:
 
         return wait_for(answer)[0]
 
-    def _ask(self, path: str, body: object) -> Any:
+    def _ask(self, path: str, body: object = None, method: str | None = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.api + path, data, {"Content-Type": "application/json"})
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(self.api + path, data, headers, method=method)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(request, timeout=60) as answer:
-                return json.loads(answer.read())
+                return json.loads(answer.read() or b"null")
         except urllib.error.HTTPError as error:
             with error:
                 raise RefusedError(f"{error.code}: {error.read().decode()}") from None
 
     def is_up(self) -> bool:
         try:
-            return bool(self._ask("/health", None))
+            return bool(self._ask("/health"))
         except (OSError, RefusedError):
             return False
 
@@ -151,6 +157,11 @@ def wait_for(find: Callable[[], T | None], seconds: float = PATIENCE_SECONDS) ->
     return found
 
 
+def manifests(output: Path) -> list[dict[str, Any]]:
+    """Those of all runs in an output folder, in their order."""
+    return [json.loads(path.read_text()) for path in sorted(output.glob("runs/*/manifest.json"))]
+
+
 def kill_all(process: subprocess.Popen[bytes]) -> None:
     """SIGKILL to a process and all that it has started, at once."""
     tree = [process.pid, *descendants(process.pid)]
@@ -177,11 +188,13 @@ def descendants(pid: int) -> list[int]:
 
 @contextmanager
 def prefect_server(home: Path) -> Iterator[Server]:
-    """A server with the work pool, the automation and the deployments."""
+    """A server with the work pool, the automation, the deployments and their variables."""
     server = Server(home)
     with server.running("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(server.port)):
         wait_for(lambda: server.is_up() or None)
         server.command("prefect", "work-pool", "create", "respun", "--type", "process")
         server.command("respun", "automations")
         server.command("prefect", "--no-prompt", "deploy", "--all")
+        server.command("prefect", "variable", "set", "respun_input", server.crawl / "{date}")
+        server.command("prefect", "variable", "set", "respun_output", server.output)
         yield server

@@ -13,7 +13,7 @@ from command_line import ROOT, SAMPLE
 from prefect.cli.deploy._models import DeploymentConfig, PrefectYamlModel, RawScheduleConfig, WorkPoolConfig
 from prefect.client.schemas.objects import ConcurrencyLimitConfig
 from prefect.client.schemas.schedules import CronSchedule
-from prefect_server import RefusedError, kill_all, prefect_server, wait_for
+from prefect_server import RefusedError, manifests, wait_for
 
 from flows.deployments import read_deployments
 from pipeline.config import load_config
@@ -63,50 +63,13 @@ def test_night_and_schedule_agree_on_midnight():
 
 
 @pytest.fixture(scope="module")
-def crawl(tmp_path_factory) -> Path:
-    """A crawl of three nights."""
-    folder = tmp_path_factory.mktemp("crawl")
+def output(server) -> Path:
+    """Where the nights are published, of a crawl of three."""
     table = pq.read_table(SAMPLE)
     for number, night in enumerate(NIGHTS):
-        (folder / night).mkdir()
-        pq.write_table(table.slice(number * 59, 59), folder / night / "articles.parquet")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def output(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("nights") / "out"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory, crawl, output):
-    with prefect_server(tmp_path_factory.mktemp("server")) as server:
-        server.command("prefect", "variable", "set", "respun_input", crawl / "{date}")
-        server.command("prefect", "variable", "set", "respun_output", output)
-        yield server
-
-
-@pytest.fixture(scope="module")
-def worker(server):
-    with server.running("prefect", "worker", "start", "--pool", "respun", "--type", "process") as worker:
-        yield worker
-
-
-@pytest.fixture(scope="module")
-def killed(server, tmp_path_factory) -> tuple[str, str, Path]:
-    """An ad hoc run that was killed together with its worker, a second one that waits for its slot."""
-    output = tmp_path_factory.mktemp("killed") / "out"
-    parameters = {"inputs": [str(SAMPLE)], "output": str(output)}
-    with server.running("prefect", "worker", "start", "--pool", "respun", "--type", "process") as worker:
-        first = server.trigger(ADHOC, **parameters)
-        wait_for(lambda: server.state(first) == "Running" or None)
-        kill_all(worker)
-    assert server.state(first) == "Running"
-    return first, server.trigger(ADHOC, **parameters), output
-
-
-def manifests(output: Path) -> list[dict]:
-    return [json.loads(path.read_text()) for path in sorted(output.glob("runs/*/manifest.json"))]
+        (server.crawl / night).mkdir(parents=True)
+        pq.write_table(table.slice(number * 59, 59), server.crawl / night / "articles.parquet")
+    return server.output
 
 
 def test_the_schedule_makes_runs(server):
@@ -141,7 +104,7 @@ def test_installing_the_automation_again_leaves_one(server):
     assert len(server.ask("/automations/filter", {})) == 1
 
 
-def test_three_nights(server, killed, worker, output):
+def test_three_nights(server, worker, output):
     """The second is missed and caught up with; the third is triggered twice, by a late run say."""
     assert server.finish(server.trigger(NIGHTLY, night=NIGHTS[0])) == "Completed"
     twice = [server.trigger(NIGHTLY, night=NIGHTS[2]) for _ in range(2)]
@@ -177,33 +140,3 @@ def test_a_failed_night_is_told(server, worker):
     run = server.trigger(NIGHTLY, night="2026-11-23")
     assert server.finish(run) == "Failed"
     wait_for(lambda: "What was published before is still current" in server.logs(run) or None)
-
-
-def test_a_run_that_died_with_its_worker_ends_and_frees_its_slot(server, killed, worker, sample_run):
-    first, second, output = killed
-    assert server.finish(first) == "Crashed"
-    assert server.finish(second) == "Completed"
-    [run] = manifests(output)
-    # The next one went on from it, and found the same.
-    tables = {path.name: path.read_bytes() for path in (output / "runs" / run["run_id"]).glob("*.parquet")}
-    assert tables
-    # Those that are well were left in peace.
-    assert server.state(first) == "Crashed"
-
-
-def test_serve_does_without_a_work_pool(server, output):
-    def served() -> bool | None:
-        try:
-            return server.ask(f"/deployments/name/{ADHOC}")["work_pool_name"] is None or None
-        except RefusedError:
-            return None
-
-    for name in (ADHOC, NIGHTLY):
-        server.command("prefect", "--no-prompt", "deployment", "delete", name)
-    with server.running("respun", "serve") as process:
-        wait_for(served)
-        run = server.trigger(ADHOC, inputs=[str(SAMPLE)])
-        assert server.finish(run) == "Completed"
-        assert process.poll() is None
-    assert "respun-summary" in {artifact["key"] for artifact in server.artifacts(run)}
-    assert manifests(output)[-1]["night"] is None

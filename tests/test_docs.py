@@ -11,7 +11,7 @@ import pytest
 
 from flows import PREFECT_DEFAULTS
 from flows.cli import cli
-from flows.cluster_articles import TIMEOUT
+from flows.timeout import TIMEOUT
 from pipeline.config import Config
 from pipeline.config_load import keys
 from pipeline.measures import FEATURES

@@ -13,6 +13,9 @@ import pytest
 from command_line import ROOT, SAMPLE, Command, command
 from prefect_server import PATIENCE_SECONDS, descendants, wait_for
 
+from flows.timeout import TIMEOUT, timeout_seconds
+from pipeline.errors import ConfigError
+
 # Whoever asks a proxy for anything outside this machine fails.
 OFFLINE = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
 
@@ -133,13 +136,26 @@ def test_a_server_that_does_not_answer_is_named(tmp_path, bare_machine):
     assert "--direct" in last
 
 
-@pytest.mark.parametrize("given", ["soon", "-1", "inf"])
-def test_a_timeout_is_a_number_of_seconds(tmp_path, bare_machine, given):
-    done = command("run", SAMPLE, "--output", tmp_path, RESPUN_TIMEOUT_SECONDS=given, **bare_machine)
+@pytest.mark.parametrize("given", ["soon", "-1", "inf", "nan", ""])
+def test_a_timeout_is_a_number_of_seconds(given):
+    words = f"^RESPUN_TIMEOUT_SECONDS: must be a number of seconds, 0 for no limit, not '{given}'$"
+    with pytest.raises(ConfigError, match=words):
+        timeout_seconds({TIMEOUT: given})
+
+
+def test_without_the_variable_a_timeout_is_half_a_day():
+    assert timeout_seconds({}) == 12 * 3600
+    assert timeout_seconds({TIMEOUT: "0"}) == 0
+    assert timeout_seconds({TIMEOUT: "2.5"}) == 2.5
+
+
+def test_a_timeout_that_is_none_is_said_before_prefect_starts(tmp_path, bare_machine):
+    done = command("run", SAMPLE, "--output", tmp_path, RESPUN_TIMEOUT_SECONDS="soon", **bare_machine)
     assert done.code == 2
     assert done.stderr.splitlines()[-1].endswith(
-        f"RESPUN_TIMEOUT_SECONDS: must be a number of seconds, 0 for no limit, not '{given}'"
+        "RESPUN_TIMEOUT_SECONDS: must be a number of seconds, 0 for no limit, not 'soon'"
     )
+    assert "starting Prefect" not in done.stderr
 
 
 def test_what_cannot_be_used_is_said_before_prefect_starts(tmp_path, bare_machine):

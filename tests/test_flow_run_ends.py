@@ -13,7 +13,8 @@ from pathlib import Path
 
 import made_up_news as news
 import pytest
-from prefect_server import prefect_server, wait_for
+from command_line import SAMPLE
+from prefect_server import kill_all, manifests, wait_for
 
 from benchmarks.kill_nights import Place
 from pipeline.config import load_config
@@ -22,7 +23,7 @@ from pipeline.job import run_job
 from pipeline.journal import READS, READS_OF_AN_INDEX
 from pipeline.publish import current_run
 
-NIGHTLY, HELD = "cluster-nights/nightly", "cluster-nights/held"
+ADHOC, NIGHTLY, HELD = "cluster-articles/adhoc", "cluster-nights/nightly", "cluster-nights/held"
 NIGHTS = ("2026-11-20", "2026-11-21", "2026-11-22")
 # The stages before the one that a held run waits for.
 BEFORE = {*list(READS)[: list(READS).index("confirm")], *READS_OF_AN_INDEX} - {"name", "drift"}
@@ -91,20 +92,31 @@ def place(request, first_night, tmp_path) -> Place:
     return Place(first.crawl, Path(shutil.copytree(first.folder, tmp_path / "copy")), request.param)
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with prefect_server(tmp_path_factory.mktemp("server")) as server:
-        nightly = server.ask(f"/deployments/name/{NIGHTLY}")
-        held = {"name": "held", "entrypoint": "tests/probes/held_nights.py:cluster_nights"}
-        held["parameters"] = {"config": "nightly"}
-        server.ask("/deployments/", {key: nightly[key] for key in KEPT} | held)
-        yield server
+@pytest.fixture(scope="module", autouse=True)
+def held_deployment(server) -> None:
+    nightly = server.ask(f"/deployments/name/{NIGHTLY}")
+    held = {"name": "held", "entrypoint": "tests/probes/held_nights.py:cluster_nights"}
+    held["parameters"] = {"config": "nightly"}
+    server.ask("/deployments/", {key: nightly[key] for key in KEPT} | held)
 
 
 @pytest.fixture(scope="module")
-def worker(server):
+def killed(server, tmp_path_factory) -> tuple[str, str, Path]:
+    """An ad hoc run that was killed together with its worker, a second one that waits for its slot."""
+    output = tmp_path_factory.mktemp("killed") / "out"
+    parameters = {"inputs": [str(SAMPLE)], "output": str(output)}
     with server.running("prefect", "worker", "start", "--pool", "respun", "--type", "process") as worker:
-        yield worker
+        first = server.trigger(ADHOC, **parameters)
+        wait_for(lambda: server.state(first) == "Running" or None)
+        kill_all(worker)
+    assert server.state(first) == "Running"
+    return first, server.trigger(ADHOC, **parameters), output
+
+
+@pytest.fixture(scope="module")
+def worker(killed, worker):
+    """The worker that comes after the one that was killed."""
+    return worker
 
 
 @pytest.fixture
@@ -186,3 +198,16 @@ def test_runs_that_are_ended_half_way_let_go_and_the_next_night_makes_up_for_the
     assert current_run(place.output).name == place.manifests()[-1]["run_id"]
     progress = [a["data"] for a in server.artifacts(next_night) if a["key"] == "respun-progress"]
     assert [json.loads(json.dumps(share)) for share in progress] == [100.0, 100.0]
+
+
+def test_a_run_that_died_with_its_worker_ends_and_frees_its_slot(server, killed, worker):
+    """The last test, as the server waits for a minute and a half before it takes a run for dead."""
+    first, second, output = killed
+    assert server.finish(first) == "Crashed"
+    assert server.finish(second) == "Completed"
+    [run] = manifests(output)
+    # The next one went on from it, and found the same.
+    tables = {path.name: path.read_bytes() for path in (output / "runs" / run["run_id"]).glob("*.parquet")}
+    assert tables
+    # Those that are well were left in peace.
+    assert server.state(first) == "Crashed"
