@@ -49,7 +49,6 @@ class Summary:
     run_id: str
     run_dir: Path
     n_articles: int
-    n_earlier: int
     seconds: float | None
     n_recognised: int
     n_new_versions: int
@@ -67,6 +66,7 @@ class Summary:
     page: Path | None = None
     n_unreadable_dates: int = 0
     n_files_passed_over: int = 0
+    n_earlier: int = 0
 
     @property
     def n_rejected(self) -> int:
