@@ -23,7 +23,15 @@ def show(report: Report) -> str:
     report.page.wait_for_selector(".two")
     report.page.wait_for_selector(".crumbs .pager")
     report.page.mouse.move(0, 0)
-    parts = (".crumbs .pager span", ".facts", ".members tbody", ".graph title", ".legend", ".measures", ".aligned")
+    parts = (
+        ".crumbs .pager span",
+        ".facts",
+        ".members tbody",
+        ".graph title",
+        ".legend",
+        ".measures",
+        ".aligned",
+    )
     told = [report.page.locator(f"main {part}").all_text_contents() for part in parts]
     return "\n".join(" ".join(" ".join(words).split()) for words in told) + "\n"
 
