@@ -22,19 +22,28 @@ settings.register_profile("respun", deadline=None)
 settings.load_profile("respun")
 
 NOBODY = 65534
+# The files whose tests use the fixture `server`.
+ON_SERVER = ("test_deployments.py", "test_flow_run_ends.py", "test_serve.py")
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of the same name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files on Prefect's server come first, as they take longest; with xdist they are one group.
+    """Files on Prefect's server come first, as they take longest."""
+    items.sort(key=lambda item: item.path.name not in ON_SERVER)
+    using = {item.path.name for item in items if "server" in getattr(item, "fixturenames", ())}
+    assert using <= set(ON_SERVER), f"{using} must be in ON_SERVER, to share one server"
 
-    Every other file is a group of its own: what its fixtures make is made once.
-    """
-    on_server = {item.path for item in items if "server" in getattr(item, "fixturenames", ())}
-    for item in items:
-        name = "server" if item.path in on_server else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(name))
-    items.sort(key=lambda item: item.path not in on_server)
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log):
+    """With xdist a file stays in one process and in its order, and so do all files of the server together."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "server" if Path(file).name in ON_SERVER else file
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")

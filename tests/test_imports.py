@@ -67,7 +67,7 @@ FLOWS_MAY_USE = {
     "pipeline.calibrate",
 }
 # Name of a package where it isn't that of its module.
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "pyyaml"}
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "xdist": "pytest-xdist", "yaml": "pyyaml"}
 
 
 def modules(package: str) -> dict[str, Path]:
