@@ -16,7 +16,7 @@ from pipeline.config import Config
 from pipeline.executor import Silence, ThreadExecutor
 from pipeline.job import run_job
 
-# Runs of any piece of the page's script while two articles are shown. Bounded they are 1,200,000 at most here;
+# Runs of any piece of the page's script while two articles are shown. Bounded they are 1,200,000 at most;
 # without the bounds they were 1,600 millions (goals), 1,800 (lines) and 11 (short).
 MOST_OFTEN = 10_000_000
 GOALS = "goal " * 4_400
