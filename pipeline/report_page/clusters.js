@@ -26,7 +26,7 @@ const SORTS = {
   min_probability: "Weakest pair",
 };
 let memberWords = null; // per cluster: what its members have to search in, where that was loaded
-// Texts beside the page that a search looks through, one file after the other: 100,000 take half a minute.
+// Texts beside the page that a search looks through, one file after the other, 128,000 of them.
 const SEARCHED_TEXT_FILES = 2000;
 let textHits = { key: null, found: null }; // of the last words: per word the clusters whose texts have it
 let lastOrder = { key: null, order: null }; // of the clusters by a filter, for the next and the previous one
