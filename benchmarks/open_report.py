@@ -22,18 +22,15 @@ from benchmarks.measured_process import folder_bytes
 from benchmarks.side_by_side_tables import print_table
 
 
-def _seconds(act: Callable[[], object]) -> float:
-    begin = time.perf_counter()
-    act()
-    return time.perf_counter() - begin
-
-
 def open_report(run: Path, browser: Any) -> tuple[float, float, float]:
     """Seconds to the overview, from there to the list, from there to its first cluster."""
     page = browser.new_page()
 
     def show(act: Callable[[], object], wanted: str) -> float:
-        return _seconds(lambda: (act(), page.wait_for_selector(wanted)))
+        begin = time.perf_counter()
+        act()
+        page.wait_for_selector(wanted)
+        return time.perf_counter() - begin
 
     first = show(lambda: page.goto((run / "report.html").absolute().as_uri()), "main .figures")
     second = show(lambda: page.evaluate("location.hash = 'clusters'"), "main tbody tr")

@@ -36,7 +36,7 @@ _BATCHES = 32
 
 @dataclass(frozen=True)
 class OldPairs:
-    """Pairs of new and old articles: `pairs` IPC (NEW_AND_OLD, ascending, distinct), and how many went."""
+    """Pairs of new and old articles: `pairs` IPC (NEW_AND_OLD, distinct), and how many went."""
 
     pairs: Ref
     n_dropped: int
@@ -64,10 +64,9 @@ def screen_old(
     if span := config.candidates.match_window_days * DAY:
         published = microseconds(known["published_at"]).to_numpy()
         in_time = within(times_of(shards)[left], published[place], span)
-    rows = np.flatnonzero(stays & in_time)
-    kept = pairs.take(pa.array(rows[np.lexsort((right[rows], left[rows]))])).combine_chunks()
+    kept = pairs.filter(pa.array(stays & in_time)).combine_chunks()
     ref = write_ipc(work / f"old-screened-{begin:010d}.arrow", NEW_AND_OLD, kept.to_batches())
-    return OldPairs(ref, int(np.count_nonzero(in_time)) - len(rows))
+    return OldPairs(ref, int(np.count_nonzero(in_time)) - len(kept))
 
 
 def _between(found: Sequence[BandPairs], begin: int, end: int) -> pa.Table:

@@ -163,7 +163,7 @@ function filters(form, set) {
   return h(
     "form",
     { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() },
-    input(textsAreInside() && run.shape.n_texts ? "Search" : form.texts ? "Search" : "Search, not in the texts", "q", "search", {
+    input((textsAreInside() && run.shape.n_texts) || form.texts ? "Search" : "Search, not in the texts", "q", "search", {
       id: "search",
       placeholder: words,
     }),
