@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,8 @@ from command_line import ROOT
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 300
+# SQLite waits 60 s for a lock before it gives up, and in that time the server may answer nobody.
+ANSWER_SECONDS = 150
 BIN = Path(sys.executable).parent
 
 
@@ -49,6 +52,7 @@ class Server:
             "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false", "PREFECT_CLI_COLORS": "false",
             # Nothing here is about how often they ask, which is every 10 s.
             "PREFECT_WORKER_QUERY_SECONDS": "1", "PREFECT_RUNNER_POLL_FREQUENCY": "1",
+            "PREFECT_API_REQUEST_TIMEOUT": str(ANSWER_SECONDS),
             "PYTHONPATH": str(ROOT), "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         }  # fmt: skip
 
@@ -102,7 +106,7 @@ class Server:
         request = urllib.request.Request(self.api + path, data, headers, method=method)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(request, timeout=60) as answer:
+            with opener.open(request, timeout=ANSWER_SECONDS) as answer:
                 return json.loads(answer.read() or b"null")
         except urllib.error.HTTPError as error:
             with error:
@@ -117,7 +121,9 @@ class Server:
     def trigger(self, deployment: str, variables: Mapping[str, str] = {}, **parameters: object) -> str:
         """Create a run of "flow/deployment", with environment variables of its own. Returns its id."""
         found = self.ask(f"/deployments/name/{deployment}")
-        body = {"parameters": parameters, "job_variables": {"env": dict(variables)} if variables else {}}
+        # The key, so that one that is asked for again makes no second run.
+        body = {"parameters": parameters, "idempotency_key": str(uuid.uuid4())}
+        body |= {"job_variables": {"env": dict(variables)}} if variables else {}
         return self.ask(f"/deployments/{found['id']}/create_flow_run", body)["id"]
 
     def state(self, run: str) -> str:
