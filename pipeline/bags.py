@@ -60,7 +60,7 @@ BAG_TYPES = {
 
 
 @nb.njit(nb.int64(nb.int64), cache=True, nogil=True)
-def _room(n):  # type: ignore[no-untyped-def]
+def n_slots(n):  # type: ignore[no-untyped-def]
     """Slots for n keys: a power of two, at most half full."""
     room = 4
     while room < 2 * n:
@@ -69,12 +69,12 @@ def _room(n):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(I32(READ_I64), cache=True, nogil=True)
-def _slots(indptr):  # type: ignore[no-untyped-def]
+def empty_slots(indptr):  # type: ignore[no-untyped-def]
     """Slots int32 that are enough for each of the rows."""
     longest = 0
     for i in range(len(indptr) - 1):
         longest = max(longest, indptr[i + 1] - indptr[i])
-    return np.zeros(_room(longest), np.int32)
+    return np.zeros(n_slots(longest), np.int32)
 
 
 @nb.njit(nb.int64(READ_U32, BYTES, I64, U32, U8, U8, I32, I64, I32), cache=True, nogil=True)
@@ -83,11 +83,11 @@ def _bag(terms, flags, indptr, keys, counts, first_flags, spelt, ends, lead_size
 
     Returns how many terms there are.
     """
-    slots = _slots(indptr)
+    slots = empty_slots(indptr)
     n = 0
     for i in range(len(indptr) - 1):
         start = n
-        room = _room(indptr[i + 1] - indptr[i])
+        room = n_slots(indptr[i + 1] - indptr[i])
         slots[:room] = 0
         mask = np.uint32(room - 1)
         place = 0
@@ -138,11 +138,11 @@ def distinct_rows(keys, indptr, out_keys, counts, first, ends):  # type: ignore[
 
     `ends` int64 (n_rows,): where each row ends in the output. Returns how many there are.
     """
-    slots = _slots(indptr)
+    slots = empty_slots(indptr)
     n = 0
     for i in range(len(indptr) - 1):
         start = n
-        room = _room(indptr[i + 1] - indptr[i])
+        room = n_slots(indptr[i + 1] - indptr[i])
         slots[:room] = 0
         mask = np.uint32(room - 1)
         for j in range(indptr[i], indptr[i + 1]):

@@ -20,7 +20,7 @@ from pipeline.shards import MAX_GROUPS
 from pipeline.tables import Ref
 
 CATALOG = "index.json"
-FORMAT = 1
+FORMAT = 2
 # Raise it when the same text gives other tokens: signatures and counts can't be compared then.
 TOKENISER = 1
 PERMUTATIONS = "affine32"

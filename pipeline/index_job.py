@@ -79,8 +79,8 @@ def _rebuild_stages(
     prepared = run.call(
         "index-segment",
         index_rebuild.replace_all,
-        index, signed, tuple(judged), membership, named, counted.furniture, counted.statistics, version,
-        config, work,
+        index, tuple(tokens), signed, tuple(judged), membership, named, counted.furniture,
+        counted.statistics, version, config, work,
         rows=ref_rows,
     )  # fmt: skip
     return prepared, index_rebuild.rebuilt(version, n_rows, named)

@@ -23,6 +23,7 @@ from pipeline.index_write import (
     places_rows,
     save_catalog,
     time_span,
+    tokens_rows,
     write_tables,
 )
 from pipeline.schema import ARTICLE_SHARD
@@ -65,8 +66,8 @@ def unpack(index: OpenIndex, begin: int, end: int, number: int, work: Path) -> U
 
 
 def replace_all(
-    index: OpenIndex, signed: Sequence[Signed], judged: Sequence[Ref], membership: Ref, named: Named,
-    furniture: Ref, statistics: Ref, version: str, config: Config, work: Path,
+    index: OpenIndex, tokens: Sequence[Ref], signed: Sequence[Signed], judged: Sequence[Ref],
+    membership: Ref, named: Named, furniture: Ref, statistics: Ref, version: str, config: Config, work: Path,
 ) -> Ref:  # fmt: skip
     """Write all articles as one segment with new signatures and pairs, and the statistics behind them."""
     reader = index.read()
@@ -74,10 +75,12 @@ def replace_all(
         "articles": lambda: _articles(reader, signed),
         "keys": lambda: keys_rows(signed, config),
         "places": lambda: places_rows(signed, config),
-        "tokens": lambda: _copied(reader, "tokens"),
+        "tokens": lambda: tokens_rows(tokens, signed),
         "pairs": lambda: [pairs_rows(judged, reader.numbers, reader.n_articles)],
         "membership": lambda: [membership_rows(named, membership, reader.numbers, everything=True)],
-        "sections": lambda: _copied(reader, "sections"),
+        "sections": lambda: (
+            batch for _, rows in reader.batches("sections") for batch in rows.combine_chunks().to_batches()
+        ),
     }
     files = write_tables(reader.store, version, tables, config, work)
     run_ids = tuple(run_id for segment in reader.segments for run_id in segment.run_ids)
@@ -93,10 +96,6 @@ def _articles(reader: IndexReader, signed: Sequence[Signed]) -> Iterator[pa.Reco
         mine = facts.slice(row, len(table))
         columns = [plain(mine[n] if n in SIGNED_ARTICLES.names else table[n]) for n in ARTICLES.names]
         yield pa.record_batch(columns, schema=ARTICLES)
-
-
-def _copied(reader: IndexReader, table: str) -> Iterator[pa.RecordBatch]:
-    return (batch for _, rows in reader.batches(table) for batch in rows.combine_chunks().to_batches())
 
 
 def rebuilt(version: str, n_articles: int, named: Named) -> Rebuilt:

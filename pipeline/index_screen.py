@@ -13,12 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.arrow_columns import DAY, Rows, microseconds, plain, times_of
-from pipeline.bags import bag
+from pipeline.arrow_columns import DAY, Rows, microseconds, times_of
 from pipeline.candidates import BandPairs, load_articles, within
 from pipeline.config import Config
-from pipeline.furniture import FurnitureMask, source_salts
-from pipeline.index_segments import NEW_AND_OLD, IndexReader, OpenIndex, kept_batches
+from pipeline.index_segments import NEW_AND_OLD, IndexReader, OpenIndex, token_batches
+from pipeline.index_tokens import BAG_COLUMNS, bags_of
 from pipeline.measures import measure_terms
 from pipeline.rule import load_rule
 from pipeline.screen import TermMeasurer, are_related, passes
@@ -26,7 +25,6 @@ from pipeline.signatures import Signed
 from pipeline.tables import Ref, read_ipc, write_ipc
 from pipeline.templates import ALIKE
 from pipeline.terms import TermStatistics
-from pipeline.text import kept_of
 from pipeline.vectors import TermVectors, weigh
 from pipeline.words import run_starts
 
@@ -44,7 +42,7 @@ class OldPairs:
 
 def screen_old(
     index: OpenIndex, found: Sequence[BandPairs], signed: Sequence[Signed], shards: Sequence[Ref],
-    begin: int, end: int, furniture: Ref, statistics: Ref, config: Config, work: Path,
+    begin: int, end: int, statistics: Ref, config: Config, work: Path,
 ) -> OldPairs:  # fmt: skip
     """Screen the pairs of `found` (NEW_AND_OLD) with the old articles at the positions [begin, end).
 
@@ -55,8 +53,9 @@ def screen_old(
     left, right = (pairs[side].to_numpy().astype(np.int64) for side in ("left", "right"))
     positions, place = np.unique(right, return_inverse=True)
     reader = index.read()
-    known = reader.take("articles", positions, ["source", "text_hash", "published_at"])
-    old = _old_vectors(reader, positions, source_salts(plain(known["source"])), furniture, statistics, config)
+    known = reader.take("articles", positions, ["text_hash", "published_at", "n_tokens"])
+    n_tokens = known["n_tokens"].to_numpy().astype(np.int64)
+    old = _old_vectors(reader, positions, n_tokens, statistics)
     stays = _passing(old, signed, left, place, config)
     stays |= load_articles(signed, "text_hash")[left] == known["text_hash"].to_numpy()[place]
     stays |= (pairs["estimate_reprint"].to_numpy() >= ALIKE) | config.keep_rejected_candidates
@@ -83,18 +82,15 @@ def _between(found: Sequence[BandPairs], begin: int, end: int) -> pa.Table:
 
 
 def _old_vectors(
-    reader: IndexReader, positions: Rows, salts: npt.NDArray[np.uint64], furniture: Ref, statistics: Ref,
-    config: Config,
-) -> Iterator[TermVectors]:  # fmt: skip
+    reader: IndexReader, positions: Rows, n_tokens: Rows, statistics: Ref
+) -> Iterator[TermVectors]:
     """The terms of the articles at some positions, ascending, weighed, a batch at a time."""
-    mask, counts = FurnitureMask(furniture, config), TermStatistics.load(statistics)
+    counts = TermStatistics.load(statistics)
     at = 0
-    for batch in kept_batches(reader, positions):
-        kept = kept_of(batch)
-        mask.apply(kept, salts[at : at + kept.n_articles])
-        bags, _ = bag(kept)
-        yield TermVectors.of(bags, np.diff(kept.indptr), weigh(bags, counts))
-        at += kept.n_articles
+    for table in token_batches(reader, positions, BAG_COLUMNS):
+        bags = bags_of(table)
+        yield TermVectors.of(bags, n_tokens[at : at + bags.n_articles], weigh(bags, counts))
+        at += bags.n_articles
 
 
 def _passing(

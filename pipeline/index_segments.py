@@ -16,22 +16,24 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.arrow_columns import Rows, microseconds, plain
+from pipeline.arrow_columns import Rows, microseconds
 from pipeline.candidates import PAIRS
 from pipeline.config import Config
 from pipeline.confirm import JUDGED
 from pipeline.index_catalog import Catalog, Segment
 from pipeline.index_store import Store
+from pipeline.index_tokens import KEPT_COLUMNS, TOKENS, unpacked
 from pipeline.schema import REPEATED_SECTIONS, UTC_TIME
 from pipeline.shards import MAX_GROUPS
 from pipeline.signatures import bands
 from pipeline.tables import Ref
-from pipeline.text import KEPT
 
 # Rows of a Parquet row group. Of tokens a night needs a few articles here and there, of places all.
 TOKEN_ROWS, PLACE_ROWS = 1_024, 65_536
 # Old articles that are unpacked at a time.
 BATCH = 1_024
+# Row groups that are fetched ahead of the one that is worked on.
+AHEAD = 3
 # Bands of one column of keys: every MAX_GROUPS-th, as the calls of stage "candidates" take them.
 N_PARTS = MAX_GROUPS
 
@@ -40,12 +42,6 @@ ARTICLES = pa.schema([
     ("source", pa.string()), ("url", pa.string()), ("title", pa.string()), ("published_at", UTC_TIME),
     ("text_hash", pa.uint64()), ("n_tokens", pa.int32()), ("n_furniture_tokens", pa.int32()),
     ("is_signed", pa.uint8()),
-])  # fmt: skip
-# Tokens as stage "text" kept them, furniture not yet flagged; the units of "sections" are not needed again.
-# A list is one value, the bytes of its numbers: twice as fast to read as Parquet's own lists, no larger.
-TOKENS = pa.schema([
-    pa.field(f.name, pa.binary()) if pa.types.is_list(f.type) else f
-    for f in KEPT if not f.name.startswith("unit_")
 ])  # fmt: skip
 # Judged pairs that passed the screen; left and right are numbers, left < right.
 JUDGED_PAIRS = pa.schema([
@@ -81,41 +77,6 @@ def schema_of(table: str, config: Config) -> pa.Schema:
 def row_group_rows(table: str) -> int:
     """Rows of a row group of one of TABLES."""
     return {"tokens": TOKEN_ROWS, "articles": 8 * TOKEN_ROWS}.get(table, PLACE_ROWS)
-
-
-def packed(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Kept tokens (text.KEPT) as TOKENS."""
-    columns = []
-    for field in TOKENS:
-        column = batch.column(field.name)
-        if pa.types.is_list(column.type):
-            values = column.values.to_numpy().view(np.uint8)
-            ends = column.offsets.to_numpy() * column.type.value_type.byte_width
-            buffers = [None, pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(values)]
-            column = pa.Array.from_buffers(pa.binary(), len(column), buffers)
-        columns.append(column)
-    return pa.record_batch(columns, schema=TOKENS)
-
-
-def unpacked(table: pa.Table) -> pa.RecordBatch:
-    """The opposite of `packed`, with empty lists of units."""
-    n = len(table)
-    columns = []
-    for field in KEPT:
-        if field.name not in TOKENS.names:
-            nothing, values = np.zeros(n + 1, np.int32), pa.array([], field.type.value_type)
-            columns.append(pa.ListArray.from_arrays(pa.array(nothing), values))
-            continue
-        column = plain(table[field.name])
-        if pa.types.is_list(field.type):
-            width = field.type.value_type.byte_width
-            ends = np.frombuffer(column.buffers()[1], np.int32)[column.offset : column.offset + n + 1]
-            octets = np.frombuffer(column.buffers()[2] or b"", np.uint8)[ends[0] : ends[-1]]
-            values = np.frombuffer(octets.tobytes(), field.type.value_type.to_pandas_dtype())
-            starts = pa.array((ends - ends[0]) // width, pa.int32())
-            column = pa.ListArray.from_arrays(starts, pa.array(values, field.type.value_type))
-        columns.append(column)
-    return pa.record_batch(columns, schema=KEPT)
 
 
 @dataclass(frozen=True)
@@ -163,10 +124,24 @@ class IndexReader:
         row = 0
         for segment in self.segments:
             with self.file(segment, table) as file:
-                for group in range(file.num_row_groups):
-                    read = file.read_row_group(group, columns=columns and list(columns), use_threads=False)
+                for read in self._row_groups(segment, table, file, range(file.num_row_groups), columns):
                     yield row, read
                     row += read.num_rows
+
+    def _row_groups(
+        self, segment: Segment, table: str, file: pq.ParquetFile, groups: Sequence[int],
+        columns: Sequence[str] | None,
+    ) -> Iterator[pa.Table]:  # fmt: skip
+        """Row groups of a table, in their order. What comes next is fetched while one is worked on."""
+        name, layout = segment.files[table].path, file.metadata
+        paths = [layout.schema.column(i).path.split(".")[0] for i in range(layout.num_columns)]
+        own = [i for i, path in enumerate(paths) if columns is None or path in columns]
+        for at, group in enumerate(groups):
+            for following in groups[at + AHEAD if at else 1 : at + AHEAD + 1]:
+                for chunk in map(layout.row_group(following).column, own):
+                    begin = chunk.dictionary_page_offset or chunk.data_page_offset
+                    self.store.fetch_ahead(name, begin, chunk.total_compressed_size)
+            yield file.read_row_group(group, columns=columns and list(columns), use_threads=False)
 
     def column(self, table: str, name: str) -> pa.ChunkedArray:
         """A column over all segments."""
@@ -225,26 +200,31 @@ class IndexReader:
                 continue
             own = positions[begin:end] - first
             with self.file(segment, table) as file:
-                row = 0
-                for group in range(file.num_row_groups):
-                    n = file.metadata.row_group(group).num_rows
-                    wanted = own[slice(*np.searchsorted(own, [row, row + n]))] - row
-                    if len(wanted):
-                        read = file.read_row_group(group, columns=list(columns), use_threads=False)
-                        yield read.select(list(columns)).take(pa.array(wanted)).combine_chunks()
-                    row += n
+                layout = file.metadata
+                ends = np.cumsum([0, *(layout.row_group(g).num_rows for g in range(layout.num_row_groups))])
+                cuts = np.searchsorted(own, ends)
+                groups = np.flatnonzero(np.diff(cuts)).tolist()
+                for group, read in zip(
+                    groups, self._row_groups(segment, table, file, groups, columns), strict=True
+                ):
+                    wanted = pa.array(own[cuts[group] : cuts[group + 1]] - ends[group])
+                    yield read.select(list(columns)).take(wanted).combine_chunks()
 
 
-def kept_batches(reader: IndexReader, positions: Rows) -> Iterator[pa.RecordBatch]:
-    """The tokens of the articles at some positions, ascending: KEPT without units, BATCH articles a batch."""
-    pending = [TOKENS.empty_table()]
-    for piece in reader.pieces("tokens", positions, TOKENS.names):
+def token_batches(reader: IndexReader, positions: Rows, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Columns of TOKENS of the articles at some positions, ascending: BATCH articles a table."""
+    pending: list[pa.Table] = []
+    for piece in reader.pieces("tokens", positions, columns):
         pending.append(piece)
         if sum(map(len, pending)) >= BATCH:
             table = pa.concat_tables(pending)
             whole = len(table) // BATCH * BATCH
-            yield from (unpacked(table.slice(at, BATCH)) for at in range(0, whole, BATCH))
+            yield from (table.slice(at, BATCH).combine_chunks() for at in range(0, whole, BATCH))
             pending = [table.slice(whole)]
-    rest = pa.concat_tables(pending)
-    if len(rest):
-        yield unpacked(rest)
+    if any(map(len, pending)):
+        yield pa.concat_tables(pending).combine_chunks()
+
+
+def kept_batches(reader: IndexReader, positions: Rows) -> Iterator[pa.RecordBatch]:
+    """The tokens of the articles at some positions, ascending: KEPT without units, BATCH articles a batch."""
+    return map(unpacked, token_batches(reader, positions, KEPT_COLUMNS))

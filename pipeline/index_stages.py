@@ -44,12 +44,11 @@ def recall_stages(
             [(index, weighed.signed, shards, places, part, config, work) for part in range(N_PARTS)],
             rows=lambda b: b.pairs.rows,
         )
-        frozen = (weighed.furniture, weighed.statistics)
         left_over = run.map(
             "index-screen",
             index_screen.screen_old,
             [
-                (index, tuple(found), weighed.signed, shards, begin, end, *frozen, config, work)
+                (index, tuple(found), weighed.signed, shards, begin, end, weighed.statistics, config, work)
                 for begin, end in slices(index.live().n_articles)
             ],
             rows=lambda p: p.pairs.rows,

@@ -6,6 +6,7 @@ an object when it has all of it.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterable
@@ -18,6 +19,9 @@ from pyarrow import fs
 
 from pipeline.errors import OutputError, RunError
 from pipeline.tables import Ref, atomic_file, remove_left_over, sync_folder, write_parquet
+
+# Of a longer piece the system would read the beginning only.
+_FETCHED_BYTES = 1 << 20
 
 
 class Store:
@@ -111,6 +115,18 @@ class Store:
             return pq.ParquetFile(self._fs.open_input_file(self._path(name)), pre_buffer=not self.is_local)
         except (pa.ArrowException, OSError) as error:
             raise RunError(f"index {self.shown}: {name} can't be read: {error}") from None
+
+    def fetch_ahead(self, name: str, begin: int, n_bytes: int) -> None:
+        """Have the system read a part of a local file that is asked for soon. Elsewhere nothing happens."""
+        if not self.is_local or not hasattr(os, "posix_fadvise"):
+            return
+        file = os.open(self._path(name), os.O_RDONLY)
+        try:
+            for at in range(begin, begin + n_bytes, _FETCHED_BYTES):
+                length = min(_FETCHED_BYTES, begin + n_bytes - at)
+                os.posix_fadvise(file, at, length, os.POSIX_FADV_WILLNEED)
+        finally:
+            os.close(file)
 
     def write(
         self, name: str, schema: pa.Schema, data: pa.Table | Iterable[pa.RecordBatch], work: Path,

@@ -31,12 +31,12 @@ from pipeline.index_segments import (
     IndexReader,
     OpenIndex,
     keys_schema,
-    packed,
     places_schema,
     row_group_rows,
     schema_of,
 )
 from pipeline.index_store import Store
+from pipeline.index_tokens import packed
 from pipeline.signatures import SIGNED_ARTICLES, Signed
 from pipeline.tables import Ref, file_ref, read_batches, read_ipc, write_ipc
 from pipeline.terms import TermStatistics
@@ -138,7 +138,7 @@ def write_files(
         "articles": lambda: _articles(night, numbers, run_id),
         "keys": lambda: keys_rows(night.signed, config),
         "places": lambda: places_rows(night.signed, config),
-        "tokens": lambda: (packed(b) for ref in night.tokens for b in read_batches(ref.path)),
+        "tokens": lambda: tokens_rows(night.tokens, night.signed),
         "pairs": lambda: [pairs_rows(night.judged, numbers, night.n_new)],
         "membership": lambda: [membership_rows(night.named, night.membership, numbers)],
         "sections": lambda: (b for ref in night.sections for b in read_batches(ref.path)),
@@ -220,6 +220,17 @@ def version_column(versions: pa.Table, row: int, n: int) -> pa.Array:
     """`version_of` of the rows [row, row + n): null but for new versions."""
     at = pc.index_in(pa.array(np.arange(row, row + n)), value_set=versions["row"])
     return plain(versions["version_of"]).take(at)
+
+
+def tokens_rows(tokens: Sequence[Ref], signed: Sequence[Signed]) -> Iterator[pa.RecordBatch]:
+    """Kept tokens of groups (text.KEPT) and the bags of the same groups, as TOKENS."""
+    for ref, one in zip(tokens, signed, strict=True):
+        row = 0
+        for batch in read_batches(ref.path):
+            # Mapped anew for each batch: what was touched counts as memory for as long as it is mapped.
+            bags = Bags.of(one.bags.load()).some(row, row + len(batch))
+            yield packed(batch, bags)
+            row += len(batch)
 
 
 def keys_rows(signed: Sequence[Signed], config: Config) -> Iterator[pa.RecordBatch]:

@@ -134,11 +134,11 @@ def test_keys_that_compare_nothing_may_differ(index, tmp_path):
 def test_an_index_of_another_format_is_refused(index, tmp_path):
     catalog = json.loads((index / CATALOG).read_text())
     (index / CATALOG).write_text(json.dumps(catalog | {"format": 99}))
-    with pytest.raises(ConfigError, match="must have format 1, has 99"):
+    with pytest.raises(ConfigError, match="must have format 2, has 99"):
         run_night(SECOND, tmp_path, index, SETTINGS)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"format": 1}'])
+@pytest.mark.parametrize("content", ["{", "[]", '{"format": 2}'])
 def test_a_damaged_catalog_is_an_error_of_one_line(content, index, tmp_path):
     (index / CATALOG).write_text(content)
     with pytest.raises(OutputError, match=r"index.json must be readable"):
