@@ -59,7 +59,7 @@ def _rebuild_stages(
     )
     groups, tokens = [u.group for u in unpacked], [u.tokens for u in unpacked]
     counted = count_stages(groups, tokens, sum(u.text_bytes for u in unpacked), config, run, work)
-    signed = sign_stage(counted, config, run, work)
+    signed = tuple(run.together(sign_stage(counted, config, work))[0])
     shards = tuple(shard for group in groups for shard in group.shards)
     bands = band_stage(signed, config, run, work)
     window = config.candidates.match_window_days

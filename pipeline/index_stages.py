@@ -17,15 +17,21 @@ from pipeline import (
 )
 from pipeline.candidates import BandPairs
 from pipeline.config import Config
-from pipeline.executor import Call, StageRunner
+from pipeline.executor import Call, Stage, StageRunner
 from pipeline.index_run import IndexRun
 from pipeline.index_segments import N_PARTS, OpenIndex
-from pipeline.shards import slices
+from pipeline.shards import ShardGroup, slices
 from pipeline.staged import Staged, Weighed
 from pipeline.tables import Ref, ref_rows
 
 # Groups of recalled articles; the new ones have the rest of MAX_GROUPS.
 OLD_GROUPS = 2
+
+
+def places_stage(index: OpenIndex, groups: Sequence[ShardGroup], work: Path) -> Stage[Ref]:
+    """The places of the index's articles in one file; no call where nothing new is compared with them."""
+    calls = [(index, work)] * bool(groups)
+    return Stage("index-places", index_candidates.fetch_places, calls, ref_rows)
 
 
 def recall_stages(
@@ -36,12 +42,14 @@ def recall_stages(
     shards = weighed.accepted.shards
     found: list[BandPairs] = []
     left_over: list[index_screen.OldPairs] = []
-    if weighed.signed and index.statistics is not None:
-        places = run.call("index-places", index_candidates.fetch_places, index, work, rows=ref_rows)
+    if weighed.old_places is not None:
         found = run.map(
             "index-candidates",
             index_candidates.find_in_index,
-            [(index, weighed.signed, shards, places, part, config, work) for part in range(N_PARTS)],
+            [
+                (index, weighed.signed, shards, weighed.old_places, part, config, work)
+                for part in range(N_PARTS)
+            ],
             rows=lambda b: b.pairs.rows,
         )
         left_over = run.map(
@@ -125,15 +133,17 @@ def segment_stages(
         found.shards, past.versions, staged.tokens, staged.signed, found.judged, past.positions,
         found.membership, past.named, found.sections, staged.furniture, staged.statistics,
     )  # fmt: skip
-    drift = run.call("drift", index_write.drift, held.index, staged.bags, rows=lambda _: len(staged.bags))
-    written = run.map(
-        "index-segment",
-        index_write.write_files,
-        [(held.index, night, names, run_id, config, work) for names in index_write.LOTS],
-        rows=lambda refs: sum(ref.rows for ref in refs.values()),
+    written, drift = run.together(
+        Stage(
+            "index-segment",
+            index_write.write_files,
+            [(held.index, night, names, run_id, config, work) for names in index_write.LOTS],
+            lambda refs: sum(ref.rows for ref in refs.values()),
+        ),
+        Stage("drift", index_write.drift, [(held.index, staged.bags)], lambda _: len(staged.bags)),
     )
     files = {name: ref for lot in written for name, ref in lot.items()}
     following = run.call(
         "index-catalog", index_run.prepare, held.index, night, files, run_id, config, work, rows=ref_rows
     )
-    return following, index_run.described(held, drift, config)
+    return following, index_run.described(held, drift[0], config)

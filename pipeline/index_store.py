@@ -132,8 +132,12 @@ class Store:
         self, name: str, schema: pa.Schema, data: pa.Table | Iterable[pa.RecordBatch], work: Path,
         row_group_rows: int | None = None,
     ) -> Ref:  # fmt: skip
-        """Write a table by way of a local file under `work`; the Ref's path is `name`."""
-        ref = write_parquet(work / name, schema, data, row_group_rows)
-        self.put(ref.path, name)
-        Path(ref.path).unlink()
+        """Write a table, elsewhere by way of a local file under `work`; the Ref's path is `name`."""
+        if self.is_local:
+            ref = write_parquet(self._path(name), schema, data, row_group_rows)
+            sync_folder(Path(ref.path).parent)
+        else:
+            ref = write_parquet(work / name, schema, data, row_group_rows)
+            self.put(ref.path, name)
+            Path(ref.path).unlink()
         return Ref(name, ref.rows, ref.bytes, ref.digest)

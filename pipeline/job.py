@@ -43,7 +43,14 @@ from pipeline.errors import RespunError, RunError
 from pipeline.executor import Call, Executor, Listener, Stage, StageReport, StageRunner
 from pipeline.index_run import IndexRun, check_index, held_index
 from pipeline.index_segments import OpenIndex
-from pipeline.index_stages import OLD_GROUPS, name_stage, recall_stages, recalled_wording, segment_stages
+from pipeline.index_stages import (
+    OLD_GROUPS,
+    name_stage,
+    places_stage,
+    recall_stages,
+    recalled_wording,
+    segment_stages,
+)
 from pipeline.inputs import InputFile
 from pipeline.report_files import REPORT, remove_report
 from pipeline.rule import load_rule
@@ -162,22 +169,24 @@ def weighing_stages(
         )
         accepted = recognised.of(accepted)
     counted = term_stages(accepted.shards, accepted.text_bytes, config, run, work, index)
-    signed = sign_stage(counted, config, run, work)
+    signing = sign_stage(counted, config, work)
+    if index is None or index.statistics is None:
+        (signed,), places = run.together(signing), []
+    else:
+        signed, places = run.together(signing, places_stage(index, counted.groups, work))
     return Weighed(
-        accepted, counted.groups, counted.tokens, counted.furniture, counted.bags, counted.statistics, signed,
-        recognised,
+        accepted, counted.groups, counted.tokens, counted.furniture, counted.bags, counted.statistics,
+        tuple(signed), recognised, places[0] if places else None,
     )  # fmt: skip
 
 
-def sign_stage(
-    counted: Counted, config: Config, run: StageRunner, work: Path
-) -> tuple[signatures.Signed, ...]:
+def sign_stage(counted: Counted, config: Config, work: Path) -> Stage[signatures.Signed]:
     """The signatures and weights of counted groups."""
     calls = [
         (group, kept, bags, counted.furniture, counted.statistics, config, work)
         for group, kept, bags in zip(counted.groups, counted.tokens, counted.bags, strict=True)
     ]
-    return tuple(run.map("signatures", signatures.sign, calls, rows=lambda s: s.articles.rows))
+    return Stage("signatures", signatures.sign, calls, lambda s: s.articles.rows)
 
 
 def candidate_stages(

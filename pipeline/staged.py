@@ -18,7 +18,7 @@ from pipeline.tables import Ref
 class Weighed:
     """Where the run stands when every article is signed and its terms are weighed.
 
-    `recognised` with an index only.
+    `recognised` with an index only, and `old_places`, of its articles, where there are any to compare with.
     """
 
     accepted: ArticlesResult
@@ -29,6 +29,7 @@ class Weighed:
     statistics: Ref
     signed: tuple[Signed, ...]
     recognised: Recognised | None
+    old_places: Ref | None
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,6 @@ ROW_GROUP_BYTES = 64 << 20
 # A table is read back in batches of about this size, whose memory is used again: 85 MB of texts take 0.11 s,
 # in one piece, which touches new memory, 0.2 to 0.8 s (time `read_back` on the texts of 20,000 articles).
 _READ_BYTES = 4 << 20
-# Of zstd, for columns of packed numbers: 1,743 bytes an article's tokens, where the default of 1 takes 2,481.
-_LEVEL = 3
 # Columns of bytes of hashes, and of packed bits, which hardly compress: they are read in a third of the time.
 _NOISE = frozenset({"term_keys", "other_terms", "order"})
 # Columns whose values hardly ever repeat: a dictionary would be built only to be thrown away.
@@ -173,7 +171,7 @@ def write_parquet(
     data: pa.Table | Iterable[pa.RecordBatch],
     row_group_rows: int | None = None,
 ) -> Ref:
-    """Write a table with zstd, in row groups cut by rows and size of text. Creates the folder.
+    """Write a table, compressed, in row groups cut by rows and size of text. Creates the folder.
 
     `row_group_rows`: rows of a group at most, ROW_GROUP_ROWS by default. Columns must come in the schema's
     order and types. Raises RunError when they don't.
@@ -186,11 +184,7 @@ def write_parquet(
         pq.ParquetWriter(
             file,
             schema,
-            compression={_leaf(f): "none" if _is_noise(f) else "zstd" for f in schema},
-            compression_level={
-                _leaf(f): _LEVEL for f in schema if pa.types.is_binary(f.type) and not _is_noise(f)
-            }
-            or None,
+            compression={_leaf(f): _compression(f) for f in schema},
             version="2.6",
             use_dictionary=[_leaf(f) for f in schema if f.name not in _NO_DICTIONARY and not _is_packed(f)],
         ) as writer,
@@ -204,6 +198,11 @@ def write_parquet(
 def _leaf(field: pa.Field) -> str:
     """What Parquet calls the column that holds the values of a field."""
     return f"{field.name}.list.element" if pa.types.is_list(field.type) else str(field.name)
+
+
+def _compression(field: pa.Field) -> str:
+    """How a column is compressed. Packed numbers are read every night: lz4 takes more bytes, less time."""
+    return "none" if _is_noise(field) else "lz4" if _is_packed(field) else "zstd"
 
 
 def _is_packed(field: pa.Field) -> bool:
