@@ -8,9 +8,9 @@ Texts come from anyone, and must not hold up who looks at them: runs that stand 
 only beside others, and the whole is cut short after a number of steps. What is left open then is coarser, and
 is said to be. pipeline/report_page/align.js does the same, step by step.
 
-The matcher takes the first of equally long matches, counts places in one of the two only, and so may find other
-runs the other way round. Which of the two it takes first is therefore told by the texts alone, and whoever
-swaps them sees the same runs.
+The matcher takes the first of equally long matches, and counts places in one of the two only: the other way
+round it may find other runs. So the texts alone say which of them it takes first, and to swap them changes
+nothing but the sides.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ from command_line import ROOT
 from pipeline import aligned, report_tokens
 
 PAGE = ROOT / "pipeline" / "report_page"
-TEXTS = """files.map(([title, body, packed, n, terms, rarity]) =>
-    telling(title, body, packed, n, { terms: new Uint32Array(bytes(terms).buffer), rarity: bytes(rarity) }))"""
+TEXTS = """files.map(([title, body, packed, n, terms, rarity]) => telling(title, body, packed, n,
+    { terms: new Uint32Array(bytes(terms).buffer), rarity: bytes(rarity) }))"""
 MATCHES = f"""([files, pairs]) => {{
   const texts = {TEXTS};
   const own = texts.map((text) => text.tokens.filter((token) => !token.furniture));

@@ -465,8 +465,10 @@ def test_a_narrow_window_cuts_no_time_between_far_dates(browser, awkward, cluste
     with report_in(browser, awkward / "report.html", viewport={"width": 360, "height": 800}) as report:
         report.show(f"cluster={cluster_of[BOGUS]}")
         # As of a member with a mark at its date, behind one of the year 1.
-        longest = "all => all.forEach(e => { e.previousSibling.textContent += ' (?)'; e.textContent = '+1969 y'; })"
-        report.page.locator(".members .date .note").evaluate_all(longest)
+        report.page.locator(".members .date .note").evaluate_all(
+            "all => { for (const e of all) { e.previousSibling.textContent += ' (?)'; "
+            "e.textContent = '+1969 y'; } }"
+        )
         sizes = report.page.locator(".box > .scroll").evaluate("e => [e.scrollWidth, e.clientWidth]")
         assert report.page.locator(".members .date .note").count() > 0
         assert sizes[0] <= sizes[1]
