@@ -7,6 +7,10 @@ order of both texts; a passage that was moved counts as left out here and put in
 Texts come from anyone, and must not hold up who looks at them: runs that stand at very many places are found
 only beside others, and the whole is cut short after a number of steps. What is left open then is coarser, and
 is said to be. pipeline/report_page/align.js does the same, step by step.
+
+The matcher takes the first of equally long matches, and counts places in one of the two only: the other way
+round it may find other runs. So the texts alone say which of them it takes first, and to swap them changes
+nothing but the sides.
 """
 
 from __future__ import annotations
@@ -79,9 +83,12 @@ def align(a: Telling, b: Telling, facts_a: dict[int, str], facts_b: dict[int, st
     n_left_out = sum(max(0, len(side.terms) - MAX_TOKENS) for side in (a, b))
     terms_a, terms_b = set(a.terms.tolist()), set(b.terms.tolist())
     a, b = a.first(MAX_TOKENS), b.first(MAX_TOKENS)
+    is_turned = a.terms.tolist() > b.terms.tolist()
     passages = []
     done_a = done_b = n_same = 0
-    runs, is_coarse = _matches(a, b)
+    runs, is_coarse = _matches(b, a) if is_turned else _matches(a, b)
+    if is_turned:
+        runs = [(at_a, at_b, size) for at_b, at_a, size in runs]
     for at_a, at_b, size in [*runs, (len(a.terms), len(b.terms), 0)]:
         for same, to_a, to_b in ((False, at_a, at_b), (True, at_a + size, at_b + size)):
             n_a, n_b = to_a - done_a, to_b - done_b

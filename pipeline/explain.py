@@ -5,7 +5,7 @@ The furniture and the counts of terms are the whole collection's, so that the nu
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,6 @@ from pipeline.candidates import describe, load_places
 from pipeline.config import Config
 from pipeline.confirm import OTHER_TEXT, PASSAGE_TOKENS, REPRINT_OF_LONGER, REPRINT_OF_SHORTER
 from pipeline.explained import (
-    Alignment,
     Article,
     Contribution,
     Explanation,
@@ -103,8 +102,6 @@ def explain(asked: Asked, furniture: Ref, statistics: Ref, config: Config, work:
     values = {name: two.judged[name] for name in MEASURED}
     values |= {"containment_a_in_b": contained[a], "containment_b_in_a": contained[b]}
     waterfall, screened = _waterfall(two), _screen(two)
-    # Always in the order of the rows, so that the way back says the same.
-    aligned = align(tellings[0], tellings[1], facts[0], facts[1])
     is_found = any(view.finds for view in views)
     verdict = _verdict(asked.run, is_found, screened, waterfall)
     return Explanation(
@@ -125,20 +122,9 @@ def explain(asked: Asked, furniture: Ref, statistics: Ref, config: Config, work:
         shared_terms=_shared(vectors, tellings[0]),
         alone_a=alone[a],
         alone_b=alone[b],
-        alignment=_turned(aligned) if asked.is_turned else aligned,
+        alignment=align(tellings[a], tellings[b], facts[a], facts[b]),
         notes=_notes(asked.run, verdict, waterfall),
     )
-
-
-def _turned(aligned: Alignment) -> Alignment:
-    passages = tuple(
-        replace(
-            p, n_tokens_a=p.n_tokens_b, n_tokens_b=p.n_tokens_a, text_a=p.text_b, text_b=p.text_a,
-            facts_a=p.facts_b, facts_b=p.facts_a,
-        )
-        for p in aligned.passages
-    )  # fmt: skip
-    return replace(aligned, passages=passages)
 
 
 def _run_stages(asked: Asked, furniture: Ref, statistics: Ref, config: Config, work: Path) -> _Two:

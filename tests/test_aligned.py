@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pyarrow as pa
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from texts import strings
 
@@ -76,6 +77,18 @@ def test_passages_cover_both_and_are_equal_where_they_say_so(words_a, words_b):
         assert not passage.same or passage.text_a == passage.text_b
     assert found.n_tokens_same == sum(p.n_tokens_a for p in found.passages if p.same)
     assert found.n_tokens_same == 0 or min(len(words_a), len(words_b)) >= MIN_RUN
+
+
+@settings(deadline=None)
+@given(TEXTS, TEXTS)
+@example(list("abcbcd"), list("bcdabc"))  # two passages as long as each other, and each before the other
+def test_the_other_way_round_only_the_sides_change(words_a, words_b):
+    one, two = aligned(" ".join(words_a), " ".join(words_b)), aligned(" ".join(words_b), " ".join(words_a))
+    passages = [
+        replace(p, n_tokens_a=p.n_tokens_b, n_tokens_b=p.n_tokens_a, text_a=p.text_b, text_b=p.text_a)
+        for p in two.passages
+    ]
+    assert one == replace(two, passages=tuple(passages))
 
 
 def test_very_long_texts_are_cut_and_take_no_minute():

@@ -1,4 +1,5 @@
-"""The page's aligner against the run's own, over every pair of members of every cluster of the sample."""
+"""The page's aligner against the run's own, over every pair of members of every cluster of the sample, and
+either of two articles on the left."""
 
 from __future__ import annotations
 
@@ -13,13 +14,28 @@ from command_line import ROOT
 from pipeline import aligned, report_tokens
 
 PAGE = ROOT / "pipeline" / "report_page"
-ALIGN = """([files, pairs]) => {
-  const texts = files.map(([title, body, packed, n, terms, rarity]) =>
-    telling(title, body, packed, n, { terms: new Uint32Array(bytes(terms).buffer), rarity: bytes(rarity) }));
+TEXTS = """files.map(([title, body, packed, n, terms, rarity]) => telling(title, body, packed, n,
+    { terms: new Uint32Array(bytes(terms).buffer), rarity: bytes(rarity) }))"""
+MATCHES = f"""([files, pairs]) => {{
+  const texts = {TEXTS};
   const own = texts.map((text) => text.tokens.filter((token) => !token.furniture));
   const terms = own.map((tokens) => tokens.map((token) => token.term));
   return [terms, pairs.map(([i, j]) => matches(own[i], own[j]))];
-}"""
+}}"""
+# Of two texts what is marked in the left and in the right one, and the counts.
+SIDES = f"""([files, pairs]) => {{
+  const texts = {TEXTS};
+  return pairs.map(([i, j]) => {{
+    const {{ left, right, ...counts }} = align(texts[i], texts[j]);
+    const marks = [left, right].map(({{ tokens, sentences }}) => ({{
+      terms: tokens.map((token) => token.term),
+      runs: tokens.map((token) => token.run),
+      links: sentences.map((sentence) => sentence.link),
+      facts: tokens.map((token) => [token.isOnly, token.isBoth]),
+    }}));
+    return [...marks, counts];
+  }});
+}}"""
 
 
 def twin(a: aligned.Telling, b: aligned.Telling) -> list:
@@ -28,33 +44,92 @@ def twin(a: aligned.Telling, b: aligned.Telling) -> list:
 
 
 def telling(terms: list[int]) -> aligned.Telling:
-    nothing = np.zeros(0, np.int64)
-    return aligned.Telling(b"", np.array(terms, np.uint32), nothing, nothing, nothing)
+    """A text of these terms, of which nobody asks where they stand."""
+    nowhere = np.zeros(len(terms), np.int64)
+    return aligned.Telling(b"", np.array(terms, np.uint32), nowhere, nowhere, nowhere)
 
 
-def test_the_page_finds_the_runs_that_the_run_finds(browser, page_path):
+@pytest.fixture(scope="module")
+def data(page_path) -> dict[str, dict]:
     found = re.findall(r'id="data-([\w-]+)">(.*?)</script>', page_path.read_text("utf-8"))
-    data = {name: json.loads(content) for name, content in found}
-    shape, members = data["overview"]["shape"], data["clusters-0"]["members"]
+    return {name: json.loads(content) for name, content in found}
+
+
+def texts_at(data: dict[str, dict], places: list[int]) -> list[list]:
+    """Title, body, packed tokens, their number, terms and rarity of the texts at these places."""
+    shape = data["overview"]["shape"]
     texts = []
-    for place in members["place"]:
+    for place in places:
         file = data[shape["text_files"][place // shape["texts_a_file"]]]
         slot = place % shape["texts_a_file"]
         texts.append([*(file[key][slot] for key in ("titles", "texts", "tokens", "n_tokens")),
                       file["terms"], file["rarity"]])  # fmt: skip
-    edges = [0, *members["ends"]]
-    pairs = [both for a, b in pairwise(edges) for both in combinations(range(a, b), 2)]
-    assert len(pairs) > 150
+    return texts
+
+
+def told_by(browser, program: str, argument: list) -> list:
     page = browser.new_page()
     for script in ("data.js", "align.js"):
         page.add_script_tag(content=(PAGE / script).read_text(encoding="utf-8"))
-    terms, told = page.evaluate(ALIGN, [texts, pairs])
+    # One string: Playwright takes apart what is nested, number by number.
+    told = page.evaluate(f"own => JSON.stringify(({program})(own))", argument)
     page.close()
+    return json.loads(told)
+
+
+def test_the_page_finds_the_runs_that_the_run_finds(browser, data):
+    members = data["clusters-0"]["members"]
+    edges = [0, *members["ends"]]
+    pairs = [both for a, b in pairwise(edges) for both in combinations(range(a, b), 2)]
+    assert len(pairs) > 150
+    terms, told = told_by(browser, MATCHES, [texts_at(data, members["place"]), pairs])
     tellings = [telling(own) for own in terms]
     expected = [twin(tellings[i], tellings[j]) for i, j in pairs]
     assert told == expected
     assert sum(len(runs) for runs, _ in expected) > 1_000
     assert {is_coarse for _, is_coarse in expected} == {False}
+
+
+def runs_marked(side: dict) -> list[list[int]]:
+    """The tokens of each marked run, by its number."""
+    found: dict[int, list[int]] = {}
+    for at, run in enumerate(side["runs"]):
+        if run >= 0:
+            found.setdefault(run, []).append(at)
+    return [found[run] for run in sorted(found)]
+
+
+def runs_explained(a: aligned.Telling, b: aligned.Telling) -> tuple[list[list[int]], list[list[int]]]:
+    """The tokens of a and of b that `respun explain` shows as the same, run by run."""
+    found: tuple[list[list[int]], list[list[int]]] = ([], [])
+    done = [0, 0]
+    for passage in aligned.align(a, b, {}, {}).passages:
+        for side, n in enumerate((passage.n_tokens_a, passage.n_tokens_b)):
+            if passage.same:
+                found[side].append(list(range(done[side], done[side] + n)))
+            done[side] += n
+    return found
+
+
+def test_of_all_confirmed_pairs_either_may_be_on_the_left(browser, data, tables):
+    """Marks and counts stay, and the runs are those of `respun explain`, whichever way it is asked."""
+    known = [data["clusters-0"]["members"], *data["between"]["articles"]]
+    place: dict[str, int] = {}
+    for one in known:
+        ids, places = one["article_id"], one["place"]
+        place |= dict(zip(ids, places, strict=True)) if isinstance(ids, list) else {ids: places}
+    ids = sorted(place)
+    pairs = [[ids.index(pair[f"article_id_{side}"]) for side in "lr"] for pair in tables["confirmed_pairs"]]
+    assert len(pairs) > 150
+    both = [pairs, [pair[::-1] for pair in pairs]]
+    texts = texts_at(data, [place[article_id] for article_id in ids])
+    told, back = (told_by(browser, SIDES, [texts, way]) for way in both)
+    assert back == [[right, left, counts] for left, right, counts in told]
+    for left, right, counts in (*told, *back):
+        expected = runs_explained(telling(left["terms"]), telling(right["terms"]))
+        assert (runs_marked(left), runs_marked(right)) == expected
+        assert counts["nSame"] == sum(map(len, expected[0]))
+    assert sum(counts["nReworded"] for *_, counts in told) > 100
 
 
 def few_words(n_words: int, n_tokens: int) -> tuple[list[int], list[int]]:

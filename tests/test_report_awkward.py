@@ -461,6 +461,19 @@ def test_lists_are_readable_in_a_narrow_window(browser, awkward, view):
         assert report.page.evaluate("document.scrollingElement.scrollWidth") <= 360
 
 
+def test_a_narrow_window_cuts_no_time_between_far_dates(browser, awkward, cluster_of):
+    with report_in(browser, awkward / "report.html", viewport={"width": 360, "height": 800}) as report:
+        report.show(f"cluster={cluster_of[BOGUS]}")
+        # As of a member with a mark at its date, behind one of the year 1.
+        report.page.locator(".members .date .note").evaluate_all(
+            "all => { for (const e of all) { e.previousSibling.textContent += ' (?)'; "
+            "e.textContent = '+1969 y'; } }"
+        )
+        sizes = report.page.locator(".box > .scroll").evaluate("e => [e.scrollWidth, e.clientWidth]")
+        assert report.page.locator(".members .date .note").count() > 0
+        assert sizes[0] <= sizes[1]
+
+
 def test_a_long_address_hides_no_column(report, cluster_of):
     report.show(f"cluster={cluster_of[f'story/{LONG_URLS}/source']}")
     sizes = report.page.locator(".box > .scroll").evaluate("e => [e.scrollWidth, e.clientWidth]")

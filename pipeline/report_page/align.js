@@ -178,20 +178,20 @@ function alike(one, other) {
   return sum / (one.norm * other.norm);
 }
 
-// Pairs of sentences that are no runs and alike, [how much, left, right]; whether all were compared.
-function alikePairs(left, right) {
+// Pairs of sentences that are no runs and alike, [how much, of a, of b]; whether all were compared.
+function alikePairs(a, b) {
   const isOpen = (sentence) =>
     sentence.tokens.length >= MIN_SENTENCE &&
     sentence.tokens.filter((token) => token.run >= 0).length <= sentence.tokens.length / 2;
-  const [openLeft, openRight] = [left, right].map((own) =>
+  const [openA, openB] = [a, b].map((own) =>
     own.sentences.flatMap((sentence, i) => (isOpen(sentence) ? [[sentence, i]] : [])),
   );
   const found = [];
   let met = 0;
-  for (const [one, i] of openLeft) {
-    met += one.weights.size * openRight.length;
+  for (const [one, i] of openA) {
+    met += one.weights.size * openB.length;
     if (met > MAX_MET) return [found, false];
-    for (const [other, j] of openRight) {
+    for (const [other, j] of openB) {
       const score = alike(one, other);
       if (score >= MIN_REWORDED) found.push([score, i, j]);
     }
@@ -199,26 +199,35 @@ function alikePairs(left, right) {
   return [found, true];
 }
 
+// Whether the second of two texts is taken first, as in pipeline/aligned.py: its terms are the smaller ones.
+function isSecondFirst(a, b) {
+  let k = 0;
+  while (k < a.length && k < b.length && a[k].term === b[k].term) k++;
+  return k === b.length ? k < a.length : k < a.length && a[k].term > b[k].term;
+}
+
 // The runs, and for each sentence that is not mostly one of them the sentence of the other that is most alike.
+// Both are found, and numbered, the same whichever text is on the left.
 function align(a, b) {
   const [left, right] = sides(a, b);
+  const [first, second] = isSecondFirst(left.tokens, right.tokens) ? [right, left] : [left, right];
   let nSame = 0;
-  const [runs, isCoarse] = matches(left.tokens, right.tokens);
+  const [runs, isCoarse] = matches(first.tokens, second.tokens);
   runs.forEach(([i, j, size], number) => {
-    for (let k = 0; k < size; k++) left.tokens[i + k].run = right.tokens[j + k].run = number;
+    for (let k = 0; k < size; k++) first.tokens[i + k].run = second.tokens[j + k].run = number;
     nSame += size;
   });
-  const [found, isWhole] = alikePairs(left, right);
+  const [found, isWhole] = alikePairs(first, second);
   found.sort((x, y) => y[0] - x[0] || x[1] - y[1] || x[2] - y[2]);
   for (const [, i, j] of found) {
-    if (left.sentences[i].other >= 0 || right.sentences[j].other >= 0) continue;
-    left.sentences[i].other = j;
-    right.sentences[j].other = i;
+    if (first.sentences[i].other >= 0 || second.sentences[j].other >= 0) continue;
+    first.sentences[i].other = j;
+    second.sentences[j].other = i;
   }
   let nReworded = 0;
-  for (const sentence of left.sentences) {
+  for (const sentence of first.sentences) {
     if (sentence.other < 0) continue;
-    sentence.link = right.sentences[sentence.other].link = ++nReworded;
+    sentence.link = second.sentences[sentence.other].link = ++nReworded;
   }
   for (const [own, other] of [
     [left, right],
