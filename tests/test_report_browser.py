@@ -141,6 +141,66 @@ def test_a_filter_that_nothing_meets_says_so(report):
     assert report.page.get_by_text("No cluster is like this.").is_visible()
 
 
+def settled(report) -> None:
+    """Wait until the page shows what its address says."""
+    report.page.wait_for_function(
+        "() => { const main = document.getElementById('main');"
+        " return main.dataset.shown === location.hash && !main.hasAttribute('aria-busy'); }"
+    )
+
+
+def test_a_date_is_typed_key_by_key(report, tables):
+    """A browser calls it whole from the first digit of the year on."""
+    report.show("clusters")
+    report.page.locator("[name=from]").focus()
+    for key in "05012026":
+        report.page.keyboard.press(key)
+        settled(report)
+    assert report.page.locator("[name=from]").input_value() == "2026-05-01"
+    assert report.page.evaluate("location.hash") == "#clusters?from=2026-05-01"
+    late = [c for c in tables["clusters"] if c["last_published_at"] >= datetime(2026, 5, 1, tzinfo=UTC)]
+    assert report.page.locator(".clusters tbody tr").count() == len(late)
+    report.page.get_by_role("button", name="Clear").click()
+    report.shown("clusters")
+    assert report.page.locator("[name=from]").input_value() == ""
+
+
+def test_a_search_is_no_steps_to_go_back_through(report):
+    report.show("overview")
+    report.show("clusters?relation=respun")
+    report.page.locator("#search").press_sequentially("memo")
+    report.shown("clusters?q=memo&relation=respun")
+    report.page.go_back()
+    report.shown("overview")
+    report.page.go_forward()
+    report.shown("clusters?q=memo&relation=respun")
+    assert report.page.locator("#search").input_value() == "memo"
+    assert report.page.locator("[name=relation]").input_value() == "respun"
+
+
+@pytest.mark.parametrize(
+    ("view", "name", "value", "target", "ends"),
+    [
+        ("clusters", "q", "memo", "main .filters button", "clusters"),
+        ("clusters", "weakest", "0.5", "main .filters button", "clusters"),
+        ("clusters", "source", "click", "main .clusters tbody a", "cluster=.*[?]source=click"),
+        ("clusters", "q", "memo", "main [name=sort-title]", "clusters[?]q=memo&sort=title&way=up"),
+        ("sources", "q", "click", "main [name=sort-name]", "sources[?]q=click&sort=name"),
+        ("repeats", "q", "story", "main [name=sort-title]", "repeats[?]q=story&sort=title&way=up"),
+    ],
+)
+def test_a_click_right_after_typing_counts(report, view, name, value, target, ends):
+    """What the press of the button changes is there before it is let go of."""
+    report.show(view)
+    report.page.locator(f"[name={name}]").press_sequentially(value)
+    report.page.locator(target).first.hover()
+    report.page.mouse.down()
+    settled(report)
+    report.page.mouse.up()
+    report.page.wait_for_function("ends => new RegExp(`^#${ends}$`).test(location.hash)", arg=ends)
+    settled(report)
+
+
 def test_members_come_in_the_order_of_publishing(report, tables, largest):
     report.show(f"cluster={largest['cluster_id']}")
     own = in_order(tables, largest["cluster_id"])

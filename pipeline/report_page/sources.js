@@ -12,25 +12,29 @@ const SOURCE_SORTS = {
   furniture_share: "Furniture",
 };
 
-async function showSources(asked) {
+const SOURCES = { q: "", sort: "n_articles", way: "down" };
+
+async function showSources() {
   sources = await load("sources");
-  const form = { q: "", sort: "n_articles", way: "down", ...asked };
-  if (!SOURCE_SORTS[form.sort]) form.sort = "n_articles";
-  const set = (changes) => (location.hash = `sources?${new URLSearchParams({ ...form, ...changes })}`);
-  if (!sources.names.length)
-    return [h("h1", null, "Sources"), h("p", null, "The articles of this run have no source.")];
-  return [
-    h("h1", null, "Sources"),
+  const head = h("h1", null, "Sources");
+  if (!sources.names.length) return { nodes: [head, h("p", null, "The articles of this run have no source.")] };
+  const set = (changes, isTyped) => refine("sources", SOURCES, changes, isTyped);
+  const fields = h(
+    "form",
+    { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() },
+    filterField("Search", "q", (changes) => set(changes, true), { type: "search", id: "search" }),
+  );
+  const table = h("div");
+  const update = (query) => {
+    const form = { ...SOURCES, ...query };
+    if (!SOURCE_SORTS[form.sort]) form.sort = SOURCES.sort;
+    fillFields(fields, form);
+    put(table, sourcesTable(form, set));
+  };
+  const nodes = [
+    head,
     part("Who takes from whom", matrix(), "wide"),
-    part(
-      "Each source",
-      h(
-        "form",
-        { class: "filters", onsubmit: (event) => event.preventDefault() },
-        filterField("Search", "q", form.q, set, { type: "search", id: "search" }),
-      ),
-      sourcesTable(form, set),
-    ),
+    part("Each source", fields, table),
     sources.furniture[""]
       ? part(
           "Furniture of the whole collection",
@@ -43,6 +47,7 @@ async function showSources(asked) {
         )
       : null,
   ];
+  return { nodes, update };
 }
 
 // Of its dated articles, those that are no later copies; nothing is known of the others.
