@@ -121,6 +121,13 @@ def test_no_label_of_the_timeline_is_cut_off(browser, page_path, tmp_path, n):
         assert max(label["x"] + label["width"] for label in labels) <= box["x"] + box["width"]
 
 
+def test_the_timeline_can_be_read_in_a_narrow_window(browser, page_path):
+    with report_in(browser, page_path, viewport={"width": 360, "height": 800}) as report:
+        chart = report.page.get_by_role("img", name="Articles of clusters by")
+        heights = [label.bounding_box()["height"] for label in chart.locator(".tick").all()]
+        assert min(heights) > 8  # pixels
+
+
 def test_the_matrix_has_the_largest_flows(browser, page_path, tmp_path):
     """Where those that give and take most have nothing to do with each other."""
 

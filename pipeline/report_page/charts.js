@@ -51,6 +51,8 @@ function bars(label, items) {
   );
 }
 
+const WIDE = 600; // units, from which on a chart keeps its width
+
 // Stacked columns: `series` [{class, label, values}] over `labels`.
 function columns(title, labels, series, axis, width) {
   const height = 170;
@@ -101,7 +103,9 @@ function columns(title, labels, series, axis, width) {
     if (i % every === 0 && left + i * step + long <= width)
       svg.append(s("text", { x: left + i * step, y: height - 6, class: "tick" }, label));
   });
-  return h("figure", null, svg, legend(series), inWords(title, labels, series));
+  // A wide one would have labels too small to read in a narrow window.
+  const chart = width > WIDE ? scrolled(`${title}, chart`, svg) : svg;
+  return h("figure", null, chart, legend(series), inWords(title, labels, series));
 }
 
 function legend(series) {
