@@ -114,6 +114,13 @@ def test_marks_without_end_do_not_widen_the_page(browser, attacked):
             assert report.page.evaluate("document.scrollingElement.scrollWidth") <= 360
 
 
+def test_long_names_leave_room_for_numbers(browser, attacked):
+    with report_in(browser, attacked, viewport={"width": 360, "height": 800}) as report:
+        report.show("sources")
+        cell = report.page.locator(".matrix tbody td").first.bounding_box()
+        assert cell["x"] + cell["width"] < 360
+
+
 def test_the_policy_holds_even_against_the_page_itself(browser, page_path):
     """Were there a hole in the page, the browser would still load and run nothing."""
     with report_in(browser, page_path) as report:
