@@ -278,6 +278,13 @@ def test_pairs_between_clusters_can_be_looked_at(report, rows, cluster_of):
     report.page.get_by_text("The report shows no article with the id nobody.").wait_for()
 
 
+def test_an_article_is_not_compared_with_itself(report):
+    report.show("pair=story%2FA01%2Fsource/story%2FA01%2Fsource")
+    assert report.page.get_by_text("Both ids are of the same article.").is_visible()
+    assert report.page.locator(".two").count() == 0
+    assert "confirmed" not in report.page.locator("main").inner_text()
+
+
 def test_a_cluster_lists_the_pairs_that_lead_out_of_it(report, cluster_of):
     data = json.loads(report.page.locator("#data-between").text_content())
     ends = [[data["articles"][pair[side]] for side in "lr"] for pair in data["pairs"]]

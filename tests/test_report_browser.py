@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pictures
 import pytest
@@ -67,6 +69,85 @@ def test_the_overview_has_the_numbers_of_the_summary_and_the_manifest(report, sa
     printed = sample_run.stderr
     assert f"{counts['n_accepted']:,} articles, " in printed
     assert f"{counts['n_confirmed_pairs']:,} confirmed pairs" in printed
+
+
+def with_other_data(page_path: Path, name: str, change: Callable[[dict], None], page: Path) -> Path:
+    """The report with one of its data changed, as `page`."""
+    html = page_path.read_text(encoding="utf-8")
+    begin = html.index(">", html.index(f'id="data-{name}"')) + 1
+    end = html.index("</script>", begin)
+    data = json.loads(html[begin:end])
+    change(data)
+    page.write_text(html[:begin] + json.dumps(data).replace("<", "\\u003c") + html[end:], encoding="utf-8")
+    return page
+
+
+def test_the_overview_has_every_number_of_the_summary(browser, page_path, tmp_path):
+    """Numbers that can't be taken for others, of fields too that are 0 of the sample."""
+    numbers: dict[str, int] = {}
+
+    def change(data: dict) -> None:
+        names = sorted(name for name, value in data["summary"].items() if type(value) is int)
+        numbers.update({name: 7_001 + 13 * k for k, name in enumerate(names)})
+        data["summary"] |= numbers
+        data["summary"]["index"] = {
+            "n_articles_before": 1,
+            "drift": 0.1,
+            "is_rebuild_due": False,
+            "statistics": None,
+        }
+
+    page = with_other_data(page_path, "overview", change, tmp_path / "report.html")
+    assert {"n_unreadable_dates", "n_files_passed_over", "n_repeated_groups", "n_earlier"} <= set(numbers)
+    with report_in(browser, page) as report:
+        told = report.page.locator("main").inner_text()
+        assert [name for name, n in numbers.items() if f"{n:,}" not in told] == []
+        assert report.is_clean()
+
+
+@pytest.mark.parametrize("n", [1, 60, 100, 119, 130])
+def test_no_label_of_the_timeline_is_cut_off(browser, page_path, tmp_path, n):
+    def change(data: dict) -> None:
+        starts = [1_767_225_600 + 86_400 * day for day in range(n)]
+        data["timeline"] |= {"unit": "day", "starts": starts, "first": [1] * n, "later": [0] * n}
+
+    with report_in(
+        browser, with_other_data(page_path, "overview", change, tmp_path / "report.html")
+    ) as report:
+        chart = report.page.get_by_role("img", name="Articles of clusters by day of publication")
+        box = chart.bounding_box()
+        labels = [label.bounding_box() for label in chart.locator(".tick:not(.end)").all()]
+        assert labels
+        assert max(label["x"] + label["width"] for label in labels) <= box["x"] + box["width"]
+
+
+def test_the_timeline_can_be_read_in_a_narrow_window(browser, page_path):
+    with report_in(browser, page_path, viewport={"width": 360, "height": 800}) as report:
+        chart = report.page.get_by_role("img", name="Articles of clusters by")
+        heights = [label.bounding_box()["height"] for label in chart.locator(".tick").all()]
+        assert min(heights) > 8  # pixels
+
+
+def test_the_matrix_has_the_largest_flows(browser, page_path, tmp_path):
+    """Where those that give and take most have nothing to do with each other."""
+
+    def change(data: dict) -> None:
+        n = len(data["names"])
+        for column in data.values():
+            if isinstance(column, list) and len(column) == n:
+                column += [f"site{i}" for i in range(100)] if column is data["names"] else [0] * 100
+        small = [[n + i, n + 50 + j, 1, 0, 0] for i in range(20) for j in range(40)]
+        data["flows"] = [[n + i, n + 20 + i, 50 - i, 0, 0] for i in range(20)] + small
+        data["n_flows"] = len(data["flows"])
+
+    with report_in(
+        browser, with_other_data(page_path, "sources", change, tmp_path / "report.html")
+    ) as report:
+        report.show("sources")
+        told = [int(n) for n in report.page.locator(".matrix strong").all_inner_texts()]
+        assert sorted(told, reverse=True) == [50 - i for i in range(16)]
+        words = report.page.locator(".card", has=report.page.locator(".matrix")).locator("p.left-out").first
+        assert words.inner_text().startswith("The largest, 16 of 820 numbers")
 
 
 def test_the_timeline_says_that_later_is_not_later_copy(report):
@@ -139,6 +220,66 @@ def test_filters_filter(report, tables, name, value, holds):
 def test_a_filter_that_nothing_meets_says_so(report):
     report.show("clusters?q=zzzz")
     assert report.page.get_by_text("No cluster is like this.").is_visible()
+
+
+def settled(report) -> None:
+    """Wait until the page shows what its address says."""
+    report.page.wait_for_function(
+        "() => { const main = document.getElementById('main');"
+        " return main.dataset.shown === location.hash && !main.hasAttribute('aria-busy'); }"
+    )
+
+
+def test_a_date_is_typed_key_by_key(report, tables):
+    """A browser calls it whole from the first digit of the year on."""
+    report.show("clusters")
+    report.page.locator("[name=from]").focus()
+    for key in "05012026":
+        report.page.keyboard.press(key)
+        settled(report)
+    assert report.page.locator("[name=from]").input_value() == "2026-05-01"
+    assert report.page.evaluate("location.hash") == "#clusters?from=2026-05-01"
+    late = [c for c in tables["clusters"] if c["last_published_at"] >= datetime(2026, 5, 1, tzinfo=UTC)]
+    assert report.page.locator(".clusters tbody tr").count() == len(late)
+    report.page.get_by_role("button", name="Clear").click()
+    report.shown("clusters")
+    assert report.page.locator("[name=from]").input_value() == ""
+
+
+def test_a_search_is_no_steps_to_go_back_through(report):
+    report.show("overview")
+    report.show("clusters?relation=respun")
+    report.page.locator("#search").press_sequentially("memo")
+    report.shown("clusters?q=memo&relation=respun")
+    report.page.go_back()
+    report.shown("overview")
+    report.page.go_forward()
+    report.shown("clusters?q=memo&relation=respun")
+    assert report.page.locator("#search").input_value() == "memo"
+    assert report.page.locator("[name=relation]").input_value() == "respun"
+
+
+@pytest.mark.parametrize(
+    ("view", "name", "value", "target", "ends"),
+    [
+        ("clusters", "q", "memo", "main .filters button", "clusters"),
+        ("clusters", "weakest", "0.5", "main .filters button", "clusters"),
+        ("clusters", "source", "click", "main .clusters tbody a", "cluster=.*[?]source=click"),
+        ("clusters", "q", "memo", "main [name=sort-title]", "clusters[?]q=memo&sort=title&way=up"),
+        ("sources", "q", "click", "main [name=sort-name]", "sources[?]q=click&sort=name"),
+        ("repeats", "q", "story", "main [name=sort-title]", "repeats[?]q=story&sort=title&way=up"),
+    ],
+)
+def test_a_click_right_after_typing_counts(report, view, name, value, target, ends):
+    """What the press of the button changes is there before it is let go of."""
+    report.show(view)
+    report.page.locator(f"[name={name}]").press_sequentially(value)
+    report.page.locator(target).first.hover()
+    report.page.mouse.down()
+    settled(report)
+    report.page.mouse.up()
+    report.page.wait_for_function("ends => new RegExp(`^#${ends}$`).test(location.hash)", arg=ends)
+    settled(report)
 
 
 def test_members_come_in_the_order_of_publishing(report, tables, largest):

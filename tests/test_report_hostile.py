@@ -20,6 +20,7 @@ ATTACKS = {
     "css": "</style><style>*{display:none!important;background:url(http://127.0.0.1:9/leak)}</style>",
     "template": "${window.pwned=9} {{constructor.constructor('window.pwned=10')()}} $data $style",
     "bidi": "abc \u202eDEFG\u202c \u2066hij\u2069 \u200fklm",
+    "marks": "a\u0300Z" + "".join(chr(0x300 + k % 0x70) for k in range(300)),
     "separators": "line\u2028break\u2029 \u0007 bell ');window.pwned=11;//",
 }
 ADDRESSES = (
@@ -90,6 +91,34 @@ def test_hostile_articles_are_only_shown(browser, attacked):
         report.show(f"cluster={clusters[0]}")
         report.screenshot("attacked")
         assert report.is_clean()
+
+
+def test_marks_without_end_stay_in_their_row(browser, attacked):
+    with report_in(browser, attacked) as report:
+        report.show("sources?sort=name")
+        table = report.page.locator(".sources")
+        hostile = table.locator("tr", has_text="\u0301")
+        box = hostile.last.locator("xpath=following-sibling::tr[1]").bounding_box()
+        clip = {"x": box["x"], "y": box["y"] + 5, "width": 300, "height": box["height"] - 10}
+        shown = report.page.screenshot(clip=clip, full_page=True)
+        hostile.evaluate_all("all => all.forEach(e => { e.style.opacity = 0; })")
+        assert report.page.screenshot(clip=clip, full_page=True) == shown
+
+
+def test_marks_without_end_do_not_widen_the_page(browser, attacked):
+    articles = pq.read_table(attacked.parent / "articles.parquet").to_pylist()
+    cluster_id = next(a["cluster_id"] for a in articles if a["article_id"].startswith("marks"))
+    with report_in(browser, attacked, viewport={"width": 360, "height": 800}) as report:
+        for view in ("overview", "clusters", f"cluster={cluster_id}", "sources"):
+            report.show(view)
+            assert report.page.evaluate("document.scrollingElement.scrollWidth") <= 360
+
+
+def test_long_names_leave_room_for_numbers(browser, attacked):
+    with report_in(browser, attacked, viewport={"width": 360, "height": 800}) as report:
+        report.show("sources")
+        cell = report.page.locator(".matrix tbody td").first.bounding_box()
+        assert cell["x"] + cell["width"] < 360
 
 
 def test_the_policy_holds_even_against_the_page_itself(browser, page_path):

@@ -82,6 +82,9 @@ def test_no_text_holds_up_the_reader(report, name):
     told = report.page.locator(".aligned").inner_text()
     same = int(re.search(r"word for word\s+([\d,]+) word", told)[1].replace(",", ""))
     assert same > 400  # the story in front of it is found nevertheless
+    assert (
+        ("of the first 5,000 words of the left" in told) == ("were not aligned" in told) == (name != "goals")
+    )
     assert ("not everything was compared" in told) == (name == "goals" or name == "short")
 
 
@@ -101,6 +104,7 @@ def test_what_the_report_does_not_hold_is_not_called_missing(report):
     assert re.search(r"[\d,]+ words at the end of very long texts were not aligned", told)
     assert report.page.locator(".two [data-side='0'] .only").count() == 0
     assert "of version 1 only" not in told
+    assert "of the first 5,000 words of version 1, none of version 4 was aligned" in told
 
 
 def test_any_two_of_three_versions_are_compared(report):

@@ -51,6 +51,8 @@ function bars(label, items) {
   );
 }
 
+const WIDE = 600; // units, from which on a chart keeps its width
+
 // Stacked columns: `series` [{class, label, values}] over `labels`.
 function columns(title, labels, series, axis, width) {
   const height = 170;
@@ -94,12 +96,16 @@ function columns(title, labels, series, axis, width) {
     svg.append(group);
   });
   svg.append(s("line", { x1: left, x2: width, y1: y(0), y2: y(0), class: "axis" }));
-  const room = 20 + 6.5 * Math.max(...axis.map((label) => label.length));
-  const every = Math.max(1, Math.ceil((n * room) / width));
+  const long = 6.5 * Math.max(...axis.map((label) => label.length));
+  const every = Math.max(1, Math.ceil((n * (20 + long)) / width));
   axis.forEach((label, i) => {
-    if (i % every === 0) svg.append(s("text", { x: left + i * step, y: height - 6, class: "tick" }, label));
+    // Over the right edge a label would be cut off.
+    if (i % every === 0 && left + i * step + long <= width)
+      svg.append(s("text", { x: left + i * step, y: height - 6, class: "tick" }, label));
   });
-  return h("figure", null, svg, legend(series), inWords(title, labels, series));
+  // A wide one would have labels too small to read in a narrow window.
+  const chart = width > WIDE ? scrolled(`${title}, chart`, svg) : svg;
+  return h("figure", null, chart, legend(series), inWords(title, labels, series));
 }
 
 function legend(series) {

@@ -31,15 +31,17 @@ const SEARCHED_TEXT_FILES = 2000;
 let textHits = { key: null, found: null }; // of the last words: per word the clusters whose texts have it
 let lastOrder = { key: null, order: null }; // of the clusters by a filter, for the next and the previous one
 
-function showClusters(asked) {
-  const form = { ...DEFAULTS, ...asked };
+function showClusters() {
   const status = h("p", { class: "note", role: "status" }, "Loading …");
   const table = h("div", { class: "list" });
-  const set = (changes) => (location.hash = `clusters${asQuery(changed({ ...form, page: "1", ...changes }, DEFAULTS))}`);
-  const filled = async () => {
-    await loadLists((done, all) => {
-      if (all > 1) status.textContent = `Loading the list: ${done} of ${all} files …`;
-    });
+  const set = (changes, isTyped) => refine("clusters", DEFAULTS, changes, isTyped);
+  const fields = filters(set);
+  const update = async (query) => {
+    const form = { ...DEFAULTS, ...query };
+    const own = navigation;
+    const tell = (words) => (own === navigation ? (status.textContent = words) : null);
+    fillFields(fields, form);
+    await loadLists((done, all) => (all > 1 ? tell(`Loading the list: ${done} of ${all} files …`) : null));
     fillSources();
     let words = "";
     try {
@@ -50,18 +52,19 @@ function showClusters(asked) {
     const searched = [];
     if (inTexts(form))
       try {
-        await searchTexts(form, (done, all) => {
-          status.textContent = `Searching the texts: ${count(done)} of ${plural(all, "file")} …`;
-        });
+        await searchTexts(form, (done, all) => tell(`Searching the texts: ${count(done)} of ${plural(all, "file")} …`));
         searched.push(textsSearched());
       } catch (error) {
         searched.push(`Texts are not searched: ${error.message}`);
       }
-    fillList(table, status, await listOrder(asked), form, set);
+    if (own !== navigation) return;
+    const order = await listOrder(query);
+    if (own !== navigation) return;
+    fillList(table, status, order, form, set);
     if (words && form.q) searched.push(words);
     for (const one of searched) if (one) status.append(" ", h("span", { class: "left-out" }, one));
   };
-  return { nodes: [h("h1", null, "Clusters"), filters(form, set), status, table, anyTwo()], filled };
+  return { nodes: [h("h1", null, "Clusters"), fields, status, table, anyTwo()], update };
 }
 
 // Places of the clusters that a filter finds, in its order.
@@ -151,9 +154,10 @@ async function clustersOfPlaces() {
   return found;
 }
 
-function filters(form, set) {
-  const input = (label, name, type, props) => filterField(label, name, form[name], set, { type, ...props });
-  const choice = (label, name, choices) => choiceField(label, name, form[name], set, choices);
+function filters(set) {
+  const typed = (changes) => set(changes, true);
+  const input = (label, name, type, props) => filterField(label, name, typed, { type, ...props });
+  const choice = (label, name, choices) => choiceField(label, name, set, choices);
   const loosest = Object.entries(run.summary.clusters_by_relation).flatMap(([name, n]) => (n ? [name] : []));
   const words = isLarge()
     ? "words of the title, cluster id"
@@ -163,7 +167,7 @@ function filters(form, set) {
   return h(
     "form",
     { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() },
-    input((textsAreInside() && run.shape.n_texts) || form.texts ? "Search" : "Search, not in the texts", "q", "search", {
+    input(run.shape.n_texts ? "Search" : "Search, not in the texts", "q", "search", {
       id: "search",
       placeholder: words,
     }),
@@ -175,7 +179,6 @@ function filters(form, set) {
           h("input", {
             type: "checkbox",
             name: "texts",
-            checked: form.texts !== "",
             onchange: (event) => set({ texts: event.target.checked ? "yes" : "" }),
           }),
         )
@@ -189,13 +192,20 @@ function filters(form, set) {
     input("Published from (UTC)", "from", "date"),
     input("Published until (UTC)", "to", "date"),
     input("Weakest pair under", "weakest", "number", { min: 0, max: 1, step: 0.01 }),
-    h("button", { type: "button", onclick: () => set(DEFAULTS) }, "Clear"),
+    h("button", { type: "button", onclick: (event) => clear(event.target.form, set) }, "Clear"),
   );
+}
+
+// Half typed dates too.
+function clear(fields, set) {
+  fields.reset();
+  set(DEFAULTS);
 }
 
 function fillSources() {
   const known = document.getElementById("source-names");
-  if (known) known.append(...sources.names.slice(0, 500).map((name) => h("option", { value: name })));
+  if (known && !known.children.length)
+    known.append(...sources.names.slice(0, 500).map((name) => h("option", { value: name })));
 }
 
 // Whether a source's name is, or has in it, what was asked for.
@@ -273,7 +283,7 @@ function fillList(table, status, order, form, set) {
   }
   const firstWay = (key) => (key === "title" || key === "min_probability" ? "up" : "down");
   const head = sortHeads(SORTS, form, set, (key) => key === "title", firstWay);
-  const go = (by) => set({ page: String(at + by) });
+  const go = (by) => toPage(set, at + by);
   const query = changed(form, DEFAULTS);
   put(
     table,
@@ -287,6 +297,12 @@ function fillList(table, status, order, form, set) {
       ? pager("Pages of the list", `Page ${count(at)} of ${count(nPages)}`, at > 1, at < nPages, go)
       : h("p"),
   );
+}
+
+// From the end of a page of a list to the beginning of another.
+function toPage(set, page) {
+  set({ page: String(page) });
+  window.scrollTo(0, 0);
 }
 
 function clusterRow(i, query) {

@@ -73,7 +73,7 @@ function alignedWords(found, names = ["the left", "the right"]) {
         "li",
         null,
         h("span", { class: "same" }, "word for word"),
-        ` ${plural(found.nSame, "word")}, ${share(found.nSame, left.tokens.length)} of ${names[0]}, ${share(found.nSame, right.tokens.length)} of ${names[1]}`,
+        ` ${plural(found.nSame, "word")}, ${shareOf(found.nSame, left, names[0])}, ${shareOf(found.nSame, right, names[1])}`,
       ),
       h("li", null, h("span", { class: "reworded" }, "reworded"), ` ${plural(found.nReworded, "sentence")}`),
       h("li", null, h("span", { class: "both" }, "name or number"), " that both have"),
@@ -93,6 +93,12 @@ function alignedWords(found, names = ["the left", "the right"]) {
         )
       : null,
   );
+}
+
+// Of a text that is cut nobody knows how much of the rest is word for word in the other.
+function shareOf(nSame, { tokens, nLeftOut }, name) {
+  if (nLeftOut && !tokens.length) return `none of ${name} was aligned`;
+  return `${share(nSame, tokens.length)} of ${nLeftOut ? `the first ${plural(tokens.length, "word")} of ` : ""}${name}`;
 }
 
 const cutWords = ({ left, right }, cut) => [

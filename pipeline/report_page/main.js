@@ -3,6 +3,7 @@
 const PARTS = { overview: "Overview", clusters: "Clusters", repeats: "Repeats", sources: "Sources" };
 let stepping = {}; // keys of the part that is shown
 let navigation = 0; // counts what was asked for: what comes late for an earlier one is dropped
+let openList = null; // the list that is shown, as { view, update }: its filters stay in place while it changes
 
 function asked() {
   const hash = location.hash.slice(1) || "overview";
@@ -25,14 +26,27 @@ function decoded(text) {
   }
 }
 
-// The part's nodes, its keys, and what is filled in later: nothing else of the page may be touched meanwhile.
+// Asks for another query of a list; `defaults` are left out of the address. What is typed takes effect at once, and
+// makes no steps to go back through.
+function refine(view, defaults, changes, isTyped) {
+  const form = { ...defaults, ...asked().query, page: defaults.page, ...changes };
+  const hash = `#${view}${asQuery(changed(form, defaults))}`;
+  if (!isTyped) location.hash = hash;
+  else {
+    history.replaceState(null, "", hash);
+    show();
+  }
+}
+
+// The part's nodes, its keys, and of a list what fills it by a query: nothing else of the page may be touched
+// meanwhile.
 async function content({ view, value, query }) {
   if (view === "overview") return { nodes: showOverview() };
-  if (view === "clusters") return showClusters(query);
+  if (view === "clusters") return showClusters();
   if (view === "cluster" && value) return showCluster(value, query);
   if (view === "pair") return showPair(value, query);
-  if (view === "repeats") return { nodes: await (value ? showRepeated(Number(value[0])) : showRepeats(query)) };
-  if (view === "sources") return { nodes: await showSources(query) };
+  if (view === "repeats") return value ? { nodes: await showRepeated(Number(value[0])) } : showRepeats();
+  if (view === "sources") return showSources();
   return {
     nodes: [
       h("h1", null, "No such part"),
@@ -56,17 +70,21 @@ async function show() {
   }
   main.setAttribute("aria-busy", "true");
   try {
-    const { nodes, keys, filled } = await content(wanted);
-    if (isStale()) return;
-    put(main, nodes);
-    stepping = keys || {};
-    if (filled) {
-      refocus(main, focused, null);
-      await filled();
+    if (!openList || openList.view !== wanted.view || wanted.value) {
+      openList = null;
+      const { nodes, keys, update } = await content(wanted);
       if (isStale()) return;
+      put(main, nodes);
+      if (main.dataset.shown) window.scrollTo(0, 0);
+      stepping = keys || {};
+      if (update) openList = { view: wanted.view, update };
+      refocus(main, focused, null);
     }
+    if (openList) await openList.update(wanted.query);
+    if (isStale()) return;
   } catch (error) {
     if (isStale()) return;
+    openList = null;
     put(main, h("h1", null, "This part can't be shown"), h("p", { class: "left-out" }, error.message));
   }
   refocus(main, focused, main);
@@ -191,9 +209,7 @@ async function start() {
   } catch {
     // no storage: as the system has it
   }
-  window.addEventListener("hashchange", () => {
-    show().then(() => window.scrollTo(0, 0));
-  });
+  window.addEventListener("hashchange", show);
   document.addEventListener("keydown", onKey);
   await show();
 }

@@ -3,6 +3,7 @@
 function showOverview() {
   const { summary, manifest, timeline } = run;
   const counts = manifest.counts;
+  const groups = plural(summary.n_repeated_groups, "group");
   const figure = (value, words, href) =>
     h(
       "li",
@@ -25,10 +26,16 @@ function showOverview() {
       summary.n_neighbours ? figure(summary.n_neighbours, "pair of neighbours|pairs of neighbours") : null,
       figure(
         summary.n_articles_with_repeats,
-        "article with repeated sections|articles with repeated sections",
+        ["article", "articles"].map((noun) => `${noun} with repeated sections, ${groups}`).join("|"),
         "#repeats",
       ),
       figure(summary.n_rejected, "row rejected|rows rejected"),
+      summary.n_unreadable_dates
+        ? figure(summary.n_unreadable_dates, "article whose date can't be read|articles whose date can't be read")
+        : null,
+      summary.n_files_passed_over
+        ? figure(summary.n_files_passed_over, "file of another kind passed over|files of another kind passed over")
+        : null,
       summary.index ? figure(summary.n_recognised, "came again") : null,
       summary.index ? figure(summary.n_new_versions, "with another text than before") : null,
     ),

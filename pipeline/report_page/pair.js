@@ -5,6 +5,7 @@ async function showPair(ids, query) {
   const [left, right] = ids || ["", ""];
   const nodes = [h("h1", null, "Two articles side by side"), pairForm(left || "", right || "")];
   if (!left || !right) return { nodes };
+  if (left === right) return { nodes: [nodes, h("p", { class: "left-out" }, "Both ids are of the same article.")] };
   const between = await load("between");
   const found = await Promise.all([left, right].map(findArticle));
   const missing = [left, right].filter((_, side) => !found[side]);

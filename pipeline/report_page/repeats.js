@@ -14,13 +14,24 @@ function wordsAgain(article) {
   return article.sections.filter(isAgain).reduce((sum, section) => sum + section.n_tokens, 0);
 }
 
-async function showRepeats(asked) {
+async function showRepeats() {
   const { articles } = await load("repeats");
   sources = await load("sources");
-  if (!articles.length)
-    return [h("h1", null, "Repeated sections"), h("p", null, "No article of this run repeats a section of its own.")];
-  const form = { ...REPEATS, ...asked };
-  const set = (changes) => (location.hash = `repeats${asQuery(changed({ ...form, page: "1", ...changes }, REPEATS))}`);
+  const head = h("h1", null, "Repeated sections");
+  if (!articles.length) return { nodes: [head, h("p", null, "No article of this run repeats a section of its own.")] };
+  const set = (changes, isTyped) => refine("repeats", REPEATS, changes, isTyped);
+  const fields = repeatFilters(articles, set);
+  const status = h("p", { class: "note", role: "status" });
+  const table = h("div");
+  const update = (query) => {
+    const form = { ...REPEATS, ...query };
+    fillFields(fields, form);
+    fillRepeats(table, status, articles, form, set);
+  };
+  return { nodes: [head, fields, status, table], update };
+}
+
+function fillRepeats(table, status, articles, form, set) {
   const found = repeatsFound(articles, form);
   const nPages = Math.max(1, Math.ceil(found.length / A_PAGE));
   const at = Math.min(Math.max(1, Number(form.page) || 1), nPages);
@@ -28,15 +39,13 @@ async function showRepeats(asked) {
   const heads = sortHeads(labels, form, set, (key) => key === "title", (key) => (key === "title" ? "up" : "down"));
   const others = ["Level", "Relation"].map((name) => h("th", { scope: "col" }, name));
   const all = plural(articles.length, "article");
-  return [
-    h("h1", null, "Repeated sections"),
-    repeatFilters(articles, form, set),
-    h(
-      "p",
-      { class: "note", role: "status" },
-      found.length < articles.length ? `${count(found.length)} of ${all}` : all,
-      articles.length === 1 ? " tells a passage twice or more." : " tell a passage twice or more.",
-    ),
+  put(
+    status,
+    found.length < articles.length ? `${count(found.length)} of ${all}` : all,
+    articles.length === 1 ? " tells a passage twice or more." : " tell a passage twice or more.",
+  );
+  put(
+    table,
     h(
       "table",
       { class: "rows cards" },
@@ -45,10 +54,10 @@ async function showRepeats(asked) {
     ),
     nPages > 1
       ? pager("Pages of the list", `Page ${count(at)} of ${count(nPages)}`, at > 1, at < nPages, (by) =>
-          set({ page: String(at + by) }),
+          toPage(set, at + by),
         )
       : null,
-  ];
+  );
 }
 
 // Number and article of those that a filter finds, in its order.
@@ -66,17 +75,17 @@ function repeatsFound(articles, form) {
   return found.sort(([i, one], [j, other]) => way * compare(value(one), value(other)) || i - j);
 }
 
-function repeatFilters(articles, form, set) {
+function repeatFilters(articles, set) {
   const levels = [...new Set(articles.flatMap(levelsOf))];
   return h(
     "form",
     { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() },
-    filterField("Search, not in the texts", "q", form.q, set, {
+    filterField("Search, not in the texts", "q", (changes) => set(changes, true), {
       type: "search",
       id: "search",
       placeholder: "words of titles, ids, sources",
     }),
-    choiceField("Level", "level", form.level, set, levels),
+    choiceField("Level", "level", set, levels),
   );
 }
 

@@ -1,6 +1,6 @@
 // Sources: who prints first and who later, who takes from whom, and each one's furniture.
 
-const MOST_SOURCES = 16; // in the matrix
+const MOST_SOURCES = 16; // in the rows of the matrix, and in its columns
 const MOST_ROWS = 200;
 const SOURCE_SORTS = {
   name: "Source",
@@ -12,25 +12,29 @@ const SOURCE_SORTS = {
   furniture_share: "Furniture",
 };
 
-async function showSources(asked) {
+const SOURCES = { q: "", sort: "n_articles", way: "down" };
+
+async function showSources() {
   sources = await load("sources");
-  const form = { q: "", sort: "n_articles", way: "down", ...asked };
-  if (!SOURCE_SORTS[form.sort]) form.sort = "n_articles";
-  const set = (changes) => (location.hash = `sources?${new URLSearchParams({ ...form, ...changes })}`);
-  if (!sources.names.length)
-    return [h("h1", null, "Sources"), h("p", null, "The articles of this run have no source.")];
-  return [
-    h("h1", null, "Sources"),
+  const head = h("h1", null, "Sources");
+  if (!sources.names.length) return { nodes: [head, h("p", null, "The articles of this run have no source.")] };
+  const set = (changes, isTyped) => refine("sources", SOURCES, changes, isTyped);
+  const fields = h(
+    "form",
+    { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() },
+    filterField("Search", "q", (changes) => set(changes, true), { type: "search", id: "search" }),
+  );
+  const table = h("div");
+  const update = (query) => {
+    const form = { ...SOURCES, ...query };
+    if (!SOURCE_SORTS[form.sort]) form.sort = SOURCES.sort;
+    fillFields(fields, form);
+    put(table, sourcesTable(form, set));
+  };
+  const nodes = [
+    head,
     part("Who takes from whom", matrix(), "wide"),
-    part(
-      "Each source",
-      h(
-        "form",
-        { class: "filters", onsubmit: (event) => event.preventDefault() },
-        filterField("Search", "q", form.q, set, { type: "search", id: "search" }),
-      ),
-      sourcesTable(form, set),
-    ),
+    part("Each source", fields, table),
     sources.furniture[""]
       ? part(
           "Furniture of the whole collection",
@@ -43,6 +47,7 @@ async function showSources(asked) {
         )
       : null,
   ];
+  return { nodes, update };
 }
 
 // Of its dated articles, those that are no later copies; nothing is known of the others.
@@ -57,12 +62,7 @@ function matrix() {
     n: reprinted + respun + through,
   }));
   if (!flows.length) return h("p", { class: "note" }, "No cluster has dated articles of two sources.");
-  const weight = new Map();
-  for (const flow of flows) for (const end of [flow.from, flow.to]) weight.set(end, (weight.get(end) || 0) + flow.n);
-  const shown = [...weight]
-    .sort((a, b) => b[1] - a[1] || a[0] - b[0])
-    .slice(0, MOST_SOURCES)
-    .map(([place]) => place);
+  const { rows, columns, nShown } = ofLargest(flows);
   const cells = new Map(flows.map((flow) => [`${flow.from},${flow.to}`, flow]));
   const most = Math.max(...flows.map((flow) => flow.n));
   const shade = (n) => Math.min(5, Math.ceil((5 * n) / most));
@@ -84,18 +84,18 @@ function matrix() {
             "tr",
             null,
             h("td"),
-            shown.map((place) => h("th", { scope: "col" }, h("span", null, sourceName(place)))),
+            columns.map((place) => h("th", { scope: "col" }, h("span", null, sourceName(place)))),
           ),
         ),
         h(
           "tbody",
           null,
-          shown.map((from) =>
+          rows.map((from) =>
             h(
               "tr",
               null,
               h("th", { scope: "row" }, sourceName(from)),
-              shown.map((to) => {
+              columns.map((to) => {
                 const flow = cells.get(`${from},${to}`);
                 if (!flow) return h("td", { class: from === to ? "self" : null });
                 return h(
@@ -113,8 +113,12 @@ function matrix() {
         ),
       ),
     ),
-    weight.size > shown.length
-      ? h("p", { class: "left-out" }, `The ${shown.length} sources with most of it, of ${count(weight.size)}.`)
+    nShown < sources.n_flows
+      ? h(
+          "p",
+          { class: "left-out" },
+          `The largest, ${count(nShown)} of ${count(sources.n_flows)} numbers: at most ${MOST_SOURCES} sources fit in the rows, and in the columns.`,
+        )
       : null,
     h(
       "details",
@@ -146,6 +150,27 @@ function matrix() {
         : null,
     ),
   ];
+}
+
+// Sources of the rows and of the columns, those with most of it first: the largest flows, as far as they fit.
+function ofLargest(flows) {
+  const [rows, columns] = [new Map(), new Map()]; // of a source: the articles that it has in the matrix
+  const fits = (ends, place) => ends.has(place) || ends.size < MOST_SOURCES;
+  let nShown = 0;
+  for (const flow of flows) {
+    if (!fits(rows, flow.from) || !fits(columns, flow.to)) continue;
+    rows.set(flow.from, 0);
+    columns.set(flow.to, 0);
+  }
+  for (const flow of flows) {
+    if (!rows.has(flow.from) || !columns.has(flow.to)) continue;
+    rows.set(flow.from, rows.get(flow.from) + flow.n);
+    columns.set(flow.to, columns.get(flow.to) + flow.n);
+    nShown++;
+  }
+  const weight = (place) => (rows.get(place) || 0) + (columns.get(place) || 0);
+  const ordered = (ends) => [...ends.keys()].sort((a, b) => weight(b) - weight(a) || a - b);
+  return { rows: ordered(rows), columns: ordered(columns), nShown };
 }
 
 function sourcesTable(form, set) {

@@ -90,25 +90,15 @@ function pager(label, words, hasPrevious, hasNext, go) {
   );
 }
 
-// A field of a filter: it takes effect with Enter, or as soon as it is cleared.
-function filterField(label, name, value, set, props) {
-  return h(
-    "label",
-    null,
-    h("span", null, label),
-    h("input", {
-      name,
-      value,
-      autocomplete: "off",
-      ...props,
-      onchange: (event) => set({ [name]: event.target.value.trim() }),
-      oninput: (event) => (event.target.value === "" && value !== "" ? set({ [name]: "" }) : null),
-    }),
-  );
+// A field of a filter: each letter takes effect at once. What waited until the field is left would change the list
+// between the two halves of a click on it.
+function filterField(label, name, typed, props) {
+  const oninput = (event) => typed({ [name]: event.target.value.trim() });
+  return h("label", null, h("span", null, label), h("input", { name, autocomplete: "off", ...props, oninput }));
 }
 
 // A choice of a filter, where the empty one is any.
-function choiceField(label, name, value, set, choices) {
+function choiceField(label, name, set, choices) {
   return h(
     "label",
     null,
@@ -117,9 +107,19 @@ function choiceField(label, name, value, set, choices) {
       "select",
       { name, onchange: (event) => set({ [name]: event.target.value }) },
       h("option", { value: "" }, "any"),
-      choices.map((one) => h("option", { value: one, selected: value === one }, one)),
+      choices.map((one) => h("option", { value: one }, one)),
     ),
   );
+}
+
+// Gives the fields of a filter what the address says. What is half typed is left alone: a date, say.
+function fillFields(fields, form) {
+  for (const field of fields.elements) {
+    const wanted = form[field.name];
+    if (wanted === undefined) continue;
+    if (field.type === "checkbox") field.checked = wanted !== "";
+    else if (field.value.trim() !== wanted) field.value = wanted;
+  }
 }
 
 // What differs from the defaults, for the address.

@@ -1,4 +1,4 @@
-// Texts of the page whose contrast is under that of WCAG 2.2, AA.
+// Texts of the page, placeholders too, whose contrast is under that of WCAG 2.2, AA.
 () => {
   const parse = (css) => {
     const m = css.match(/[\d.]+/g).map(Number);
@@ -36,6 +36,14 @@
       low.push(
         `${e.className.baseVal ?? e.className} ${((a + 0.05) / (b + 0.05)).toFixed(2)} ${walker.currentNode.data.slice(0, 30)}`,
       );
+  }
+  for (const e of document.querySelectorAll("input[placeholder]")) {
+    const back = behind(e);
+    const style = getComputedStyle(e, "::placeholder");
+    const own = parse(style.color);
+    own[3] *= Number(style.opacity);
+    const [a, b] = [light(over(own, back)), light(back)].sort((x, y) => y - x);
+    if ((a + 0.05) / (b + 0.05) < 4.5) low.push(`${((a + 0.05) / (b + 0.05)).toFixed(2)} ${e.placeholder}`);
   }
   return [...new Set(low)];
 };
