@@ -7,6 +7,7 @@ index. A *number* is the article's for good. Numbers ascend with the positions.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -112,7 +113,7 @@ class IndexReader:
         self.firsts: Rows = ends[:-1].astype(np.int64)
         self.n_articles = int(ends[-1])
 
-    def file(self, segment: Segment, table: str) -> pq.ParquetFile:
+    def file(self, segment: Segment, table: str) -> AbstractContextManager[pq.ParquetFile]:
         """A table of a segment, opened."""
         return self.store.open_parquet(segment.files[table].path)
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -109,10 +110,13 @@ class Store:
         if self.is_local:
             remove_left_over(Path(self._path(folder)))
 
-    def open_parquet(self, name: str) -> pq.ParquetFile:
-        """A Parquet file, opened. Raises RunError when it is gone or no Parquet file."""
+    @contextmanager
+    def open_parquet(self, name: str) -> Iterator[pq.ParquetFile]:
+        """A Parquet file, opened. Raises RunError when it is gone or damaged, also where it is read from."""
         try:
-            return pq.ParquetFile(self._fs.open_input_file(self._path(name)), pre_buffer=not self.is_local)
+            opened = self._fs.open_input_file(self._path(name))
+            with pq.ParquetFile(opened, pre_buffer=not self.is_local) as file:
+                yield file
         except (pa.ArrowException, OSError) as error:
             raise RunError(f"index {self.shown}: {name} can't be read: {error}") from None
 

@@ -380,10 +380,11 @@ def _failure(error: Exception, stage: str, work: Path) -> RunError:
     """Write the traceback to the run's log; the error names the stage, the cause and the log."""
     log = work / LOG
     cause = str(error) if isinstance(error, RespunError) else f"{type(error).__name__}: {error}"
+    where = f"stage {stage}: " if stage else ""  # an index is opened before the first stage
     try:
         with log.open("a", encoding="utf-8") as file:
-            file.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} stage {stage} failed\n")
+            file.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {where}failed\n")
             file.writelines(traceback.format_exception(error))
     except OSError as unwritable:  # a full disk may be why the stage failed
-        return RunError(f"stage {stage}: {cause} (log can't be written: {unwritable.strerror})")
-    return RunError(f"stage {stage}: {cause} (log: {log})")
+        return RunError(f"{where}{cause} (log can't be written: {unwritable.strerror})")
+    return RunError(f"{where}{cause} (log: {log})")

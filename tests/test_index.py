@@ -319,6 +319,26 @@ def test_a_missing_file_fails_the_run_with_its_name(table, index, tmp_path):
         run_night(SECOND, tmp_path, index, SETTINGS)
 
 
+@pytest.mark.parametrize(("folder", "table"), [
+    ("segments", "keys"), ("segments", "places"), ("segments", "tokens"), ("statistics", "terms"),
+    ("statistics", "furniture"),
+])  # fmt: skip
+def test_a_damaged_file_fails_the_run_with_its_name(folder, table, index, tmp_path):
+    (path,) = (index / folder).glob(f"*/{table}.parquet")
+    before = {file: file.read_bytes() for file in index.rglob("*") if file.is_file()}
+    # Its pages, from behind the magic number up to the footer.
+    footer = int.from_bytes(before[path][-8:-4], "little")
+    end = len(before[path]) - 8 - footer
+    path.write_bytes(before[path][:4] + b"\xff" * (end - 4) + before[path][end:])
+    with pytest.raises(RespunError) as caught:
+        run_night(SECOND, tmp_path, index, SETTINGS)
+    assert f"{table}.parquet can't be read" in str(caught.value)
+    assert "stage :" not in str(caught.value)
+    assert {file: file.read_bytes() for file in before if file != path} == {
+        file: data for file, data in before.items() if file != path
+    }
+
+
 def test_the_files_are_parquet_and_say_what_they_hold(one_night):
     catalog = require_catalog(Store(str(one_night)))
     assert catalog == Catalog.of(catalog.to_json())
