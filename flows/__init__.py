@@ -16,7 +16,7 @@ PREFECT_DEFAULTS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     # A cold start of Prefect's temporary server takes about 20 s on a small machine: Prefect's own limit.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
-    # The automation of flows/deployments.py takes a run for dead after three times as long.
+    # The automation of flows/deployments.py takes a run for dead after four times as long.
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
 }
 LOOPBACK = ("127.0.0.1", "localhost")

@@ -24,7 +24,9 @@ from pipeline.errors import ConfigError
 DEPLOYMENTS = "prefect.yaml"
 # A run that has not been heard of for so long is dead. Three heartbeats of 30 s, Prefect's shortest: with its
 # default of 180 s healthy runs would be ended.
-SILENCE = timedelta(seconds=90)
+SILENCE = timedelta(seconds=120)
+# Events of a run that something else has to follow.
+SIGNS_OF_LIFE = ("Pending", "Submitting", "pull-step.executed", "Running", "heartbeat")
 DEAD_RUNS = "respun: end runs whose process died"
 
 
@@ -79,9 +81,9 @@ def dead_runs(silence: timedelta = SILENCE) -> Automation:
                 {"prefect.resource.role": ["tag"], "prefect.resource.id": [f"prefect.tag.{TAG}"]}
             ),
             for_each={"prefect.resource.id"},
-            # Heartbeats come by way of the run's process, which may die before its first is on the way; these
-            # states are told by the server.
-            after={"prefect.flow-run.heartbeat", "prefect.flow-run.Running", "prefect.flow-run.Pending"},
+            # Whatever is heard of a run that is at work. Heartbeats come by way of its process, which may die
+            # before its first is on the way.
+            after={f"prefect.flow-run.{event}" for event in SIGNS_OF_LIFE},
             expect={"prefect.flow-run.*"},
             posture=Posture.Proactive,
             threshold=1,

@@ -112,7 +112,6 @@ def _held(location: str, config: Config, what: str) -> Iterator[_Held]:
         held_catalog(location, name, config) as (lease, catalog),
         tempfile.TemporaryDirectory(prefix="respun-") as folder,
     ):
-        assert catalog is not None
         yield _Held(location, lease, IndexReader(Store(location), catalog), name, Path(folder))
         sweep_all(location)
 

@@ -20,6 +20,7 @@ from pipeline.shards import MAX_GROUPS
 from pipeline.tables import Ref
 
 CATALOG = "index.json"
+SEGMENTS, STATISTICS = "segments", "statistics"  # folders
 FORMAT = 2
 # Raise it when the same text gives other tokens: signatures and counts can't be compared then.
 TOKENISER = 1
@@ -140,6 +141,28 @@ def require_catalog(store: Store) -> Catalog:
     return catalog
 
 
+def catalog_for(store: Store, config: Config) -> Catalog:
+    """What is live, for a run of that configuration; an empty catalog where there is no index yet.
+
+    Raises ConfigError when the configuration doesn't fit, OutputError when the catalog can't be read or is
+    gone: segments without it are those of an index, as the catalog is written before them.
+    """
+    catalog = read_catalog(store)
+    if catalog is None:
+        if store.folders(SEGMENTS) or store.folders(STATISTICS):
+            raise OutputError(
+                f"index {store.shown}: must have {CATALOG} beside its segments, it is gone: put a copy of it "
+                "back, or name another index"
+            )
+        return Catalog(settings_of(config))
+    if (
+        catalog.statistics is None and not catalog.segments
+    ):  # begun by a run that left nothing to compare with
+        return replace(catalog, settings=settings_of(config))
+    check_fit(catalog, config, store.shown)
+    return catalog
+
+
 def check_fit(catalog: Catalog, config: Config, location: str) -> None:
     """Compare a run's configuration with the index. Raises ConfigError with each difference, old and new."""
     ours = Catalog(settings_of(config))
@@ -160,14 +183,14 @@ def check_fit(catalog: Catalog, config: Config, location: str) -> None:
         )
 
 
-def commit(store: Store, old: Catalog | None, new: Catalog) -> Catalog:
+def commit(store: Store, old: Catalog, new: Catalog) -> Catalog:
     """Make `new` live in place of `old`. Raises RunError when another run has changed the index meanwhile."""
     found = read_catalog(store)
-    if (found.generation if found else -1) != (old.generation if old else -1):
+    if found is None or found.generation != old.generation:
         raise RunError(
             f"index {store.shown}: must not change while a run uses it, another run has changed it"
         )
-    live = replace(new, generation=(old.generation if old else 0) + 1)
+    live = replace(new, generation=old.generation + 1)
     store.replace(CATALOG, live.to_json())
     return live
 

@@ -10,23 +10,31 @@ from typing import Any
 
 from pipeline.config import Config
 from pipeline.errors import InputError
-from pipeline.index_catalog import Catalog, check_fit, commit, read_catalog, require_catalog, settings_of
+from pipeline.index_catalog import (
+    CATALOG,
+    SEGMENTS,
+    STATISTICS,
+    Catalog,
+    catalog_for,
+    commit,
+    require_catalog,
+)
 from pipeline.index_clusters import cutoff, expired
 from pipeline.index_rewrite import without
 from pipeline.index_segments import IndexReader, OpenIndex
 from pipeline.index_store import Store
-from pipeline.index_write import SEGMENTS, STATISTICS, Night, open_index, save_catalog, with_night
+from pipeline.index_write import Night, open_index, save_catalog, with_night
 from pipeline.lease import LEASES, Lease, hold
 from pipeline.tables import Ref
 
 
 @dataclass(frozen=True)
 class IndexRun:
-    """An index that a run holds. `before` is what was live when it began, None for a new index."""
+    """An index that a run holds. `before` is what was live when it began."""
 
     index: OpenIndex
     lease: Lease
-    before: Catalog | None
+    before: Catalog
 
     @property
     def catalog(self) -> Catalog:
@@ -36,9 +44,7 @@ class IndexRun:
 
 def check_index(location: str, config: Config) -> None:
     """Find out whether a run fits the index. Raises ConfigError or OutputError."""
-    catalog = read_catalog(Store(location))
-    if catalog is not None:
-        check_fit(catalog, config, Store(location).shown)
+    catalog_for(Store(location), config)
 
 
 def shown(location: str) -> str:
@@ -52,27 +58,26 @@ def require_index(location: str) -> Catalog:
 
 
 @contextmanager
-def held_catalog(location: str, run_id: str, config: Config) -> Iterator[tuple[Lease, Catalog | None]]:
-    """Hold the index for the length of the block: the lease, and what is live, None for a new index.
+def held_catalog(location: str, run_id: str, config: Config) -> Iterator[tuple[Lease, Catalog]]:
+    """Hold the index for the length of the block: the lease, and what is live. A new index is begun.
 
     What dead runs left is removed. Raises OutputError when another run holds it, ConfigError when the
     configuration doesn't fit.
     """
     store = Store(location)
     with hold(store, run_id, config.index) as lease:
-        before = read_catalog(store)
-        if before is not None:
-            check_fit(before, config, store.shown)
-        sweep(store, before or Catalog(settings_of(config)))
-        yield lease, before
+        live = catalog_for(store, config)
+        if live.generation == 0:
+            store.replace(CATALOG, live.to_json())
+        sweep(store, live)
+        yield lease, live
 
 
 @contextmanager
 def held_index(location: str, run_id: str, config: Config, work: Path) -> Iterator[IndexRun]:
     """Hold the index as `held_catalog` does, and open it as it is now."""
-    with held_catalog(location, run_id, config) as (lease, before):
-        catalog = before or Catalog(settings_of(config))
-        yield IndexRun(open_index(location, catalog, work / "index"), lease, before)
+    with held_catalog(location, run_id, config) as (lease, live):
+        yield IndexRun(open_index(location, live, work / "index"), lease, live)
 
 
 def sweep(store: Store, catalog: Catalog) -> None:
@@ -115,7 +120,7 @@ def make_live(held: IndexRun, prepared: Ref) -> Catalog:
     return replace_live(held.index.location, held.lease, held.before, catalog)
 
 
-def replace_live(location: str, lease: Lease, before: Catalog | None, catalog: Catalog) -> Catalog:
+def replace_live(location: str, lease: Lease, before: Catalog, catalog: Catalog) -> Catalog:
     """Make a catalog live in place of `before`. Raises RunError when the index is no longer held."""
     lease.check()
     return commit(Store(location), before, catalog)

@@ -126,9 +126,9 @@ class Store:
             return
         file = os.open(self._path(name), os.O_RDONLY)
         try:
-            for at in range(begin, begin + n_bytes, _FETCHED_BYTES):
-                length = min(_FETCHED_BYTES, begin + n_bytes - at)
-                os.posix_fadvise(file, at, length, os.POSIX_FADV_WILLNEED)
+            end = min(begin + n_bytes, os.fstat(file).st_size)
+            for at in range(begin, end, _FETCHED_BYTES):
+                os.posix_fadvise(file, at, min(_FETCHED_BYTES, end - at), os.POSIX_FADV_WILLNEED)
         finally:
             os.close(file)
 

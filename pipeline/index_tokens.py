@@ -167,9 +167,14 @@ def unpacked(table: pa.Table) -> pa.RecordBatch:
 
 
 def bags_of(table: pa.Table) -> Bags:
-    """The bags of some rows of BAG_COLUMNS; shares the table's memory."""
+    """The bags of some rows of BAG_COLUMNS; shares the table's memory. Raises RunError for damaged ones."""
     keys, indptr = _values(table, "term_keys", np.uint32)
-    counts, flags = (_values(table, name, np.uint8)[0] for name in ("term_counts", "term_flags"))
+    counts, of_counts = _values(table, "term_counts", np.uint8)
+    flags, of_flags = _values(table, "term_flags", np.uint8)
+    if not np.array_equal(indptr, of_counts) or not np.array_equal(indptr, of_flags):
+        raise RunError(
+            "index: the terms of an article must have a count and flags each, a table of them is damaged"
+        )
     return Bags(keys, counts, flags, indptr[1:], plain(table["lead_size"]).to_numpy())
 
 

@@ -21,7 +21,7 @@ from pipeline.bags import Bags
 from pipeline.clusters import read_judged
 from pipeline.config import Config
 from pipeline.furniture import FOUND
-from pipeline.index_catalog import Catalog, Segment, Statistics
+from pipeline.index_catalog import SEGMENTS, STATISTICS, Catalog, Segment, Statistics
 from pipeline.index_clusters import Named
 from pipeline.index_segments import (
     ARTICLES,
@@ -41,7 +41,6 @@ from pipeline.signatures import SIGNED_ARTICLES, Signed
 from pipeline.tables import Ref, file_ref, read_batches, read_ipc, write_ipc
 from pipeline.terms import TermStatistics
 
-SEGMENTS, STATISTICS = "segments", "statistics"
 TERMS = pa.schema([("df", pa.int32()), ("spelling", pa.int32())])
 _FROM_INPUT = ("source", "url", "title", "published_at")
 # Rows turned into bytes at a time.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import re
 import time
@@ -29,6 +30,7 @@ from pipeline.errors import RunError
 
 _TEMPORARY = re.compile(r"\..+\.\d+\.[0-9a-f]{8}\.tmp")  # as `atomic_file` names them
 _DAY_SECONDS = 86_400
+_PIECE_BYTES = 1 << 20  # of a file, written at a time
 ROW_GROUP_ROWS = 65_536
 # Peak memory of a reader is a few row groups; texts of 4 KB fill one at about 16,000 rows.
 ROW_GROUP_BYTES = 64 << 20
@@ -65,6 +67,22 @@ class Ref:
             )
 
 
+class _FileInPieces(io.FileIO):
+    """A file that is written in pieces, so that the system keeps it in small pieces too.
+
+    For each piece of 2 MB or more, Linux may look for 2 MB of memory in one place: 640 MB take 1.3 s, in
+    pieces of 1 MB 0.13 s.
+    """
+
+    def write(self, data: Any, /) -> int:
+        """All of it, where a plain file may write less."""
+        left = memoryview(data).cast("B")
+        n = len(left)
+        while left:
+            left = left[super().write(left[:_PIECE_BYTES]) :]
+        return n
+
+
 @contextmanager
 def atomic_file(path: str | os.PathLike[str], durable: bool = False) -> Iterator[BinaryIO]:
     """Open a file for writing that takes its name only when the block ends without an error.
@@ -75,7 +93,7 @@ def atomic_file(path: str | os.PathLike[str], durable: bool = False) -> Iterator
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = final.with_name(f".{final.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with _FileInPieces(temporary, "wb") as raw, io.BufferedWriter(raw) as file:
             yield file
             if durable:
                 file.flush()

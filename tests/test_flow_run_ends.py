@@ -101,8 +101,10 @@ def held_deployment(server) -> None:
 
 
 @pytest.fixture(scope="module")
-def killed(server, tmp_path_factory) -> tuple[str, str, Path]:
-    """An ad hoc run that was killed together with its worker, a second one that waits for its slot."""
+def killed(server, tmp_path_factory) -> tuple[str, str, str, Path]:
+    """An ad hoc run that was killed together with its worker, one that a worker died over while it started
+    it, and one that waits for the slot.
+    """
     output = tmp_path_factory.mktemp("killed") / "out"
     parameters = {"inputs": [str(SAMPLE)], "output": str(output)}
     with server.running("prefect", "worker", "start", "--pool", "respun", "--type", "process") as worker:
@@ -110,7 +112,11 @@ def killed(server, tmp_path_factory) -> tuple[str, str, Path]:
         wait_for(lambda: server.state(first) == "Running" or None)
         kill_all(worker)
     assert server.state(first) == "Running"
-    return first, server.trigger(ADHOC, **parameters), output
+    starting = server.trigger(ADHOC, **parameters)
+    for name in ("Pending", "Submitting"):
+        state = {"state": {"type": "PENDING", "name": name}, "force": True}
+        server.ask(f"/flow_runs/{starting}/set_state", state)
+    return first, starting, server.trigger(ADHOC, **parameters), output
 
 
 @pytest.fixture(scope="module")
@@ -201,9 +207,10 @@ def test_runs_that_are_ended_half_way_let_go_and_the_next_night_makes_up_for_the
 
 
 def test_a_run_that_died_with_its_worker_ends_and_frees_its_slot(server, killed, worker):
-    """The last test, as the server waits for a minute and a half before it takes a run for dead."""
-    first, second, output = killed
+    """The last test, as the server waits for two minutes before it takes a run for dead."""
+    first, starting, second, output = killed
     assert server.finish(first) == "Crashed"
+    assert server.finish(starting) == "Crashed"
     assert server.finish(second) == "Completed"
     [run] = manifests(output)
     # The next one went on from it, and found the same.

@@ -17,7 +17,7 @@ from stages import config
 from pipeline import index_admin, index_run, publish
 from pipeline.errors import ConfigError, OutputError, RespunError, RunError
 from pipeline.executor import Silence, ThreadExecutor
-from pipeline.index_catalog import CATALOG, Catalog, require_catalog
+from pipeline.index_catalog import CATALOG, Catalog, require_catalog, settings_of
 from pipeline.index_job import rebuild_index
 from pipeline.index_store import Store
 
@@ -309,6 +309,30 @@ def test_a_lost_index_is_not_compacted(index, tmp_path, monkeypatch):
     with pytest.raises(RunError, match="lost it"):
         index_admin.compact(str(index), SETTINGS)
     assert clusters(index) == before
+
+
+def test_a_run_is_refused_where_segments_have_lost_their_catalog(index, tmp_path):
+    kept = (index / CATALOG).read_bytes()
+    (index / CATALOG).unlink()
+    before = {file: file.read_bytes() for file in index.rglob("*") if file.is_file()}
+    with pytest.raises(OutputError, match=r"must have index.json beside its segments, it is gone"):
+        run_night(SECOND, tmp_path / "refused", index, SETTINGS)
+    assert {file: file.read_bytes() for file in index.rglob("*") if file.is_file()} == before
+    (index / CATALOG).write_bytes(kept)
+    run_night(SECOND, tmp_path / "again", index, SETTINGS)
+
+
+def test_an_index_that_was_begun_by_a_run_that_failed_takes_any_configuration(tmp_path):
+    index = tmp_path / "index"
+    empty = Catalog({"seed": 7})
+    index.mkdir()
+    (index / CATALOG).write_bytes(empty.to_json())
+    dead = index / "segments" / "dead" / "tokens.parquet"
+    dead.parent.mkdir(parents=True)
+    dead.write_bytes(b"half of it")
+    run_night(FIRST, tmp_path, index, SETTINGS)
+    assert not dead.exists()
+    assert require_catalog(Store(str(index))).settings == settings_of(SETTINGS)
 
 
 @pytest.mark.parametrize("table", ["keys", "places", "articles", "tokens", "pairs", "membership"])

@@ -69,6 +69,15 @@ def test_an_article_may_have_more_terms_than_two_bytes_tell():
     assert unpacked(pa.Table.from_batches([packed(batch, bags)])).equals(batch)
 
 
+@pytest.mark.parametrize("name", ["term_keys", "term_counts", "term_flags"])
+def test_terms_that_lack_something_are_an_error(name):
+    table = pa.Table.from_batches([packed(*batch_of([[(1, False)], [(2, False), (3, False)]]))])
+    column = table[name].to_pylist()
+    damaged = table.set_column(TOKENS.get_field_index(name), TOKENS.field(name), [column[::-1]])
+    with pytest.raises(RunError, match="damaged"):
+        bags_of(damaged)
+
+
 @pytest.mark.parametrize("order", [b"\x03", b"\x00\x00", b""])
 def test_places_that_are_none_of_the_terms_are_an_error(order):
     table = pa.Table.from_batches([packed(*batch_of([[(1, False), (2, True), (3, False)]]))])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
 from dataclasses import replace
@@ -152,6 +153,27 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
         raise ZeroDivisionError
     assert [p.name for p in tmp_path.iterdir()] == ["f"]
     assert path.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("n", [0, 1, 131_072, 131_073, 700_000])
+def test_a_file_is_written_in_pieces_and_holds_all_of_them(n, tmp_path, monkeypatch):
+    sizes: list[int] = []
+
+    class Short(io.FileIO):
+        """Writes less than it is given, as a file may."""
+
+        def write(self, data: memoryview, /) -> int:
+            sizes.append(len(data))
+            return super().write(data[: max(1, len(data) * 2 // 3)])
+
+    monkeypatch.setattr(tables, "_FileInPieces", type("Both", (tables._FileInPieces, Short), {}))
+    numbers = np.arange(n, dtype=np.uint64)
+    with tables.atomic_file(tmp_path / "file") as file:
+        file.write(b"begins")
+        file.write(numbers.data)
+        file.write(numbers.reshape(-1, 1).data)
+    assert (tmp_path / "file").read_bytes() == b"begins" + 2 * numbers.tobytes()
+    assert max(sizes) <= 1 << 20
 
 
 def test_tables_are_on_the_disk_before_they_have_their_name_and_scratch_need_not_be(tmp_path, monkeypatch):
