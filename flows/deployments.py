@@ -22,7 +22,7 @@ from pipeline.config import shipped_file
 from pipeline.errors import ConfigError
 
 DEPLOYMENTS = "prefect.yaml"
-# A run that has not been heard of for so long is dead. Three heartbeats of 30 s, Prefect's shortest: with its
+# A run that has not been heard of for so long is dead. Four heartbeats of 30 s, Prefect's shortest: with its
 # default of 180 s healthy runs would be ended.
 SILENCE = timedelta(seconds=120)
 # Events of a run that something else has to follow.

@@ -155,9 +155,8 @@ def catalog_for(store: Store, config: Config) -> Catalog:
                 "back, or name another index"
             )
         return Catalog(settings_of(config))
-    if (
-        catalog.statistics is None and not catalog.segments
-    ):  # begun by a run that left nothing to compare with
+    # Begun by a run that left nothing to compare with.
+    if catalog.statistics is None and not catalog.segments:
         return replace(catalog, settings=settings_of(config))
     check_fit(catalog, config, store.shown)
     return catalog

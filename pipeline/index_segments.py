@@ -7,7 +7,6 @@ index. A *number* is the article's for good. Numbers ascend with the positions.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +20,7 @@ from pipeline.arrow_columns import Rows, microseconds
 from pipeline.candidates import PAIRS
 from pipeline.config import Config
 from pipeline.confirm import JUDGED
-from pipeline.index_catalog import Catalog, Segment
+from pipeline.index_catalog import Catalog
 from pipeline.index_store import Store
 from pipeline.index_tokens import KEPT_COLUMNS, TOKENS, unpacked
 from pipeline.schema import REPEATED_SECTIONS, UTC_TIME
@@ -113,10 +112,6 @@ class IndexReader:
         self.firsts: Rows = ends[:-1].astype(np.int64)
         self.n_articles = int(ends[-1])
 
-    def file(self, segment: Segment, table: str) -> AbstractContextManager[pq.ParquetFile]:
-        """A table of a segment, opened."""
-        return self.store.open_parquet(segment.files[table].path)
-
     def batches(self, table: str, columns: Sequence[str] | None = None) -> Iterator[tuple[int, pa.Table]]:
         """A table's row groups over all segments: how many rows are before, and the columns.
 
@@ -124,24 +119,24 @@ class IndexReader:
         """
         row = 0
         for segment in self.segments:
-            with self.file(segment, table) as file:
-                for read in self._row_groups(segment, table, file, range(file.num_row_groups), columns):
+            name = segment.files[table].path
+            with self.store.open_parquet(name) as file:
+                for read in self._row_groups(name, file, range(file.num_row_groups), columns):
                     yield row, read
                     row += read.num_rows
 
     def _row_groups(
-        self, segment: Segment, table: str, file: pq.ParquetFile, groups: Sequence[int],
-        columns: Sequence[str] | None,
-    ) -> Iterator[pa.Table]:  # fmt: skip
-        """Row groups of a table, in their order. What comes next is fetched while one is worked on."""
-        name, layout = segment.files[table].path, file.metadata
+        self, name: str, file: pq.ParquetFile, groups: Sequence[int], columns: Sequence[str] | None
+    ) -> Iterator[pa.Table]:
+        """Row groups of a file, in their order. What comes next is fetched while one is worked on."""
+        layout = file.metadata
         paths = [layout.schema.column(i).path.split(".")[0] for i in range(layout.num_columns)]
         own = [i for i, path in enumerate(paths) if columns is None or path in columns]
         for at, group in enumerate(groups):
             for following in groups[at + AHEAD if at else 1 : at + AHEAD + 1]:
-                for chunk in map(layout.row_group(following).column, own):
-                    begin = chunk.dictionary_page_offset or chunk.data_page_offset
-                    self.store.fetch_ahead(name, begin, chunk.total_compressed_size)
+                chunks = map(layout.row_group(following).column, own)
+                begins = ((c.dictionary_page_offset or c.data_page_offset, c) for c in chunks)
+                self.store.fetch_ahead(name, ((begin, c.total_compressed_size) for begin, c in begins))
             yield file.read_row_group(group, columns=columns and list(columns), use_threads=False)
 
     def column(self, table: str, name: str) -> pa.ChunkedArray:
@@ -200,14 +195,13 @@ class IndexReader:
             if begin == end:
                 continue
             own = positions[begin:end] - first
-            with self.file(segment, table) as file:
+            name = segment.files[table].path
+            with self.store.open_parquet(name) as file:
                 layout = file.metadata
                 ends = np.cumsum([0, *(layout.row_group(g).num_rows for g in range(layout.num_row_groups))])
                 cuts = np.searchsorted(own, ends)
                 groups = np.flatnonzero(np.diff(cuts)).tolist()
-                for group, read in zip(
-                    groups, self._row_groups(segment, table, file, groups, columns), strict=True
-                ):
+                for group, read in zip(groups, self._row_groups(name, file, groups, columns), strict=True):
                     wanted = pa.array(own[cuts[group] : cuts[group + 1]] - ends[group])
                     yield read.select(list(columns)).take(wanted).combine_chunks()
 

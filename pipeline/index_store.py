@@ -68,16 +68,9 @@ class Store:
         sync_folder(path.parent)
 
     def put(self, source: str, name: str) -> None:
-        """Copy a local file into the store."""
-        with open(source, "rb") as file:
-            if self.is_local:
-                path = Path(self._path(name))
-                with atomic_file(path, durable=True) as copy:
-                    shutil.copyfileobj(file, copy, 1 << 20)
-                sync_folder(path.parent)
-                return
-            with self._fs.open_output_stream(self._path(name)) as copy:
-                shutil.copyfileobj(file, copy, 8 << 20)
+        """Copy a local file into an object store."""
+        with open(source, "rb") as file, self._fs.open_output_stream(self._path(name)) as copy:
+            shutil.copyfileobj(file, copy, 8 << 20)
 
     def times(self, folder: str) -> dict[str, int]:
         """Names of the files right below a folder, and when the store wrote each: nanoseconds, its clock."""
@@ -120,15 +113,20 @@ class Store:
         except (pa.ArrowException, OSError) as error:
             raise RunError(f"index {self.shown}: {name} can't be read: {error}") from None
 
-    def fetch_ahead(self, name: str, begin: int, n_bytes: int) -> None:
-        """Have the system read a part of a local file that is asked for soon. Elsewhere nothing happens."""
+    def fetch_ahead(self, name: str, parts: Iterable[tuple[int, int]]) -> None:
+        """Have the system read parts of a local file, (first byte, bytes), that are asked for soon.
+
+        Elsewhere nothing happens.
+        """
         if not self.is_local or not hasattr(os, "posix_fadvise"):
             return
         file = os.open(self._path(name), os.O_RDONLY)
         try:
-            end = min(begin + n_bytes, os.fstat(file).st_size)
-            for at in range(begin, end, _FETCHED_BYTES):
-                os.posix_fadvise(file, at, min(_FETCHED_BYTES, end - at), os.POSIX_FADV_WILLNEED)
+            size = os.fstat(file).st_size
+            for begin, n_bytes in parts:
+                end = min(begin + n_bytes, size)
+                for at in range(begin, end, _FETCHED_BYTES):
+                    os.posix_fadvise(file, at, min(_FETCHED_BYTES, end - at), os.POSIX_FADV_WILLNEED)
         finally:
             os.close(file)
 

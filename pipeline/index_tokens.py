@@ -18,7 +18,7 @@ from pipeline.arrays import BYTES, I64, READ_I64, READ_U32, U8, U32
 from pipeline.arrow_columns import plain
 from pipeline.bags import Bags, empty_slots, n_slots
 from pipeline.errors import RunError
-from pipeline.text import KEPT
+from pipeline.text import KEPT, list_array, list_values
 
 # Lists are one value each, the bytes of their numbers: twice as fast to read as Parquet's own, no larger.
 # `term_keys`, `term_counts`, `term_flags`, `lead_size`: the article's bag, with the furniture that was frozen
@@ -126,7 +126,7 @@ def _put_together(keys, key_indptr, others, other_indptr, order, order_indptr, i
 
 def packed(batch: pa.RecordBatch, bags: Bags) -> pa.RecordBatch:
     """Kept tokens (text.KEPT) and their bags as TOKENS."""
-    terms, indptr = _list(batch.column("terms"))
+    terms, indptr = list_values(batch.column("terms"))
     others, other_ends = np.empty(len(terms), np.uint32), np.empty(len(batch), np.int64)
     order, order_ends = np.zeros(4 * len(terms), np.uint8), np.empty(len(batch), np.int64)
     n = _take_apart(terms, indptr, bags.term_keys, bags.term_ends, others, other_ends, order, order_ends)
@@ -141,7 +141,7 @@ def packed(batch: pa.RecordBatch, bags: Bags) -> pa.RecordBatch:
         "other_terms": _binary(others[:n], other_indptr),
         "order": _binary(order, order_indptr),
     }
-    columns |= {name: _binary(*_list(batch.column(name))) for name in _LISTS}
+    columns |= {name: _binary(*list_values(batch.column(name))) for name in _LISTS}
     columns |= {name: batch.column(name) for name in _VALUES}
     return pa.record_batch([columns[name] for name in TOKENS.names], schema=TOKENS)
 
@@ -156,8 +156,8 @@ def unpacked(table: pa.Table) -> pa.RecordBatch:
     terms = np.empty(len(flags), np.uint32)
     if not _put_together(keys, key_indptr, others, other_indptr, order, order_indptr, indptr, terms):
         raise RunError("index: the tokens of an article must be of its terms, a table of them is damaged")
-    columns = {"terms": _list_array(terms, indptr)}
-    columns |= {name: _list_array(*_values(table, name, dtype)) for name, dtype in _LISTS.items()}
+    columns = {"terms": list_array(terms, indptr)}
+    columns |= {name: list_array(*_values(table, name, dtype)) for name, dtype in _LISTS.items()}
     columns |= {name: plain(table[name]) for name in _VALUES}
     nothing = pa.array(np.zeros(n + 1, np.int32))
     for field in KEPT:
@@ -176,14 +176,6 @@ def bags_of(table: pa.Table) -> Bags:
             "index: the terms of an article must have a count and flags each, a table of them is damaged"
         )
     return Bags(keys, counts, flags, indptr[1:], plain(table["lead_size"]).to_numpy())
-
-
-def _list(column: pa.ListArray) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
-    return column.values.to_numpy(), column.offsets.to_numpy().astype(np.int64)
-
-
-def _list_array(values: npt.NDArray[Any], indptr: npt.NDArray[np.int64]) -> pa.ListArray:
-    return pa.ListArray.from_arrays(pa.array(indptr.astype(np.int32)), pa.array(values))
 
 
 def _binary(values: npt.NDArray[Any], indptr: npt.NDArray[np.int64]) -> pa.Array:

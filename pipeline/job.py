@@ -169,14 +169,11 @@ def weighing_stages(
         )
         accepted = recognised.of(accepted)
     counted = term_stages(accepted.shards, accepted.text_bytes, config, run, work, index)
-    signing = sign_stage(counted, config, work)
-    if index is None or index.statistics is None:
-        (signed,), places = run.together(signing), []
-    else:
-        signed, places = run.together(signing, places_stage(index, counted.groups, work))
+    past = [places_stage(index, counted.groups, work)] if index and index.statistics else []
+    signed, *places = run.together(sign_stage(counted, config, work), *past)
     return Weighed(
         accepted, counted.groups, counted.tokens, counted.furniture, counted.bags, counted.statistics,
-        tuple(signed), recognised, places[0] if places else None,
+        tuple(signed), recognised, next(chain.from_iterable(places), None),
     )  # fmt: skip
 
 

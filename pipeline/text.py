@@ -165,16 +165,16 @@ def kept_of(batch: pa.RecordBatch) -> KeptTokens:
 def read_units(ref: Ref) -> Iterator[tuple[KeptTokens, KeptUnits]]:
     """The kept batches in order, with their units; all is mapped and must not be altered."""
     for batch in read_batches(ref.path):
-        starts, indptr = _list(batch.column("unit_starts"))
-        kinds, _ = _list(batch.column("unit_kinds"))
+        starts, indptr = list_values(batch.column("unit_starts"))
+        kinds, _ = list_values(batch.column("unit_kinds"))
         yield _kept(batch), KeptUnits(starts, kinds, indptr)
 
 
 def _kept(batch: pa.RecordBatch) -> KeptTokens:
-    terms, indptr = _list(batch.column("terms"))
-    flags, _ = _list(batch.column("flags"))
-    keys, line_indptr = _list(batch.column("line_keys"))
-    stops, _ = _list(batch.column("line_stops"))
+    terms, indptr = list_values(batch.column("terms"))
+    flags, _ = list_values(batch.column("flags"))
+    keys, line_indptr = list_values(batch.column("line_keys"))
+    stops, _ = list_values(batch.column("line_stops"))
     return KeptTokens(
         terms, flags, indptr, batch.column("n_title").to_numpy(), keys, stops, line_indptr,
         batch.column("longest").to_numpy(),
@@ -182,16 +182,18 @@ def _kept(batch: pa.RecordBatch) -> KeptTokens:
 
 
 def _to_arrow(kept: KeptTokens, units: KeptUnits) -> pa.RecordBatch:
-    def lists(values: npt.NDArray[Any], indptr: npt.NDArray[np.int64]) -> pa.ListArray:
-        return pa.ListArray.from_arrays(pa.array(indptr.astype(np.int32)), pa.array(values))
-
     return pa.record_batch([
-        lists(kept.terms, kept.indptr), lists(kept.flags, kept.indptr), pa.array(kept.n_title),
-        lists(kept.line_keys, kept.line_indptr), lists(kept.line_stops, kept.line_indptr),
-        pa.array(kept.longest), lists(units.starts, units.indptr), lists(units.kinds, units.indptr),
+        list_array(kept.terms, kept.indptr), list_array(kept.flags, kept.indptr), pa.array(kept.n_title),
+        list_array(kept.line_keys, kept.line_indptr), list_array(kept.line_stops, kept.line_indptr),
+        pa.array(kept.longest), list_array(units.starts, units.indptr), list_array(units.kinds, units.indptr),
     ], schema=KEPT)  # fmt: skip
 
 
-def _list(column: pa.ListArray) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+def list_values(column: pa.ListArray) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
     """Values and indptr int64 of a list column."""
     return column.values.to_numpy(), column.offsets.to_numpy().astype(np.int64)
+
+
+def list_array(values: npt.NDArray[Any], indptr: npt.NDArray[np.int64]) -> pa.ListArray:
+    """The opposite: a list column of values and indptr."""
+    return pa.ListArray.from_arrays(pa.array(indptr.astype(np.int32)), pa.array(values))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -67,7 +68,8 @@ def without_articles(index: Path, new: Path) -> Path:
     frozen = require_catalog(Store(str(index)))
     store = Store(str(new))
     for ref in (frozen.statistics.terms, frozen.statistics.furniture):
-        store.put(str(index / ref.path), ref.path)
+        (new / ref.path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(index / ref.path, new / ref.path)
     empty: Catalog = replace(frozen, segments=(), next_number=0)
     store.replace(CATALOG, empty.to_json())
     return new
