@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import shutil
 import sys
 import time
 from collections import Counter
@@ -104,7 +105,8 @@ def emptied(index: Path, new: Path) -> Path:
     if known.statistics is None:
         raise SystemExit(f"{index}: has no statistics")
     for ref in (known.statistics.terms, known.statistics.furniture):
-        store.put(str(index / ref.path), ref.path)
+        (new / ref.path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(index / ref.path, new / ref.path)
     store.replace(CATALOG, replace(known, segments=(), next_number=0).to_json())
     return new
 

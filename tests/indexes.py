@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import made_up_news as news
@@ -13,7 +12,7 @@ import pyarrow.parquet as pq
 
 from pipeline.config import Config
 from pipeline.executor import Executor, Silence, ThreadExecutor
-from pipeline.index_catalog import CATALOG, Catalog, require_catalog
+from pipeline.index_catalog import require_catalog
 from pipeline.index_segments import IndexReader
 from pipeline.index_store import Store
 from pipeline.job import run_job
@@ -61,18 +60,6 @@ def run_night(
 def reader(index: Path | str) -> IndexReader:
     store = Store(str(index))
     return IndexReader(store, require_catalog(store))
-
-
-def without_articles(index: Path, new: Path) -> Path:
-    """An index of the same statistics that holds nothing yet."""
-    frozen = require_catalog(Store(str(index)))
-    store = Store(str(new))
-    for ref in (frozen.statistics.terms, frozen.statistics.furniture):
-        (new / ref.path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(index / ref.path, new / ref.path)
-    empty: Catalog = replace(frozen, segments=(), next_number=0)
-    store.replace(CATALOG, empty.to_json())
-    return new
 
 
 def clusters(index: Path | str) -> dict[int, frozenset[str]]:

@@ -9,7 +9,7 @@ import made_up_news as news
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from indexes import clusters, pairs, run_night, without_articles
+from indexes import clusters, pairs, run_night
 from stages import config
 
 from benchmarks import index_month
@@ -26,7 +26,7 @@ def frozen(tmp_path_factory) -> Path:
 
 
 def after(nights: list[list[dict]], folder: Path, frozen: Path) -> Path:
-    index = without_articles(frozen, folder / "index")
+    index = index_month.emptied(frozen, folder / "index")
     for k, rows in enumerate(nights):
         run_night(rows, folder, index, SETTINGS, f"night-{k}")
     return index
