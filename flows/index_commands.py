@@ -67,11 +67,12 @@ def forget(
 ) -> None:
     """Leave old articles out of INDEX. Clusters keep their ids for as long as they have an article."""
     with errors_in_one_line(verbose):
+        from flows.index_report import forgotten_lines
         from pipeline.config import load_config
         from pipeline.index_admin import forget as leave_out
 
-        n = leave_out(location, before.replace(tzinfo=UTC), load_config(config, overrides))
-        click.echo(f"forgotten: {n} articles")
+        found = leave_out(location, before.replace(tzinfo=UTC), load_config(config, overrides))
+        _print(forgotten_lines(found))
 
 
 @index.command(short_help="Count terms and furniture of INDEX anew, and find all pairs again.", epilog=CODES)

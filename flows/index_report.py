@@ -1,8 +1,8 @@
-"""What an index holds, and what a rebuild did to it, in lines."""
+"""What an index holds, and what was done to it, in lines."""
 
 from __future__ import annotations
 
-from pipeline.index_admin import IndexInfo
+from pipeline.index_admin import Forgotten, IndexInfo
 from pipeline.index_rebuild import Rebuilt
 
 
@@ -20,7 +20,13 @@ def info_lines(found: IndexInfo) -> list[str]:
         f"statistics: {counted}",
         f"segments: {len(found.segments)}",
     ]
-    return lines + [f"  {name}: {n} articles, {n_bytes} bytes" for name, n, n_bytes in found.segments]
+    lines += [f"  {name}: {n} articles, {n_bytes} bytes" for name, n, n_bytes in found.segments]
+    return lines + [f"events: {found.n_untold}, which the next run tells"] * (found.n_untold > 0)
+
+
+def forgotten_lines(found: Forgotten) -> list[str]:
+    """What was forgotten, in a line."""
+    return [f"forgotten: {found.n_articles} articles; {found.n_clusters} clusters expired"]
 
 
 def rebuilt_lines(found: Rebuilt) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,17 +16,21 @@ import numpy as np
 
 from pipeline.config import Config
 from pipeline.index_catalog import Catalog, Statistics, require_catalog
-from pipeline.index_clusters import expired
+from pipeline.index_clusters import events_batch, expired, expired_clusters
 from pipeline.index_rewrite import compacted, without
 from pipeline.index_run import held_catalog, replace_live, require_index, sweep_all
 from pipeline.index_segments import IndexReader
 from pipeline.index_store import Store
+from pipeline.index_write import leave_untold
 from pipeline.lease import Lease
 
 
 @dataclass(frozen=True)
 class IndexInfo:
-    """What an index holds. Times are None when no article has one."""
+    """What an index holds. Times are None when no article has one.
+
+    `n_untold`: events of clusters that the next run tells.
+    """
 
     location: str
     generation: int
@@ -39,6 +43,7 @@ class IndexInfo:
     last_published: datetime | None
     statistics: Statistics | None
     run_ids: tuple[str, ...]
+    n_untold: int
 
     @property
     def bytes_per_article(self) -> float:
@@ -67,6 +72,7 @@ def info(location: str) -> IndexInfo:
         _time(max(last)) if last else None,
         catalog.statistics,
         tuple(run_id for s in catalog.segments for run_id in s.run_ids),
+        catalog.untold.rows if catalog.untold else 0,
     )
 
 
@@ -77,16 +83,29 @@ def compact(location: str, config: Config) -> IndexInfo:
     return info(location)
 
 
-def forget(location: str, before: datetime, config: Config) -> int:
-    """Leave out the articles published before a time; how many. Articles without a time stay.
+@dataclass(frozen=True)
+class Forgotten:
+    """How many articles were left out, and how many clusters expired with them."""
 
-    Clusters keep their ids for as long as they have an article.
+    n_articles: int
+    n_clusters: int
+
+
+def forget(location: str, before: datetime, config: Config) -> Forgotten:
+    """Leave out the articles published before a time. Articles without a time stay.
+
+    Clusters keep their ids for as long as they have an article. The next run tells which expired.
     """
     with _held(location, config, "forget") as held:
-        gone = expired(held.reader.published, int(before.timestamp() * 1_000_000))
-        if gone.any():
-            held.make_live(without(held.reader, ~gone, held.name, config, held.work))
-        return int(np.count_nonzero(gone))
+        reader = held.reader
+        gone = expired(reader.published, int(before.timestamp() * 1_000_000))
+        if not gone.any():
+            return Forgotten(0, 0)
+        events = expired_clusters(reader.membership()[0], gone)
+        told = [*reader.untold(), events_batch(held.name, events)]
+        untold = leave_untold(reader.store, held.name, told, held.work)
+        held.make_live(replace(without(reader, ~gone, held.name, config, held.work), untold=untold))
+        return Forgotten(int(np.count_nonzero(gone)), len(events))
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from pipeline.shards import MAX_GROUPS
 from pipeline.tables import Ref
 
 CATALOG = "index.json"
-SEGMENTS, STATISTICS = "segments", "statistics"  # folders
+SEGMENTS, STATISTICS, UNTOLD = "segments", "statistics", "untold"  # folders
 FORMAT = 2
 # Raise it when the same text gives other tokens: signatures and counts can't be compared then.
 TOKENISER = 1
@@ -67,7 +67,8 @@ class Catalog:
     """What is live. `next_number`: of the next article; a number is never given twice.
 
     `settings`: the configuration's keys that say how articles are compared, dotted, with the calibration's
-    content. `generation` counts the changes. `statistics` is None before the first night.
+    content. `generation` counts the changes. `statistics` is None before the first night. `untold`: events of
+    clusters (schema.CLUSTER_EVENTS) outside of runs, which the next run tells; None without any.
     """
 
     settings: dict[str, Any]
@@ -79,6 +80,7 @@ class Catalog:
     tokeniser: int = TOKENISER
     permutations: str = PERMUTATIONS
     n_parts: int = field(default=MAX_GROUPS)
+    untold: Ref | None = None
 
     def has_run(self, run_id: str) -> bool:
         """Whether the articles of a run are in it."""
@@ -109,7 +111,9 @@ class Catalog:
             )
             for s in values["segments"]
         )
-        return cls(**values | {"statistics": statistics, "segments": segments})
+        untold = values.get("untold")  # indexes of before don't have the key
+        read = {"statistics": statistics, "segments": segments, "untold": untold and Ref(**untold)}
+        return cls(**values | read)
 
 
 def settings_of(config: Config) -> dict[str, Any]:

@@ -31,7 +31,10 @@ NAMED = pa.schema([("cluster", pa.uint64()), ("is_shown", pa.bool_()), ("is_chan
 
 @dataclass(frozen=True)
 class Named:
-    """`clusters` IPC (NAMED), a row for each article; `events` IPC (schema.CLUSTER_EVENTS)."""
+    """`clusters` IPC (NAMED), a row for each article.
+
+    `events` IPC (schema.CLUSTER_EVENTS): those that nobody has told yet, then this run's own.
+    """
 
     clusters: Ref
     events: Ref
@@ -93,7 +96,7 @@ def name(
     columns = [pa.array(named), pa.array(shown), pa.array(changed)]
     return Named(
         write_ipc(work / "named.arrow", NAMED, [pa.record_batch(columns, schema=NAMED)]),
-        write_ipc(work / "events.arrow", CLUSTER_EVENTS, [events_batch(run_id, events)]),
+        write_ipc(work / "events.arrow", CLUSTER_EVENTS, [*reader.untold(), events_batch(run_id, events)]),
     )
 
 
@@ -244,8 +247,16 @@ def _expired(
         return []
     everywhere = np.concatenate((cluster, named[: len(new_times)]))
     everywhere[at] = named[len(new_times) :]
-    ids, place, size = np.unique(everywhere, return_inverse=True, return_counts=True)
-    gone = np.bincount(place, expired(times, before), len(ids)).astype(np.int64)
+    return expired_clusters(everywhere, expired(times, before))
+
+
+def expired_clusters(cluster: Ids, is_gone: npt.NDArray[np.bool_]) -> list[Event]:
+    """What is told when some articles are forgotten: the clusters of which nothing is left, by id.
+
+    `cluster` of each article, uint64 (n,), and whether it `is_gone`, (n,).
+    """
+    ids, place, size = np.unique(cluster, return_inverse=True, return_counts=True)
+    gone = np.bincount(place, is_gone, len(ids)).astype(np.int64)
     all_gone = np.flatnonzero(gone == size)
     return [Event("expired", int(ids[k]), None, int(size[k]), 0) for k in all_gone.tolist()]
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.arrow_columns import plain
 from pipeline.config import Config
@@ -18,6 +19,7 @@ from pipeline.index_segments import ARTICLES, IndexReader, OpenIndex, kept_batch
 from pipeline.index_write import (
     freeze,
     keys_rows,
+    leave_untold,
     membership_rows,
     pairs_rows,
     places_rows,
@@ -69,7 +71,10 @@ def replace_all(
     index: OpenIndex, tokens: Sequence[Ref], signed: Sequence[Signed], judged: Sequence[Ref],
     membership: Ref, named: Named, furniture: Ref, statistics: Ref, version: str, config: Config, work: Path,
 ) -> Ref:  # fmt: skip
-    """Write all articles as one segment with new signatures and pairs, and the statistics behind them."""
+    """Write all articles as one segment with new signatures and pairs, and the statistics behind them.
+
+    What became of the clusters is left for the next run to tell.
+    """
     reader = index.read()
     tables: dict[str, Callable[[], Iterable[pa.RecordBatch]]] = {
         "articles": lambda: _articles(reader, signed),
@@ -86,7 +91,9 @@ def replace_all(
     run_ids = tuple(run_id for segment in reader.segments for run_id in segment.run_ids)
     segment = Segment(version, run_ids, reader.n_articles, *time_span(reader.published), files)
     frozen = freeze(reader.store, version, furniture, statistics, work)
-    return save_catalog(replace(reader.catalog, segments=(segment,), statistics=frozen), work)
+    untold = leave_untold(reader.store, version, read_ipc(named.events.path).to_batches(), work)
+    new = replace(reader.catalog, segments=(segment,), statistics=frozen, untold=untold)
+    return save_catalog(new, work)
 
 
 def _articles(reader: IndexReader, signed: Sequence[Signed]) -> Iterator[pa.RecordBatch]:
@@ -100,5 +107,6 @@ def _articles(reader: IndexReader, signed: Sequence[Signed]) -> Iterator[pa.Reco
 
 def rebuilt(version: str, n_articles: int, named: Named) -> Rebuilt:
     """What is told of a rebuild."""
-    events = Counter(read_ipc(named.events.path)["event"].to_pylist())
+    table = read_ipc(named.events.path)
+    events = Counter(table["event"].filter(pc.equal(table["run_id"], version)).to_pylist())
     return Rebuilt(version, n_articles, dict(sorted(events.items())))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from pipeline.index_catalog import (
     CATALOG,
     SEGMENTS,
     STATISTICS,
+    UNTOLD,
     Catalog,
     catalog_for,
     commit,
@@ -81,12 +82,17 @@ def held_index(location: str, run_id: str, config: Config, work: Path) -> Iterat
 
 
 def sweep(store: Store, catalog: Catalog) -> None:
-    """Remove what dead runs left: segments and statistics that nobody names, files that are half written."""
+    """Remove what the catalog doesn't name, and files that are half written.
+
+    That is what dead runs left, what was rewritten, and events that have been told.
+    """
     named = {f"{SEGMENTS}/{s.segment_id}" for s in catalog.segments}
     named |= {ref.path.rpartition("/")[0] for s in catalog.segments for ref in s.files.values()}
     if catalog.statistics is not None:
         named.add(f"{STATISTICS}/{catalog.statistics.version}")
-    for folder in (SEGMENTS, STATISTICS):
+    if catalog.untold is not None:
+        named.add(catalog.untold.path.rpartition("/")[0])
+    for folder in (SEGMENTS, STATISTICS, UNTOLD):
         for name in store.folders(folder):
             if f"{folder}/{name}" not in named:
                 store.delete_folder(f"{folder}/{name}")
@@ -103,8 +109,11 @@ def sweep_all(location: str) -> None:
 def prepare(
     index: OpenIndex, night: Night, files: Mapping[str, Ref], run_id: str, config: Config, work: Path
 ) -> Ref:
-    """Stage "index-catalog": the catalog with the night's segment, without what the night has outlived."""
-    catalog = with_night(index, night, files, run_id, work)
+    """Stage "index-catalog": the catalog with the night's segment, without what the night has outlived.
+
+    Events that were untold are in the run's own table.
+    """
+    catalog = replace(with_night(index, night, files, run_id, work), untold=None)
     reader = IndexReader(Store(index.location), catalog)
     before = cutoff(reader.published, config)
     if before is not None:

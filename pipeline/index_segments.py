@@ -23,7 +23,7 @@ from pipeline.confirm import JUDGED
 from pipeline.index_catalog import Catalog
 from pipeline.index_store import Store
 from pipeline.index_tokens import KEPT_COLUMNS, TOKENS, unpacked
-from pipeline.schema import REPEATED_SECTIONS, UTC_TIME
+from pipeline.schema import CLUSTER_EVENTS, REPEATED_SECTIONS, UTC_TIME
 from pipeline.shards import MAX_GROUPS
 from pipeline.signatures import bands
 from pipeline.tables import Ref
@@ -173,6 +173,13 @@ class IndexReader:
         cluster[at[known]] = self.column("membership", "cluster").to_numpy()[known]
         representative[at[known]] = self.column("membership", "representative").to_numpy()[known]
         return cluster, self.positions(representative)
+
+    def untold(self) -> list[pa.RecordBatch]:
+        """The rows of cluster_events that the next run is to tell, in their order."""
+        if self.catalog.untold is None:
+            return []
+        with self.store.open_parquet(self.catalog.untold.path) as file:
+            return list(file.read().cast(CLUSTER_EVENTS).to_batches())
 
     def links(self) -> tuple[Rows, Rows, npt.NDArray[np.bool_]]:
         """Positions of the judged pairs, int64, and which are confirmed, in the order of the files."""

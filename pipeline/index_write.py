@@ -21,7 +21,7 @@ from pipeline.bags import Bags
 from pipeline.clusters import read_judged
 from pipeline.config import Config
 from pipeline.furniture import FOUND
-from pipeline.index_catalog import SEGMENTS, STATISTICS, Catalog, Segment, Statistics
+from pipeline.index_catalog import SEGMENTS, STATISTICS, UNTOLD, Catalog, Segment, Statistics
 from pipeline.index_clusters import Named
 from pipeline.index_segments import (
     ARTICLES,
@@ -37,6 +37,7 @@ from pipeline.index_segments import (
 )
 from pipeline.index_store import Store
 from pipeline.index_tokens import packed
+from pipeline.schema import CLUSTER_EVENTS
 from pipeline.signatures import SIGNED_ARTICLES, Signed
 from pipeline.tables import Ref, file_ref, read_batches, read_ipc, write_ipc
 from pipeline.terms import TermStatistics
@@ -102,6 +103,13 @@ def freeze(store: Store, version: str, furniture: Ref, statistics: Ref, work: Pa
         store.write(f"{folder}/terms.parquet", TERMS, table, work),
         store.write(f"{folder}/furniture.parquet", FOUND, read_batches(furniture.path), work),
     )
+
+
+def leave_untold(store: Store, name: str, events: Sequence[pa.RecordBatch], work: Path) -> Ref | None:
+    """Write rows of cluster_events for the next run to tell, once a catalog names them; None without any."""
+    if not any(batch.num_rows for batch in events):
+        return None
+    return store.write(f"{UNTOLD}/{name}/cluster_events.parquet", CLUSTER_EVENTS, events, work)
 
 
 def drift(index: OpenIndex, bags: Sequence[ArrayFiles]) -> float:

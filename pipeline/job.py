@@ -301,7 +301,8 @@ def _run_stages(
         Stage(
             "check",
             table_checks.check,
-            [(tables, names) for names in table_checks.lots(tables)],
+            # A run without an index has no events: whose they are is no part of what is checked.
+            [(tables, names, run_id if index else None) for names in table_checks.lots(tables)],
             lambda found: sum(table.ref.rows for table in found.values()),
         ),
         *reported,

@@ -64,19 +64,20 @@ def overview(
         "sizes": _sizes(clusters["n_articles"].to_numpy()),
         "probabilities": _probabilities(folder),
         "timeline": timeline(members, told),
-        "events": _events(folder),
+        "events": _events(folder, manifest["run_id"]),
         "relations": relations(),
         "in_clusters": [name for i, name in enumerate(RELATIONS) if np.any(bits >> i & 1)],
         "measures": MEASURE_MEANINGS,
     }
 
 
-def _events(folder: Path) -> dict[str, int]:
-    """What became of the clusters of an index, how often each; empty for a run without one."""
+def _events(folder: Path, run_id: str) -> dict[str, int]:
+    """What the run made of the clusters of an index, how often each; empty for a run without one."""
     file = folder / "cluster_events.parquet"
     if not file.is_file():
         return {}
-    return dict(sorted(Counter(pq.read_table(file, columns=["event"])["event"].to_pylist()).items()))
+    own = pq.read_table(file, columns=["event"], filters=[("run_id", "=", run_id)])
+    return dict(sorted(Counter(own["event"].to_pylist()).items()))
 
 
 def _sizes(n_articles: npt.NDArray[np.int32]) -> list[dict[str, Any]]:

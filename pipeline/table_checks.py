@@ -25,7 +25,7 @@ _COMPARED = {
     "cluster_members": ("article_id", "cluster_id", "is_representative", "cluster_size"),
     "confirmed_pairs": ("article_id_l", "article_id_r"),
     "candidate_pairs": ("article_id_l", "article_id_r"),
-    "cluster_events": ("event", "cluster_id", "other_id"),
+    "cluster_events": ("run_id", "event", "cluster_id", "other_id"),
     "templates": ("article_id",),
     "repeated_sections": ("article_id", "begin", "end"),
     "texts": ("article_id", "text"),
@@ -46,8 +46,12 @@ def lots(tables: Mapping[str, Ref]) -> list[tuple[str, ...]]:
     return [tuple(n for n in tables if n in texts), tuple(n for n in tables if n not in texts)]
 
 
-def check(tables: Mapping[str, Ref], names: tuple[str, ...]) -> dict[str, CheckedTable]:
+def check(
+    tables: Mapping[str, Ref], names: tuple[str, ...], run_id: str | None = None
+) -> dict[str, CheckedTable]:
     """Read the named tables of a lot back and compare them with each other and the ids of `articles`.
+
+    `run_id`, with an index: whose events must be of the clusters that the tables show.
 
     Raises RunError naming table, rule and value.
     """
@@ -57,7 +61,9 @@ def check(tables: Mapping[str, Ref], names: tuple[str, ...]) -> dict[str, Checke
         _check_members(read["cluster_members"], read["articles"])
         _check_clusters(read["clusters"], read["cluster_members"])
         if "cluster_events" in read:
-            _check_events(read["cluster_events"], read["cluster_members"])
+            events = read["cluster_events"]
+            own = events.filter(pc.equal(events["run_id"], run_id))
+            _check_events(own, read["cluster_members"])
     else:  # the other lot reads all of it
         ids = _ids_of_this_run(tables["articles"])
     for name in ("confirmed_pairs", "candidate_pairs"):

@@ -194,10 +194,12 @@ def test_forgetting_leaves_out_what_is_older(tmp_path):
         [*dated(SECOND[2:], 3), *(r | {"published_at": None} for r in SECOND[:2])], tmp_path, index, SETTINGS
     )
     before = clusters(index)
-    assert index_admin.forget(str(index), datetime(2026, 1, 2, tzinfo=UTC), SETTINGS) == len(FIRST)
+    forgotten = index_admin.forget(str(index), datetime(2026, 1, 2, tzinfo=UTC), SETTINGS)
+    assert forgotten.n_articles == len(FIRST)
     kept = {r["article_id"] for r in SECOND}
     after = clusters(index)
     assert after == {n: ids & kept for n, ids in before.items() if ids & kept}
+    assert forgotten.n_clusters == len(before) - len(after) > 0
     night = run_night(dated(FIRST, 4), tmp_path, index, SETTINGS)
     assert night.manifest()["counts"]["n_recognised"] == 0
     assert {m["cluster_size"] for m in night.rows("cluster_members")} == {

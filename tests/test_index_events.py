@@ -1,0 +1,134 @@
+"""What `cluster_events` tells, read run after run, is all that ever became of the clusters of an index."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import made_up_news as news
+import pytest
+from indexes import Night, clusters, run_night
+from stages import config
+
+from pipeline import index_admin, index_job, index_run
+from pipeline.executor import Silence, ThreadExecutor
+from pipeline.index_catalog import CATALOG, require_catalog
+from pipeline.index_rebuild import Rebuilt
+from pipeline.index_store import Store
+from pipeline.publish import current_run
+from pipeline.report_overview import _events
+
+SETTINGS = config()
+ROWS = news.stories(13, 24)
+
+
+def dated(rows: Sequence[dict], day: int) -> list[dict]:
+    return [r | {"published_at": datetime(2026, 1, day, tzinfo=UTC)} for r in rows]
+
+
+# By the statistics of the first night alone two articles are one story that are none by those of all.
+FIRST = dated(ROWS[::4], 1)
+SECOND = dated([r for i, r in enumerate(ROWS) if i % 4 and i % 7], 3)
+THIRD = dated(ROWS[::7], 5)
+BETWEEN = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+def rebuild(index: Path, *settings: str) -> Rebuilt:
+    return index_job.rebuild_index(str(index), config(*settings), ThreadExecutor(2), Silence())
+
+
+def rows(night: Night, *of: str) -> list[dict]:
+    """The events that a night's table has of some runs, rebuilds and forgettings."""
+    return [row for row in night.rows("cluster_events") if row["run_id"].startswith(of)]
+
+
+def followed(nights: Sequence[Night]) -> set[int]:
+    """The clusters that someone who has only read the events takes to be there."""
+    alive: set[str] = set()
+    for row in (row for night in nights for row in night.rows("cluster_events")):
+        alive -= {row["other_id"]} if row["event"] == "merged" else set()
+        alive |= {row["cluster_id"]} | ({row["other_id"]} if row["event"] == "split" else set())
+        alive -= {row["cluster_id"]} if row["event"] == "expired" else set()
+    return {int(cluster, 16) for cluster in alive}
+
+
+def test_who_reads_the_events_alone_knows_every_cluster(index, tmp_path):
+    """Over nights, a rebuild that splits a cluster, and forgetting."""
+    first = run_night(FIRST, tmp_path, tmp_path / "other", SETTINGS)
+    nights = [first, run_night(SECOND, tmp_path, index, SETTINGS)]
+    assert rebuild(index).n_events == {"split": 1}
+    assert index_admin.forget(str(index), BETWEEN, SETTINGS).n_clusters > 0
+    nights.append(run_night(THIRD, tmp_path, index, SETTINGS))
+    known = clusters(index)
+    told = followed(nights)
+    assert {number for number, ids in known.items() if len(ids) > 1} <= told <= known.keys()
+
+
+def test_what_happens_between_two_runs_is_told_once_in_its_order_before_the_next_ones_own(index, tmp_path):
+    run_night(SECOND, tmp_path, index, SETTINGS)
+    rebuild(index)
+    assert index_admin.info(str(index)).n_untold == 1
+    assert rebuild(index).n_events == {}
+    forgotten = index_admin.forget(str(index), BETWEEN, SETTINGS)
+    index_admin.compact(str(index), SETTINGS)
+    assert index_admin.info(str(index)).n_untold == 1 + forgotten.n_clusters
+    night = run_night(THIRD, tmp_path, index, SETTINGS)
+    told = [row["run_id"].split("-")[0] for row in night.rows("cluster_events")]
+    n_own = len(rows(night, night.folder.name))
+    own = night.folder.name.split("-")[0]
+    assert told == ["rebuild"] + ["forget"] * forgotten.n_clusters + [own] * n_own
+    assert n_own > 0
+    assert {(row["event"], row["n_after"]) for row in rows(night, "forget")} == {("expired", 0)}
+    assert sum(_events(night.folder, night.folder.name).values()) == n_own
+    following = run_night(SECOND[:1], tmp_path, index, SETTINGS)
+    assert rows(following, "rebuild", "forget") == []
+    assert not list((index / "untold").iterdir())
+
+
+def test_a_run_that_dies_before_its_index_changes_tells_again_under_the_same_name(
+    index, tmp_path, monkeypatch
+):
+    run_night(SECOND, tmp_path, index, SETTINGS)
+    rebuild(index)
+
+    def die(*_args: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(index_run, "make_live", die)
+        with pytest.raises(KeyboardInterrupt):
+            run_night(THIRD, tmp_path, index, SETTINGS)
+    died = Night(current_run(tmp_path / "out"))
+    assert died.folder.name not in index_admin.info(str(index)).run_ids
+    again = run_night(THIRD, tmp_path, index, SETTINGS)
+    assert again.folder != died.folder
+    assert rows(again, "rebuild") == rows(died, "rebuild") != []
+    # By this a reader tells that of two runs the first has changed nothing.
+    assert again.manifest()["index"]["generation"] == died.manifest()["index"]["generation"]
+
+
+def test_forgetting_nothing_tells_nothing(index, tmp_path):
+    before = (index / CATALOG).read_bytes()
+    found = index_admin.forget(str(index), datetime(2025, 1, 1, tzinfo=UTC), SETTINGS)
+    assert (found.n_articles, found.n_clusters) == (0, 0)
+    assert (index / CATALOG).read_bytes() == before
+
+
+def test_a_rebuild_does_not_tell_what_retention_would_do(index, tmp_path):
+    run_night(SECOND, tmp_path, index, SETTINGS)
+    known = clusters(index)
+    assert rebuild(index, "index.retention_days=1").n_events == {"split": 1}
+    assert known.keys() <= clusters(index).keys()
+    night = run_night(THIRD, tmp_path, index, config("index.retention_days=1"))
+    assert [row["event"] for row in rows(night, "rebuild")] == ["split"]
+    assert "expired" in {row["event"] for row in rows(night, night.folder.name)}
+
+
+def test_an_index_from_before_there_were_such_events_opens(index, tmp_path):
+    catalog = json.loads((index / CATALOG).read_text())
+    assert catalog.pop("untold") is None
+    (index / CATALOG).write_text(json.dumps(catalog))
+    assert require_catalog(Store(str(index))).untold is None
+    assert run_night(SECOND, tmp_path, index, SETTINGS).events()
