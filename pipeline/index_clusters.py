@@ -31,13 +31,14 @@ NAMED = pa.schema([("cluster", pa.uint64()), ("is_shown", pa.bool_()), ("is_chan
 
 @dataclass(frozen=True)
 class Named:
-    """`clusters` IPC (NAMED), a row for each article.
+    """`clusters` IPC (NAMED), a row for each article; `n_changed` of them are changed.
 
     `events` IPC (schema.CLUSTER_EVENTS): those that nobody has told yet, then this run's own.
     """
 
     clusters: Ref
     events: Ref
+    n_changed: int
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ def name(
     return Named(
         write_ipc(work / "named.arrow", NAMED, [pa.record_batch(columns, schema=NAMED)]),
         write_ipc(work / "events.arrow", CLUSTER_EVENTS, [*reader.untold(), events_batch(run_id, events)]),
+        int(np.count_nonzero(changed)),
     )
 
 

@@ -130,9 +130,12 @@ def make_live(held: IndexRun, prepared: Ref) -> Catalog:
 
 
 def replace_live(location: str, lease: Lease, before: Catalog, catalog: Catalog) -> Catalog:
-    """Make a catalog live in place of `before`. Raises RunError when the index is no longer held."""
+    """Make a catalog live in place of `before`, unless it says the same; what is live then.
+
+    Raises RunError when the index is no longer held.
+    """
     lease.check()
-    return commit(Store(location), before, catalog)
+    return before if catalog == before else commit(Store(location), before, catalog)
 
 
 def frozen_of(described: Mapping[str, Any] | None, work: Path) -> tuple[Ref, Ref] | None:

@@ -125,7 +125,10 @@ def segment_stages(
     held: IndexRun | None, staged: Staged, found: assemble.Found, run_id: str, config: Config,
     run: StageRunner, work: Path,
 ) -> tuple[Ref | None, dict[str, Any] | None]:  # fmt: skip
-    """Writes the night's segment; the catalog that makes it live, and what the manifest says of the index."""
+    """Writes the night's segment; the catalog that makes it live, and what the manifest says of the index.
+
+    There is no segment of a night that is known altogether.
+    """
     if held is None or found.past is None:
         return None, None
     past = found.past
@@ -137,7 +140,11 @@ def segment_stages(
         Stage(
             "index-segment",
             index_write.write_files,
-            [(held.index, night, names, run_id, config, work) for names in index_write.LOTS],
+            [
+                (held.index, night, names, run_id, config, work)
+                for names in index_write.LOTS
+                if not night.is_known
+            ],
             lambda refs: sum(ref.rows for ref in refs.values()),
         ),
         Stage("drift", index_write.drift, [(held.index, staged.bags)], lambda _: len(staged.bags)),

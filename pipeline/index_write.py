@@ -69,6 +69,11 @@ class Night:
         """New articles."""
         return sum(shard.rows for shard in self.shards)
 
+    @property
+    def is_known(self) -> bool:
+        """Whether all of it came again, and no cluster is another one: nothing is to be recorded."""
+        return not self.n_new and not self.named.n_changed
+
 
 def open_index(location: str, catalog: Catalog, work: Path) -> OpenIndex:
     """Copy the catalog and the frozen statistics to where the stages of a run find them."""
@@ -178,10 +183,13 @@ def _numbers(reader: IndexReader, night: Night) -> Rows:
 
 
 def with_night(index: OpenIndex, night: Night, files: Mapping[str, Ref], run_id: str, work: Path) -> Catalog:
-    """The catalog with the night's segment; the first night's statistics are frozen."""
+    """The catalog with the night's segment of those files, without any as it was.
+
+    The first night's statistics are frozen.
+    """
     reader = index.read()
     catalog = reader.catalog
-    if not night.n_new:  # all of it came again: no pair and no cluster is new
+    if not files:
         return catalog
     segment = Segment(run_id, (run_id,), night.n_new, *time_span(times_of(night.shards)), dict(files))
     if catalog.statistics is None:

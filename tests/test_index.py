@@ -79,10 +79,9 @@ def test_every_night_tells_what_became_of_each_cluster(index, tmp_path):
 
 def test_the_same_night_again_changes_nothing(index, tmp_path):
     night = run_night(SECOND, tmp_path, index, SETTINGS)
-    known, judged = clusters(index), pairs(index)
+    before = {file: file.read_bytes() for file in index.rglob("*") if file.is_file()}
     again = run_night(SECOND, tmp_path, index, SETTINGS)
-    assert clusters(index) == known
-    assert pairs(index) == judged
+    assert {file: file.read_bytes() for file in index.rglob("*") if file.is_file()} == before
     counts = again.manifest()["counts"]
     assert (counts["n_accepted"], counts["n_recognised"]) == (0, len(SECOND))
     assert counts["n_input"] == counts["n_accepted"] + counts["n_recognised"] + counts["n_rejected"]
@@ -178,6 +177,7 @@ def test_compacting_changes_nothing_of_what_is_held(index, tmp_path):
     assert len(found.segments) == 1
     assert (clusters(index), pairs(index)) == (known, judged)
     assert len(list((index / "segments").iterdir())) == 1
+    assert index_admin.compact(str(index), SETTINGS).generation == found.generation
     night, expected = (run_night(SECOND[1::2], tmp_path / i.name, i, SETTINGS) for i in (index, other))
     for table in ("cluster_members", "confirmed_pairs", "clusters"):
         assert night.rows(table) == expected.rows(table)
@@ -220,6 +220,17 @@ def test_retention_forgets_by_itself_and_tells_which_clusters_expired(tmp_path):
     merged = {int(e[2], 16) for e in night.events() if e[0] == "merged"}
     assert before.keys() - after.keys() == expired.keys() | merged
     assert all(n_after == 0 and n_before == len(before[n]) for n, (n_before, n_after) in expired.items())
+
+
+def test_retention_forgets_after_a_night_that_is_known_altogether(tmp_path):
+    index = tmp_path / "index"
+    run_night(dated(FIRST, 1), tmp_path, index, SETTINGS)
+    run_night(dated(SECOND, 20), tmp_path, index, SETTINGS)
+    night = run_night(dated(SECOND[:3], 20), tmp_path, index, config("index.retention_days=5"))
+    assert night.manifest()["counts"]["n_recognised"] == 3
+    assert {i for ids in clusters(index).values() for i in ids} == {r["article_id"] for r in SECOND}
+    assert "expired" in {event[0] for event in night.events()}
+    assert all(segment.n_articles for segment in require_catalog(Store(str(index))).segments)
 
 
 @pytest.mark.parametrize("first", [0, 12])

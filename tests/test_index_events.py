@@ -109,6 +109,14 @@ def test_a_run_that_dies_before_its_index_changes_tells_again_under_the_same_nam
     assert again.manifest()["index"]["generation"] == died.manifest()["index"]["generation"]
 
 
+def test_a_night_that_is_known_altogether_tells_what_waits(index, tmp_path):
+    run_night(SECOND, tmp_path, index, SETTINGS)
+    rebuild(index)
+    night = run_night(SECOND, tmp_path, index, SETTINGS)
+    assert [row["event"] for row in night.rows("cluster_events")] == ["split"]
+    assert run_night(SECOND, tmp_path, index, SETTINGS).events() == []
+
+
 def test_forgetting_nothing_tells_nothing(index, tmp_path):
     before = (index / CATALOG).read_bytes()
     found = index_admin.forget(str(index), datetime(2025, 1, 1, tzinfo=UTC), SETTINGS)
