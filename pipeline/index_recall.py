@@ -1,7 +1,8 @@
 """Stages "recall-plan" and "recall": the few old articles that a night needs, as a group like the new ones.
 
-Needed are old articles in candidate pairs or that came again, and whatever confirmed pairs link them with: a
-cluster changes as a whole, so all its articles have to be there. From here on they are rows behind the new
+Needed are old articles in candidate pairs or that came again, whatever confirmed pairs link them with, and
+whatever is in one cluster with these, where a link was forgotten: a cluster changes as a whole, so all its
+articles have to be there. From here on they are rows behind the new
 ones, and the stages that follow don't tell them apart. What was judged of two old articles is not judged
 again.
 """
@@ -36,7 +37,8 @@ from pipeline.text import KEPT
 
 @dataclass(frozen=True)
 class Plan:
-    """Which old articles are needed. `positions` IPC: ascending; article k of them is row n_new + k.
+    """Which old articles are needed. `positions` IPC: ascending; article k of them is row n_new + k. `home`
+    is one position for all articles of a cluster, where links in clusters may be forgotten.
 
     `pairs`: new and old articles, by rows (PAIRS), but for `n_dropped` that were screened before. `judged`
     IPC (JUDGED): what is known of two old ones, ascending.
@@ -59,6 +61,7 @@ class Recalled:
 
 
 _POSITIONS = pa.schema([("position", pa.int64())])
+_RECALLED = pa.schema([("position", pa.int64()), ("home", pa.int64())])
 
 
 def plan(
@@ -73,12 +76,17 @@ def plan(
     tables = [read_ipc(part.pairs.path) for part in left_over]
     asked = [read_ipc(known.path)["position"].to_numpy(), *(t["right"].to_numpy() for t in tables)]
     left, right, confirmed = reader.links()
-    positions = _with_linked(np.unique(np.concatenate(asked)), left, right, confirmed, reader.n_articles)
+    homes = _homes(reader)
+    positions = _with_linked(np.unique(np.concatenate(asked)), left, right, confirmed, homes)
     judged = _judged_among(reader, positions, left, right, n_new)
     pairs = _with_rows(pa.concat_tables([NEW_AND_OLD.empty_table(), *tables]), positions, n_new)
     return Plan(
         n_new,
-        write_ipc(work / "recalled.arrow", _POSITIONS, [pa.record_batch([positions], schema=_POSITIONS)]),
+        write_ipc(
+            work / "recalled.arrow",
+            _RECALLED,
+            [pa.record_batch([positions, homes[positions]], schema=_RECALLED)],
+        ),
         BandPairs(
             write_ipc(work / "old-pairs.arrow", PAIRS, [pairs]),
             sum(part.n_collisions for part in found),
@@ -92,10 +100,22 @@ def plan(
     )
 
 
-def _with_linked(asked: Rows, left: Rows, right: Rows, confirmed: npt.NDArray[np.bool_], n: int) -> Rows:
-    """The positions, and all that confirmed pairs link them with, ascending."""
+def _homes(reader: IndexReader) -> Rows:
+    """The first position of each article's cluster, int64 (n,).
+
+    While nothing was forgotten it is the own one: confirmed pairs link all of a cluster.
+    """
+    if reader.n_articles == reader.catalog.next_number:
+        return np.arange(reader.n_articles)
+    _, first, place = np.unique(reader.membership()[0], return_index=True, return_inverse=True)
+    return first[place]
+
+
+def _with_linked(asked: Rows, left: Rows, right: Rows, confirmed: npt.NDArray[np.bool_], homes: Rows) -> Rows:
+    """The positions, and all that confirmed pairs and clusters link them with, ascending."""
     links = confirmed & (left >= 0) & (right >= 0)
-    labels = components(n, left[links], right[links])
+    n = len(homes)
+    labels = components(n, np.concatenate((left[links], np.arange(n))), np.concatenate((right[links], homes)))
     is_asked = np.zeros(n, np.bool_)
     is_asked[labels[asked]] = True
     return np.flatnonzero(is_asked[labels])
@@ -174,13 +194,19 @@ def _signed(
 def touched_pairs(planned: Plan, known: Ref, screened: Sequence[Ref], work: Path) -> Ref:
     """The judged pairs of old articles whose clusters this night may change: IPC (SCREENED), all passing.
 
-    These are the components that a pair of `screened` or a recognised article (`known`) is in.
+    These are the components that a pair of `screened` or a recognised article (`known`) is in, clusters with
+    forgotten links as a whole.
     """
     judged = read_ipc(planned.judged.path)
-    positions = read_ipc(planned.positions.path)["position"].to_numpy()
+    recalled = read_ipc(planned.positions.path)
+    positions, homes = (recalled[name].to_numpy() for name in _RECALLED.names)
     left, right = (judged[side].to_numpy() - planned.n_new for side in ("left", "right"))
     links = judged["is_confirmed"].to_numpy()
-    labels = components(len(positions), left[links], right[links])
+    labels = components(
+        len(positions),
+        np.concatenate((left[links], np.arange(len(positions)))),
+        np.concatenate((right[links], np.searchsorted(positions, homes))),
+    )
     is_touched = np.zeros(len(positions), np.bool_)
     met = [read_ipc(ref.path)["right"].to_numpy() for ref in screened]
     rows = np.concatenate([np.zeros(0, np.int64), *met]) - planned.n_new

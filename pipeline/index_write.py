@@ -191,7 +191,9 @@ def with_night(index: OpenIndex, night: Night, files: Mapping[str, Ref], run_id:
     catalog = reader.catalog
     if not files:
         return catalog
-    segment = Segment(run_id, (run_id,), night.n_new, *time_span(times_of(night.shards)), dict(files))
+    # Without a new article it says which clusters fell apart when what had linked them was forgotten.
+    span = time_span(times_of(night.shards)) if night.n_new else (None, None)
+    segment = Segment(run_id, (run_id,), night.n_new, *span, dict(files))
     if catalog.statistics is None:
         statistics = freeze(reader.store, run_id, night.furniture, night.statistics, work)
         catalog = replace(catalog, statistics=statistics)

@@ -209,6 +209,36 @@ def test_forgetting_leaves_out_what_is_older(tmp_path):
     }
 
 
+def day(article_id: str, paragraphs: list[str], number: int) -> list[dict]:
+    return dated([news.row(article_id, "\n\n".join(paragraphs))], number)
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_cluster_whose_link_was_forgotten_is_cut_as_a_whole(again, tmp_path):
+    """By an article that comes again, or by a new one. What is told and shown is what the index has."""
+    rng, index = random.Random(3), tmp_path / "index"
+    p = [news.paragraph(rng) for _ in range(8)]
+    rows = [*day("a", p[:4], 3), *day("link", p, 1), *day("c", p[4:], 3), *day("e", [*p[4:], p[5]], 3)]
+    run_night([*rows, *dated(news.stories(5, 6), 3)], tmp_path, index, SETTINGS)
+    (cluster,) = (number for number, ids in clusters(index).items() if "link" in ids)
+    index_admin.forget(str(index), datetime(2026, 1, 2, tzinfo=UTC), SETTINGS)
+    assert clusters(index)[cluster] == {"a", "c", "e"}
+    night = run_night(rows[:1] if again else day("d", p[:3], 4), tmp_path, index, SETTINGS)
+    after = {ids: number for number, ids in clusters(index).items() if ids & {"a", "c", "d", "e"}}
+    near, far = frozenset({"a"} if again else {"a", "d"}), frozenset({"c", "e"})
+    assert after.keys() == {near, far}
+    shown = {(m["cluster_id"], m["cluster_size"]) for m in night.rows("cluster_members")}
+    assert shown == {(f"{number:016x}", len(ids)) for ids, number in after.items()}
+    (split,) = (event for event in night.events() if event[0] == "split")
+    assert {int(split[1], 16), int(split[2], 16)} == set(after.values())
+    assert split[3:] == (3, len(near if after[near] == cluster else far))
+    assert cluster in after.values()
+    # It is cut once.
+    assert run_night(rows[:1], tmp_path, index, SETTINGS).events() == []
+    assert len(index_admin.compact(str(index), SETTINGS).segments) == 1
+    assert {ids: n for n, ids in clusters(index).items() if n in after.values()} == after
+
+
 def test_retention_forgets_by_itself_and_tells_which_clusters_expired(tmp_path):
     index, settings = tmp_path / "index", config("index.retention_days=5")
     run_night(dated(FIRST, 1), tmp_path, index, settings)
