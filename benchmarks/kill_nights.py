@@ -27,8 +27,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from pipeline.index_catalog import CATALOG, require_catalog
-from pipeline.index_segments import TABLES, IndexReader
+from pipeline.index_catalog import CATALOG, TABLES, require_catalog
+from pipeline.index_segments import IndexReader
 from pipeline.index_store import Store
 from pipeline.index_write import SEGMENTS
 from pipeline.journal import JOURNAL

@@ -7,9 +7,12 @@ are what a dead run left, or what a reader may still be reading.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cache
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from pipeline.config import Config
 from pipeline.config_load import flat
@@ -21,6 +24,9 @@ from pipeline.tables import Ref
 
 CATALOG = "index.json"
 SEGMENTS, STATISTICS, UNTOLD = "segments", "statistics", "untold"  # folders
+# The tables of a segment; those that have a row for each article, in order.
+TABLES = ("articles", "keys", "places", "tokens", "pairs", "membership", "sections")
+BY_POSITION = ("articles", "keys", "places", "tokens")
 FORMAT = 2
 # Raise it when the same text gives other tokens: signatures and counts can't be compared then.
 TOKENISER = 1
@@ -91,29 +97,67 @@ class Catalog:
         """Articles of all segments."""
         return sum(segment.n_articles for segment in self.segments)
 
+    @property
+    def files(self) -> Iterator[Ref]:
+        """All that it names."""
+        if self.statistics is not None:
+            yield from (self.statistics.terms, self.statistics.furniture)
+        for segment in self.segments:
+            yield from segment.files.values()
+        if self.untold is not None:
+            yield self.untold
+
     def to_json(self) -> bytes:
         """The catalog's text."""
         return (json.dumps(asdict(self), indent=1) + "\n").encode()
 
     @classmethod
     def of(cls, text: bytes) -> Catalog:
-        """From its text. Raises ValueError, KeyError or TypeError when it is none."""
+        """From its text. Raises ValueError, which says what is wrong, when it is none.
+
+        Of another format nothing is read but the format.
+        """
         values = json.loads(text)
+        if not isinstance(values, dict) or not isinstance(values.get("format"), int):
+            raise ValueError("format: must be a number, is none")
         if values["format"] != FORMAT:
             return cls(settings={}, format=values["format"])
-        known = values["statistics"]
-        statistics = known and Statistics(
-            known["version"], known["n_articles"], Ref(**known["terms"]), Ref(**known["furniture"])
-        )
-        segments = tuple(
-            Segment(
-                **s | {"run_ids": tuple(s["run_ids"]), "files": {n: Ref(**r) for n, r in s["files"].items()}}
-            )
-            for s in values["segments"]
-        )
-        untold = values.get("untold")  # indexes of before don't have the key
-        read = {"statistics": statistics, "segments": segments, "untold": untold and Ref(**untold)}
-        return cls(**values | read)
+        names = {field.name for field in fields(cls)}
+        # Indexes of before don't have `untold`.
+        for name in sorted((values.keys() ^ names) - {"untold"}):
+            raise ValueError(f"{name}: {'missing' if name in names else 'unknown'}")
+        try:
+            catalog = _reader().validate_json(text, strict=True)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        for contradiction in _contradictions(catalog):
+            raise ValueError(contradiction)
+        return catalog
+
+
+@cache
+def _reader() -> TypeAdapter[Catalog]:
+    return TypeAdapter(Catalog)
+
+
+def _contradictions(catalog: Catalog) -> Iterator[str]:
+    """What can't be so, though each value has its type."""
+    if not catalog.n_articles <= catalog.next_number < 1 << 63:
+        yield f"next_number: must be at least the {catalog.n_articles} articles, is {catalog.next_number}"
+    for at, segment in enumerate(catalog.segments):
+        if segment.files.keys() != set(TABLES):
+            yield f"segments.{at}.files: must be {', '.join(TABLES)}, are {', '.join(sorted(segment.files))}"
+        for table in BY_POSITION:
+            if segment.files[table].rows != segment.n_articles:
+                yield (
+                    f"segments.{at}.files.{table}.rows: must be the segment's {segment.n_articles} articles, "
+                    f"are {segment.files[table].rows}"
+                )
+        if (segment.first_published is None) != (segment.last_published is None):
+            yield f"segments.{at}: must have a first and a last time, or none"
+    if catalog.segments and catalog.statistics is None:
+        yield "statistics: must be there where articles are"
 
 
 def settings_of(config: Config) -> dict[str, Any]:
@@ -127,7 +171,7 @@ def read_catalog(store: Store) -> Catalog | None:
     try:
         text = store.read(CATALOG)
         catalog = Catalog.of(text) if text is not None else None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise OutputError(f"index {store.shown}: {CATALOG} must be readable: {error}") from None
     if catalog is not None and catalog.format != FORMAT:
         raise ConfigError(

@@ -13,14 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.config import Config
-from pipeline.index_catalog import Catalog, Segment
-from pipeline.index_segments import TABLES, IndexReader
+from pipeline.index_catalog import BY_POSITION, TABLES, Catalog, Segment
+from pipeline.index_segments import IndexReader
 from pipeline.index_write import time_span, write_tables
 
 # Articles of a compacted segment: enough that a night opens few files, few enough to write in one go.
 COMPACT_ARTICLES = 1_000_000
-# Tables with a row for each article, in order, and the columns by which the others are told to belong to one.
-_BY_POSITION = ("articles", "keys", "places", "tokens")
+# The columns by which rows of other tables than BY_POSITION are told to belong to an article.
 _BY_NUMBER = {"pairs": ("left", "right"), "membership": ("number",)}
 
 
@@ -96,7 +95,7 @@ def _rows(
         ids = part.column("articles", "article_id")
         kept_ids = ids.filter(pa.array(own))
     for row, read in part.batches(table):
-        if table in _BY_POSITION:
+        if table in BY_POSITION:
             chosen = own[row : row + len(read)]
         elif table in _BY_NUMBER:
             at = [whole.positions(read[c].to_numpy()) for c in _BY_NUMBER[table]]

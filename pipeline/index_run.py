@@ -87,11 +87,7 @@ def sweep(store: Store, catalog: Catalog) -> None:
     That is what dead runs left, what was rewritten, and events that have been told.
     """
     named = {f"{SEGMENTS}/{s.segment_id}" for s in catalog.segments}
-    named |= {ref.path.rpartition("/")[0] for s in catalog.segments for ref in s.files.values()}
-    if catalog.statistics is not None:
-        named.add(f"{STATISTICS}/{catalog.statistics.version}")
-    if catalog.untold is not None:
-        named.add(catalog.untold.path.rpartition("/")[0])
+    named |= {ref.path.rpartition("/")[0] for ref in catalog.files}
     for folder in (SEGMENTS, STATISTICS, UNTOLD):
         for name in store.folders(folder):
             if f"{folder}/{name}" not in named:

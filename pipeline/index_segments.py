@@ -51,8 +51,6 @@ JUDGED_PAIRS = pa.schema([
 MEMBERSHIP = pa.schema([("number", pa.int64()), ("cluster", pa.uint64()), ("representative", pa.int64())])
 NEW_AND_OLD = pa.schema([PAIRS.field("left"), pa.field("right", pa.int64()), *list(PAIRS)[2:]])
 
-TABLES = ("articles", "keys", "places", "tokens", "pairs", "membership", "sections")
-
 
 def keys_schema(config: Config) -> pa.Schema:
     """Band keys, uint32 little-endian: column `part_K` holds those of the bands K, K + N_PARTS ..."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import random
 import shutil
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from pipeline.executor import Silence, ThreadExecutor
 from pipeline.index_catalog import CATALOG, Catalog, require_catalog, settings_of
 from pipeline.index_job import rebuild_index
 from pipeline.index_store import Store
+from pipeline.tables import Ref
 
 SETTINGS = config()
 ROWS = news.stories(11, 24)
@@ -137,11 +140,88 @@ def test_an_index_of_another_format_is_refused(index, tmp_path):
         run_night(SECOND, tmp_path, index, SETTINGS)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"format": 2}'])
+@pytest.mark.parametrize("content", [
+    "", "{", "[]", "null", '{"format": 2}', '{"format": null}', "[" * 100_000, "\udcff"
+])  # fmt: skip
 def test_a_damaged_catalog_is_an_error_of_one_line(content, index, tmp_path):
-    (index / CATALOG).write_text(content)
-    with pytest.raises(OutputError, match=r"index.json must be readable"):
+    (index / CATALOG).write_text(content, errors="surrogateescape")
+    with pytest.raises(OutputError, match=r"index .*: index.json must be readable: ") as refused:
         run_night(SECOND, tmp_path, index, SETTINGS)
+    assert "\n" not in str(refused.value)
+
+
+OTHERS = (None, "x", 7, 1.5, True, [], {}, [0], {"x": 0})
+
+
+def places(value: object, *to: str | int) -> Iterator[tuple[tuple[str | int, ...], object]]:
+    """The values of a JSON document and where they are, outermost first; of `settings` only the whole."""
+    if isinstance(value, dict | list) and to != ("settings",):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield (*to, key), inner
+            yield from places(inner, *to, key)
+
+
+def is_wrong(place: tuple[str | int, ...], value: object, other: object) -> bool:
+    """Whether another value at a place is wrong in any index."""
+    if place == ("untold",) and other is None:
+        return False
+    if isinstance(value, dict):
+        return place != ("settings",) or not isinstance(other, dict)
+    return other != [] if isinstance(value, list) else type(other) is not type(value)
+
+
+def changed(document: dict, place: tuple[str | int, ...], value: object) -> dict:
+    """A copy with another value at a place, or without the key for `...`."""
+    copy = json.loads(json.dumps(document))
+    holder = copy
+    for key in place[:-1]:
+        holder = holder[key]
+    if value is ...:
+        del holder[place[-1]]
+    else:
+        holder[place[-1]] = value
+    return copy
+
+
+def test_whatever_is_wrong_in_a_catalog_is_said_in_one_line_with_its_place(index, tmp_path):
+    """Each key left out, each value of another type, and the text cut off; with events that wait, too."""
+    run_night(SECOND, tmp_path, index, SETTINGS)
+    store = Store(str(index))
+    waiting = Ref("untold/forget-1/cluster_events.parquet", 1, 2, "3")
+    text = replace(require_catalog(store), untold=waiting).to_json()
+    document, damaged = json.loads(text), []
+    assert Catalog.of(text).untold == waiting
+    for place, value in places(document):
+        wrong = [other for other in OTHERS if is_wrong(place, value, other)]
+        if isinstance(place[-1], str) and place != ("untold",):
+            wrong.append(...)
+        damaged += [(place, changed(document, place, other)) for other in wrong]
+    assert len(damaged) > 500
+    for place, content in damaged:
+        (index / CATALOG).write_text(json.dumps(content))
+        with pytest.raises((OutputError, ConfigError)) as refused:
+            require_catalog(store)
+        assert str(index) in str(refused.value)
+        assert str(place[0]) in str(refused.value).split("must")[1]
+        assert "\n" not in str(refused.value)
+    for end in range(0, len(text) - 2, 101):
+        (index / CATALOG).write_bytes(text[:end])
+        with pytest.raises(OutputError, match=r"index.json must be readable"):
+            require_catalog(store)
+
+
+@pytest.mark.parametrize(("place", "value", "words"), [
+    (("next_number",), 3, "next_number: must be at least"),
+    (("segments", 0, "n_articles"), 3, "files.articles.rows: must be the segment's 3 articles"),
+    (("segments", 0, "last_published"), None, "segments.0: must have a first and a last time, or none"),
+    (("statistics",), None, "statistics: must be there where articles are"),
+    (("later",), 1, "later: unknown"),
+])  # fmt: skip
+def test_a_catalog_that_contradicts_itself_is_refused(place, value, words, index):
+    document = json.loads((index / CATALOG).read_text())
+    (index / CATALOG).write_text(json.dumps(changed(document, place, value)))
+    with pytest.raises(OutputError, match=words):
+        index_admin.info(str(index))
 
 
 def test_drift_asks_for_a_rebuild(index, tmp_path):
