@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import click
 
-from flows.one_line import errors_in_one_line
+from flows.one_line import FAILED, errors_in_one_line
 from flows.options import SET, VERBOSE, config_option, exit_codes
 
 
@@ -33,6 +33,28 @@ def info(location: str, verbose: bool) -> None:
         from pipeline.index_admin import info as look
 
         _print(info_lines(look(location)))
+
+
+@index.command(
+    short_help="Compare the files of INDEX with what it says of them.",
+    epilog=exit_codes("arguments or index", "a file is missing or differs"),
+)
+@INDEX
+@VERBOSE
+@click.pass_context
+def check(context: click.Context, location: str, verbose: bool) -> None:
+    """Read every file that INDEX names, and compare it with what was written.
+
+    Prints a line for each that is missing or differs, and one that sums up. Changes nothing.
+    """
+    with errors_in_one_line(verbose):
+        from flows.index_report import checked_lines
+        from pipeline.index_check import check as look
+
+        found = look(location)
+        _print(checked_lines(found))
+    if found.found:
+        context.exit(FAILED)
 
 
 @index.command(short_help="Put the segments of INDEX together.", epilog=CODES)

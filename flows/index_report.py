@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipeline.index_admin import Forgotten, IndexInfo
+from pipeline.index_check import Checked
 from pipeline.index_rebuild import Rebuilt
 
 
@@ -27,6 +28,13 @@ def info_lines(found: IndexInfo) -> list[str]:
 def forgotten_lines(found: Forgotten) -> list[str]:
     """What was forgotten, in a line."""
     return [f"forgotten: {found.n_articles} articles; {found.n_clusters} clusters expired"]
+
+
+def checked_lines(found: Checked) -> list[str]:
+    """A line for each file that is wrong, and one that sums up."""
+    n_wrong = len(found.found)
+    said = f"{n_wrong} of {found.n_files} files are missing or differ" if n_wrong else "as index.json says"
+    return [*found.found, f"index {found.location}: {found.n_files} files, {found.n_bytes} bytes: {said}"]
 
 
 def rebuilt_lines(found: Rebuilt) -> list[str]:

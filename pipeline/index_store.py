@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from pipeline.errors import OutputError, RunError
-from pipeline.tables import Ref, atomic_file, remove_left_over, sync_folder, write_parquet
+from pipeline.tables import Ref, atomic_file, remove_left_over, stream_digest, sync_folder, write_parquet
 
 # Of a longer piece the system would read the beginning only.
 _FETCHED_BYTES = 1 << 20
@@ -53,6 +53,17 @@ class Store:
         try:
             with self._fs.open_input_stream(self._path(name)) as file:
                 return bytes(file.read())
+        except FileNotFoundError:
+            return None
+
+    def digest(self, name: str) -> tuple[int, str] | None:
+        """Length and digest of a file, as a Ref has them; read a piece at a time. None when it is not there.
+
+        Raises OSError when it can't be read.
+        """
+        try:
+            with self._fs.open_input_stream(self._path(name)) as file:
+                return stream_digest(file)
         except FileNotFoundError:
             return None
 

@@ -30,7 +30,7 @@ from pipeline.errors import RunError
 
 _TEMPORARY = re.compile(r"\..+\.\d+\.[0-9a-f]{8}\.tmp")  # as `atomic_file` names them
 _DAY_SECONDS = 86_400
-_PIECE_BYTES = 1 << 20  # of a file, written at a time
+_PIECE_BYTES = 1 << 20  # of a file, at a time
 ROW_GROUP_ROWS = 65_536
 # Peak memory of a reader is a few row groups; texts of 4 KB fill one at about 16,000 rows.
 ROW_GROUP_BYTES = 64 << 20
@@ -319,3 +319,12 @@ def file_digest(path: str | os.PathLike[str]) -> tuple[int, str]:
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, xxhash.xxh3_128)
         return file.tell(), digest.hexdigest()
+
+
+def stream_digest(stream: Any) -> tuple[int, str]:
+    """The same of what a stream still has, read a piece at a time."""
+    digest, length = xxhash.xxh3_128(), 0
+    while piece := stream.read(_PIECE_BYTES):
+        digest.update(piece)
+        length += len(piece)
+    return length, digest.hexdigest()

@@ -47,7 +47,7 @@ def test_help_says_the_exit_codes(name):
     assert words.endswith("130 interrupted (Ctrl-C), 143 terminated (kill).")
 
 
-@pytest.mark.parametrize("name", ["compact", "forget", "info", "rebuild"])
+@pytest.mark.parametrize("name", ["check", "compact", "forget", "info", "rebuild"])
 def test_help_of_the_index_says_the_exit_codes(name):
     assert "Exit codes: 0 done, 2 " in " ".join(respun("index", name, "--help").output.split())
 

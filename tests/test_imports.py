@@ -39,6 +39,7 @@ TOP = {
         "index_stages",
         "index_job",
         "index_admin",
+        "index_check",
         "report_overview",
         "report_pages",
     )
@@ -55,6 +56,7 @@ FLOWS_MAY_USE = {
     "pipeline.executor",
     "pipeline.explained",
     "pipeline.index_admin",
+    "pipeline.index_check",
     "pipeline.index_job",
     "pipeline.index_rebuild",
     "pipeline.job",

@@ -13,8 +13,9 @@ from moto.server import ThreadedMotoServer
 from pyarrow import fs
 from stages import config
 
-from pipeline import index_admin
+from pipeline import index_admin, index_check
 from pipeline.errors import OutputError, RespunError
+from pipeline.index_catalog import require_catalog
 from pipeline.index_store import Store
 from pipeline.lease import LEASES, hold
 
@@ -58,6 +59,19 @@ def test_nights_in_a_store_are_those_in_a_folder(bucket, tmp_path):
     store = Store(far)
     assert len(store.folders("segments")) == 1
     assert run_night(ROWS, tmp_path / "far", far, SETTINGS).manifest()["counts"]["n_recognised"] == len(ROWS)
+
+
+def test_files_in_a_store_are_compared_with_what_was_written(bucket, tmp_path):
+    far = f"s3://bucket/checked{bucket}"
+    run_night(ROWS[::2], tmp_path, far, SETTINGS)
+    assert index_check.check(far).found == ()
+    store = Store(far)
+    files = require_catalog(store).segments[0].files
+    store.replace(files["keys"].path, (store.read(files["keys"].path) or b"")[:-1] + b"?")
+    store.delete(files["pairs"].path)
+    found = index_check.check(far).found
+    assert [line.split(":")[0] for line in found] == [files["keys"].path, files["pairs"].path]
+    assert found[1].endswith("is missing")
 
 
 def test_one_run_at_a_time(bucket):

@@ -1,0 +1,102 @@
+"""`respun index check`: what is missing or damaged is named, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import made_up_news as news
+import pytest
+from click.testing import CliRunner, Result
+from indexes import run_night
+from stages import config
+
+from flows.cli import cli
+from pipeline import index_admin, index_check
+from pipeline.index_catalog import CATALOG, require_catalog
+from pipeline.index_store import Store
+
+SETTINGS = config()
+ROWS = [
+    r | {"published_at": datetime(2026, 1, 1 + i % 2, tzinfo=UTC)} for i, r in enumerate(news.stories(11, 24))
+]
+FIRST, SECOND = ROWS[:40], ROWS[40:]
+
+
+def check(index: Path) -> Result:
+    return CliRunner().invoke(cli, ["index", "check", str(index)])
+
+
+def test_a_whole_index_is_a_line_and_stays_as_it_is(index, tmp_path):
+    run_night(SECOND, tmp_path, index, SETTINGS)
+    assert index_admin.forget(str(index), datetime(2026, 1, 2, tzinfo=UTC), SETTINGS).n_clusters
+    files = {file: file.read_bytes() for file in index.rglob("*") if file.is_file()}
+    done = check(index)
+    n_bytes = sum(len(data) for file, data in files.items() if file.suffix == ".parquet")
+    assert done.stdout == f"index {index}: {len(files) - 1} files, {n_bytes} bytes: as index.json says\n"
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert {file: file.read_bytes() for file in index.rglob("*") if file.is_file()} == files
+
+
+def test_every_file_that_is_missing_or_differs_is_a_line(index, tmp_path):
+    run_night(SECOND, tmp_path, index, SETTINGS)
+    index_admin.forget(str(index), datetime(2026, 1, 2, tzinfo=UTC), SETTINGS)
+    refs = list(require_catalog(Store(str(index))).files)
+    assert len(refs) == 2 + 2 * 7 + 1
+    words = []
+    for n, ref in enumerate(refs):
+        path = index / ref.path
+        data = path.read_bytes()
+        if n % 3 == 0:
+            path.unlink()
+            words.append("is missing")
+        elif n % 3 == 1:
+            middle = len(data) // 2
+            path.write_bytes(data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
+            words.append(f"must have {ref.bytes} bytes, XXH3 {ref.digest[:12]}, has {ref.bytes} bytes, XXH3 ")
+        else:
+            path.write_bytes(data[:-1])
+            words.append(f"must have {ref.bytes} bytes, XXH3 {ref.digest[:12]}, has {ref.bytes - 1} bytes")
+    done = check(index)
+    *lines, last = done.stdout.splitlines()
+    assert len(lines) == len(refs)
+    for line, ref, said in zip(lines, refs, words, strict=True):
+        assert line.startswith(f"{ref.path}: {said}")
+    assert last.endswith(f": {len(refs)} of {len(refs)} files are missing or differ")
+    assert done.exit_code == 1
+
+
+def test_rows_are_compared_too(index):
+    document = json.loads((index / CATALOG).read_text())
+    ref = document["segments"][0]["files"]["pairs"]
+    ref["rows"] += 1
+    (index / CATALOG).write_text(json.dumps(document))
+    done = check(index)
+    assert (
+        done.stdout.splitlines()[0] == f"{ref['path']}: must have {ref['rows']} rows, has {ref['rows'] - 1}"
+    )
+    assert done.exit_code == 1
+
+
+@pytest.mark.parametrize("state", ["gone", "damaged"])
+def test_what_has_no_readable_catalog_can_not_be_checked(state, index):
+    (index / CATALOG).unlink() if state == "gone" else (index / CATALOG).write_text("{")
+    done = check(index)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"respun: error: index {index}: ")
+
+
+def test_what_is_put_together_meanwhile_is_not_missing(index, tmp_path, monkeypatch):
+    run_night(SECOND, tmp_path, index, SETTINGS)
+    real = Store.digest
+
+    def digest(self: Store, name: str) -> tuple[int, str] | None:
+        monkeypatch.setattr(Store, "digest", real)
+        index_admin.compact(str(index), SETTINGS)
+        return self.digest(name)
+
+    monkeypatch.setattr(Store, "digest", digest)
+    found = index_check.check(str(index))
+    assert found.found == ()
+    assert found.n_files == 2 + 7
