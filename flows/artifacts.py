@@ -39,6 +39,11 @@ class ProgressArtifact:
         made = create_progress_artifact(progress=0.0, key=PROGRESS, description=f"{self._of}: starting")
         self._id = cast(UUID, made)
 
+    def waiting_for(self, what: str) -> None:
+        """Say what is waited for."""
+        self._listen.waiting_for(what)
+        self._update(what)
+
     def stage_started(self, stage: str, n_calls: int) -> None:
         """Say which stage runs, and what share of the stages is done."""
         self._listen.stage_started(stage, n_calls)

@@ -28,8 +28,8 @@ from flows.scheduling import COMMANDS
 from pipeline import __version__
 
 if TYPE_CHECKING:
-    from flows.progress import Display
     from pipeline.config import Config
+    from pipeline.executor import Listener
     from pipeline.job import Outcome
 
 
@@ -141,7 +141,7 @@ def _execute(asked: RunOptions) -> Outcome:
         )  # fmt: skip
 
 
-def _run_in_prefect(asked: RunOptions, settings: Config, show: Display) -> Outcome:
+def _run_in_prefect(asked: RunOptions, settings: Config, show: Listener) -> Outcome:
     if not asked.verbose:  # the server, where there is one, gets the log all the same
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     from flows.cluster_articles import run_flow

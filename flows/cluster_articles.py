@@ -33,7 +33,7 @@ from pydantic import Field
 
 from flows.artifacts import ProgressArtifact, leave_artifacts, server_is_kept
 from flows.options import RunOptions
-from flows.progress import Display, LogLines
+from flows.progress import LogLines
 from flows.temporary_server import take_over
 from flows.timeout import timeout_seconds
 from pipeline.config import Config
@@ -178,7 +178,7 @@ def cluster_articles(
     return job_in_prefect(inputs, folder, config, index, resume=resume, keep_work=keep_work)
 
 
-def run_flow(asked: RunOptions, config: Config, show: Display) -> Outcome:
+def run_flow(asked: RunOptions, config: Config, show: Listener) -> Outcome:
     """Run the flow in this process, with Prefect's temporary server where no server is configured.
 
     Raises ConfigError when a server is configured and doesn't answer.
@@ -192,7 +192,7 @@ def run_flow(asked: RunOptions, config: Config, show: Display) -> Outcome:
         )
 
 
-def check_server(show: Display) -> None:
+def check_server(show: Listener) -> None:
     """Ask a configured server for an answer: Prefect would ask for long, and then not say for which.
 
     Raises ConfigError.

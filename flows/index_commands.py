@@ -66,10 +66,11 @@ def compact(location: str, config: str | None, overrides: tuple[str, ...], verbo
     """Put the segments of INDEX together, so that a night opens fewer files."""
     with errors_in_one_line(verbose):
         from flows.index_report import info_lines
+        from flows.progress import write_line
         from pipeline.config import load_config
         from pipeline.index_admin import compact as put_together
 
-        _print(info_lines(put_together(location, load_config(config, overrides))))
+        _print(info_lines(put_together(location, load_config(config, overrides), write_line)))
 
 
 @index.command(epilog=CODES)
@@ -90,10 +91,11 @@ def forget(
     """Leave old articles out of INDEX. Clusters keep their ids for as long as they have an article."""
     with errors_in_one_line(verbose):
         from flows.index_report import forgotten_lines
+        from flows.progress import write_line
         from pipeline.config import load_config
         from pipeline.index_admin import forget as leave_out
 
-        found = leave_out(location, before.replace(tzinfo=UTC), load_config(config, overrides))
+        found = leave_out(location, before.replace(tzinfo=UTC), load_config(config, overrides), write_line)
         _print(forgotten_lines(found))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
@@ -23,15 +23,8 @@ SHORT_SECONDS = 0.1  # below it a rate says nothing
 COMPILING = "compiling the kernels, once after installing"
 
 
-class Display(Listener, Protocol):
-    """A listener that also says what it is that takes so long before the first stage."""
-
-    def waiting_for(self, what: str) -> None:
-        """Until something else is said, or a stage begins, this is what is waited for."""
-
-
 @contextmanager
-def progress_display(opening: str = "") -> Iterator[Display]:
+def progress_display(opening: str = "") -> Iterator[Listener]:
     """The display that fits where stderr goes; `opening` names what happens until the first stage.
 
     Without it nothing is shown yet: what can't be used is told in a single line.
@@ -73,10 +66,14 @@ def told_of_compiling(tell: Callable[[str], None]) -> Iterator[None]:
 
 
 class Opening:
-    """What is waited for until the first stage. Every QUIET_SECONDS `tell` is given it, with the seconds."""
+    """What is waited for until the first stage. After QUIET_SECONDS `tell` is given it, with the seconds.
 
-    def __init__(self, what: str, tell: Callable[[str], None]) -> None:
+    And again and again, each time after `growth` times as long.
+    """
+
+    def __init__(self, what: str, tell: Callable[[str], None], growth: float = 1.0) -> None:
         self._tell = tell
+        self._growth = growth
         self.now(what)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="respun-opening", daemon=True)
@@ -90,7 +87,9 @@ class Opening:
     def now(self, what: str) -> None:
         """This is waited for, from now on."""
         self._what = what
-        self._began = self._said = time.monotonic()
+        self._began = time.monotonic()
+        self._pause = QUIET_SECONDS
+        self._next = self._began + self._pause
 
     def end(self) -> None:
         """The first stage begins: after this `tell` isn't called any more."""
@@ -99,10 +98,11 @@ class Opening:
             self._thread.join()
 
     def _run(self) -> None:
-        while not self._ended.wait(max(0.0, self._said + QUIET_SECONDS - time.monotonic())):
+        while not self._ended.wait(max(0.0, self._next - time.monotonic())):
             now = time.monotonic()
-            if now - self._said >= QUIET_SECONDS:  # else something new is waited for
-                self._said = now
+            if now >= self._next:  # else something new is waited for
+                self._pause *= self._growth
+                self._next = now + self._pause
                 self._tell(f"{self._what}, {now - self._began:.0f} s")
 
 
@@ -127,7 +127,8 @@ class LogLines:
         self._write = write
         self._under_way: dict[str, _Progress] = {}
         self._last_line = 0.0
-        self.opening = Opening("starting", write)
+        # For another run on an index it may be an hour.
+        self.opening = Opening("starting", write, growth=2.0)
 
     def waiting_for(self, what: str) -> None:
         """Say it now, and again with the seconds."""

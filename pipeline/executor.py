@@ -62,6 +62,9 @@ class Executor(Protocol):
 class Listener(Protocol):
     """Is told what happens during a run, always from the thread that started it."""
 
+    def waiting_for(self, what: str) -> None:
+        """Until something else is said, or a stage begins, this is what is waited for."""
+
     def stage_started(self, stage: str, n_calls: int) -> None:
         """A stage of `n_calls` calls begins."""
 
@@ -99,6 +102,9 @@ class NoJournal:
 
 class Silence:
     """The listener that nobody hears: for tests and notebooks."""
+
+    def waiting_for(self, what: str) -> None:
+        """Nothing."""
 
     def stage_started(self, stage: str, n_calls: int) -> None:
         """Nothing."""

@@ -6,7 +6,7 @@ Each of these holds the index as a run does, and makes its result live in one st
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ from pipeline.index_run import held_catalog, replace_live, require_index, sweep_
 from pipeline.index_segments import IndexReader
 from pipeline.index_store import Store
 from pipeline.index_write import leave_untold
-from pipeline.lease import Lease
+from pipeline.lease import Lease, silence
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,12 @@ def info(location: str) -> IndexInfo:
     )
 
 
-def compact(location: str, config: Config) -> IndexInfo:
-    """Put neighbouring segments together. Changes nothing of what an index holds."""
-    with _held(location, config, "compact") as held:
+def compact(location: str, config: Config, tell: Callable[[str], None] = silence) -> IndexInfo:
+    """Put neighbouring segments together. Changes nothing of what an index holds.
+
+    `tell` is told when a run is waited for.
+    """
+    with _held(location, config, "compact", tell) as held:
         held.make_live(compacted(held.reader, held.name, config, held.work))
     return info(location)
 
@@ -91,20 +94,23 @@ class Forgotten:
     n_clusters: int
 
 
-def forget(location: str, before: datetime, config: Config) -> Forgotten:
+def forget(
+    location: str, before: datetime, config: Config, tell: Callable[[str], None] = silence
+) -> Forgotten:
     """Leave out the articles published before a time. Articles without a time stay.
 
-    Clusters keep their ids for as long as they have an article. The next run tells which expired.
+    Clusters keep their ids for as long as they have an article. The next run tells which expired. `tell` is
+    told when a run is waited for.
     """
-    with _held(location, config, "forget") as held:
+    with _held(location, config, "forget", tell) as held:
         reader = held.reader
         gone = expired(reader.published, int(before.timestamp() * 1_000_000))
         if not gone.any():
             return Forgotten(0, 0)
         events = expired_clusters(reader.membership()[0], gone)
         told = [*reader.untold(), events_batch(held.name, events)]
-        untold = leave_untold(reader.store, held.name, told, held.work)
-        held.make_live(replace(without(reader, ~gone, held.name, config, held.work), untold=untold))
+        left = leave_untold(reader.store, held.name, told, held.work)
+        held.make_live(replace(without(reader, ~gone, held.name, config, held.work), untold=left))
         return Forgotten(int(np.count_nonzero(gone)), len(events))
 
 
@@ -123,12 +129,12 @@ class _Held:
 
 
 @contextmanager
-def _held(location: str, config: Config, what: str) -> Iterator[_Held]:
+def _held(location: str, config: Config, what: str, tell: Callable[[str], None]) -> Iterator[_Held]:
     """Hold the index, and clear it up afterwards. Raises OutputError when there is none."""
     require_index(location)
     name = f"{what}-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
     with (
-        held_catalog(location, name, config) as (lease, catalog),
+        held_catalog(location, name, config, tell) as (lease, catalog),
         tempfile.TemporaryDirectory(prefix="respun-") as folder,
     ):
         yield _Held(location, lease, IndexReader(Store(location), catalog), name, Path(folder))

@@ -36,7 +36,7 @@ def rebuild_index(location: str, config: Config, execute: Executor, listen: List
     require_index(location)
     with tempfile.TemporaryDirectory(prefix="respun-") as folder:
         work = Path(folder)
-        with held_index(location, version, config, work) as held:
+        with held_index(location, version, config, work, listen.waiting_for) as held:
             if not held.catalog.n_articles:
                 raise InputError(f"index {shown(location)}: must hold articles to be rebuilt, holds none")
             prepared, rebuilt = _rebuild_stages(

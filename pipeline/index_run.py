@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -59,14 +59,16 @@ def require_index(location: str) -> Catalog:
 
 
 @contextmanager
-def held_catalog(location: str, run_id: str, config: Config) -> Iterator[tuple[Lease, Catalog]]:
+def held_catalog(
+    location: str, run_id: str, config: Config, tell: Callable[[str], None]
+) -> Iterator[tuple[Lease, Catalog]]:
     """Hold the index for the length of the block: the lease, and what is live. A new index is begun.
 
-    What dead runs left is removed. Raises OutputError when another run holds it, ConfigError when the
-    configuration doesn't fit.
+    What dead runs left is removed. `tell` is told when another run is waited for. Raises OutputError when it
+    holds the index for longer, ConfigError when the configuration doesn't fit.
     """
     store = Store(location)
-    with hold(store, run_id, config.index) as lease:
+    with hold(store, run_id, config.index, tell) as lease:
         live = catalog_for(store, config)
         if live.generation == 0:
             store.replace(CATALOG, live.to_json())
@@ -75,9 +77,11 @@ def held_catalog(location: str, run_id: str, config: Config) -> Iterator[tuple[L
 
 
 @contextmanager
-def held_index(location: str, run_id: str, config: Config, work: Path) -> Iterator[IndexRun]:
+def held_index(
+    location: str, run_id: str, config: Config, work: Path, tell: Callable[[str], None]
+) -> Iterator[IndexRun]:
     """Hold the index as `held_catalog` does, and open it as it is now."""
-    with held_catalog(location, run_id, config) as (lease, live):
+    with held_catalog(location, run_id, config, tell) as (lease, live):
         yield IndexRun(open_index(location, live, work / "index"), lease, live)
 
 

@@ -110,7 +110,8 @@ def run_job(
         run_id = work.name
         stages = StageRunner(execute, listen, journal.Journal(work, contents))
         try:
-            with held_index(index, run_id, config, work) if index else nullcontext() as held:
+            holding = held_index(index, run_id, config, work, listen.waiting_for) if index else nullcontext()
+            with holding as held:
                 published_dir = publish.finish_publishing(output, run_id)
                 # A run that died between its tables and its index makes the index' part anew.
                 if published_dir is None or (held is not None and not held.catalog.has_run(run_id)):

@@ -15,7 +15,7 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
@@ -128,14 +128,22 @@ def _lives(pid: int) -> bool:
     return True
 
 
+def silence(_what: str) -> None:
+    """For who need not know what is waited for."""
+
+
 @contextmanager
-def hold(store: Store, run_id: str, config: IndexConfig) -> Iterator[Lease]:
+def hold(
+    store: Store, run_id: str, config: IndexConfig, tell: Callable[[str], None] = silence
+) -> Iterator[Lease]:
     """Hold the index for the length of the block, waiting up to `wait_seconds` for another run.
 
-    Raises OutputError, naming the holder, when it doesn't become free.
+    `tell` is told once who is waited for, and for how long, and once when it is over. Raises OutputError,
+    naming the holder, when the index doesn't become free.
     """
     lease = Lease(store, Holder(run_id, socket.gethostname(), os.getpid(), config.lease_seconds))
-    deadline = time.monotonic() + config.wait_seconds
+    began = time.monotonic()
+    deadline, is_told = began + config.wait_seconds, False
     try:
         while True:
             lease.announce()
@@ -149,11 +157,16 @@ def hold(store: Store, run_id: str, config: IndexConfig) -> Iterator[Lease]:
                     f"index {store.shown}: must be free, is held by {others[0]}, which counts as dead "
                     f"after {others[0].lease_seconds} s of silence (index.wait_seconds {config.wait_seconds})"
                 )
+            if not is_told:
+                is_told = True
+                tell(f"index {store.shown}: held by {others[0]}, waiting up to {config.wait_seconds} s")
             time.sleep(min(left, random.uniform(*_PAUSE)))
     except OSError as error:
         raise OutputError(f"index {store.shown}: must be a place that can be written: {error}") from None
     lease.start()
     try:
+        if is_told:
+            tell(f"index {store.shown}: held by this run, after {time.monotonic() - began:.0f} s")
         yield lease
     finally:
         lease.stop()

@@ -11,7 +11,7 @@ import made_up_news as news
 import pyarrow.parquet as pq
 
 from pipeline.config import Config
-from pipeline.executor import Executor, Silence, ThreadExecutor
+from pipeline.executor import Executor, Listener, Silence, ThreadExecutor
 from pipeline.index_catalog import require_catalog
 from pipeline.index_segments import IndexReader
 from pipeline.index_store import Store
@@ -42,7 +42,7 @@ class Night:
 
 def run_night(
     rows: Sequence[dict], folder: Path, index: Path | str | None, settings: Config, name: str = "night",
-    resume: bool = False, execute: Executor | None = None,
+    resume: bool = False, execute: Executor | None = None, listen: Listener | None = None,
 ) -> Night:  # fmt: skip
     path = news.write(folder / name / "articles.parquet", list(rows))
     outcome = run_job(
@@ -50,7 +50,7 @@ def run_night(
         folder / "out",
         settings,
         execute or ThreadExecutor(2),
-        Silence(),
+        listen or Silence(),
         index=None if index is None else str(index),
         resume=resume,
     )

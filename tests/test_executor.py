@@ -26,6 +26,9 @@ class Notes:
     def __init__(self) -> None:
         self.heard: list[tuple] = []
 
+    def waiting_for(self, what: str) -> None:
+        self.heard.append(("waiting", what))
+
     def stage_started(self, stage: str, n_calls: int) -> None:
         self.heard.append(("started", stage, n_calls))
 

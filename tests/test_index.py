@@ -6,6 +6,7 @@ import json
 import random
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +23,7 @@ from pipeline.executor import Silence, ThreadExecutor
 from pipeline.index_catalog import CATALOG, Catalog, require_catalog, settings_of
 from pipeline.index_job import rebuild_index
 from pipeline.index_store import Store
+from pipeline.lease import hold
 from pipeline.tables import Ref
 
 SETTINGS = config()
@@ -359,6 +361,35 @@ def test_a_window_compares_only_what_was_published_within_it(first, tmp_path):
         run_night(rows[2:], tmp_path, index, settings)
     expected = {("a0", "a1"), ("a1", "a2"), ("a2", "a3")} | {(f"a{k}", "undated") for k in range(4)}
     assert {key for key, row in pairs(index).items() if row["is_confirmed"]} == expected
+
+
+class Waiting(Silence):
+    """Lets another run's hold on an index go as soon as it hears that it is waited for."""
+
+    def __init__(self, index: Path) -> None:
+        self._other = ExitStack()
+        self._other.enter_context(hold(Store(str(index)), "other", SETTINGS.index))
+        self.said: list[str] = []
+
+    def waiting_for(self, what: str) -> None:
+        self.said.append(what)
+        self._other.close()
+
+
+@pytest.mark.parametrize("what", ["run", "rebuild", "compact", "forget"])
+def test_who_waits_for_an_index_says_for_whom_and_how_long(what, index, tmp_path):
+    listen, patient = Waiting(index), config("index.wait_seconds=60")
+    if what == "run":
+        run_night(SECOND, tmp_path, index, patient, listen=listen)
+    elif what == "rebuild":
+        rebuild_index(str(index), patient, ThreadExecutor(2), listen)
+    elif what == "compact":
+        index_admin.compact(str(index), patient, listen.waiting_for)
+    else:
+        index_admin.forget(str(index), datetime(2026, 1, 2, tzinfo=UTC), patient, listen.waiting_for)
+    waits, _ = listen.said
+    assert waits.startswith(f"index {index}: held by run other on ")
+    assert waits.endswith(", waiting up to 60 s")
 
 
 class KilledError(BaseException):

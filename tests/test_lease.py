@@ -62,10 +62,29 @@ def test_a_run_that_waits_gets_it_when_the_other_ends(store):
     thread = threading.Thread(target=first)
     thread.start()
     held.wait()
-    threading.Timer(0.3, over.set).start()
-    with hold(store, "second", IndexConfig(lease_seconds=60, wait_seconds=60)):
+    said: list[str] = []
+
+    def tell(what: str) -> None:
+        said.append(what)
+        over.set()
+
+    with hold(store, "second", IndexConfig(lease_seconds=60, wait_seconds=60), tell):
         assert over.is_set()
     thread.join()
+    place = f"index {store.location}: held by"
+    assert [line[: len(place)] for line in said] == [place] * 2
+    assert said[0].startswith(f"{place} run first on {socket.gethostname()}, process {os.getpid()}")
+    assert said[0].endswith(", waiting up to 60 s")
+    assert said[1].startswith(f"{place} this run, after ")
+
+
+def test_of_what_is_free_or_refused_at_once_nothing_is_said(store):
+    said: list[str] = []
+    with hold(store, "first", AT_ONCE, said.append):
+        refused = pytest.raises(OutputError, match="held by run first")
+        with refused, hold(store, "second", AT_ONCE, said.append):
+            pytest.fail("two hold it")
+    assert said == []
 
 
 def test_a_dead_run_is_waited_for_no_longer_than_its_lease(store):

@@ -88,6 +88,33 @@ def test_what_takes_long_before_the_first_stage_is_said_again(monkeypatch):
     assert len(lines) == n_lines
 
 
+def test_what_takes_very_long_is_said_less_and_less_often(monkeypatch):
+    """An hour in ten lines."""
+    clock = FakeClock()
+    monkeypatch.setattr(progress, "time", clock)
+    said: list[float] = []
+    opening = progress.Opening("starting", lambda _: said.append(clock.now), growth=2.0)
+    opening._ended = clock
+    opening.now("the index")
+    clock.ends_at = 3600.0
+    opening._run()
+    assert said == [10.0, 30.0, 70.0, 150.0, 310.0, 630.0, 1270.0, 2550.0]
+
+
+class FakeClock:
+    """Time that passes only while one waits; in place of the module `time` and of an event."""
+
+    now = 0.0
+    ends_at = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wait(self, seconds: float) -> bool:
+        self.now += seconds
+        return self.now > self.ends_at
+
+
 def test_the_display_says_what_it_waits_for_and_clears_it():
     with progress._bars(Console(file=io.StringIO(), force_terminal=True)) as bars:
         shown = progress.StageBars(bars, "starting")
