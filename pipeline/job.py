@@ -6,6 +6,7 @@ most MAX_GROUPS groups of shards, so that a run has under a hundred calls.
 
 from __future__ import annotations
 
+import json
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -112,6 +113,8 @@ def run_job(
         try:
             holding = held_index(index, run_id, config, work, listen.waiting_for) if index else nullcontext()
             with holding as held:
+                if held is not None and _has_moved_on(held, output / publish.RUNS / run_id):
+                    run_id = manifest.run_id(datetime.now(UTC), config, units)
                 published_dir = publish.finish_publishing(output, run_id)
                 # A run that died between its tables and its index makes the index' part anew.
                 if published_dir is None or (held is not None and not held.catalog.has_run(run_id)):
@@ -123,6 +126,18 @@ def run_job(
                 raise
             raise _failure(error, stages.current, work) from error
     return Outcome(run_id, run_dir, tuple(stages.reports))
+
+
+def _has_moved_on(held: IndexRun, run_dir: Path) -> bool:
+    """Whether a run was published, didn't join its index, and the index has changed since.
+
+    Then what it has published is not what it would join now: it has to be another run.
+    """
+    file = run_dir / manifest.MANIFEST
+    if not file.is_file() or held.catalog.has_run(run_dir.name):
+        return False
+    known: int = json.loads(file.read_text(encoding="utf-8"))["index"]["generation"]
+    return known != held.catalog.generation
 
 
 def _job_key(

@@ -109,6 +109,30 @@ def test_a_run_that_dies_before_its_index_changes_tells_again_under_the_same_nam
     assert again.manifest()["index"]["generation"] == died.manifest()["index"]["generation"]
 
 
+def test_a_run_that_goes_on_after_its_index_has_moved_on_is_published_anew(index, tmp_path, monkeypatch):
+    """What it had published tells neither what has become of the index meanwhile nor what it then does."""
+    run_night(SECOND, tmp_path, index, SETTINGS)
+
+    def die(*_args: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(index_run, "make_live", die)
+        with pytest.raises(KeyboardInterrupt):
+            run_night(THIRD, tmp_path, index, SETTINGS)
+    died = Night(current_run(tmp_path / "out"))
+    rebuild(index)
+    night = run_night(THIRD, tmp_path, index, SETTINGS, resume=True)
+    assert night.folder != died.folder
+    assert current_run(tmp_path / "out") == night.folder
+    assert [row["event"] for row in rows(night, "rebuild")] == ["split"]
+    assert rows(night, night.folder.name)
+    known = clusters(index)
+    for row in night.rows("cluster_members"):
+        assert row["cluster_size"] == len(known[int(row["cluster_id"], 16)])
+    assert not (tmp_path / "out" / ".work").exists()
+
+
 def test_a_night_that_is_known_altogether_tells_what_waits(index, tmp_path):
     run_night(SECOND, tmp_path, index, SETTINGS)
     rebuild(index)
