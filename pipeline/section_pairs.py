@@ -12,11 +12,19 @@ _PAIRS = nb.types.Tuple((I32, I32, F32))  # type: ignore[no-untyped-call]
 _RUNS = nb.types.Tuple((I32, I32, I32))  # type: ignore[no-untyped-call]
 
 
+@nb.njit(I32(I32), cache=True, nogil=True)
+def grown(values):  # type: ignore[no-untyped-def]
+    """The values, and as much room again. (numpy's `append` takes seconds to compile.)"""
+    out = np.empty(2 * len(values), np.int32)
+    out[: len(values)] = values
+    return out
+
+
 @nb.njit(
     _PAIRS(I32, U8, I32, I32, I32, F32, nb.int64, nb.int64, nb.float32), cache=True, nogil=True
 )  # fmt: skip
 def pair_units(starts, kinds, indptr, terms, counts, weights, min_tokens, min_terms, min_agreement):  # type: ignore[no-untyped-def]
-    """Pairs of units (left < right, int32) that agree, and by how much (float32), by right, then left.
+    """Pairs of units (left < right, int32) that agree, and by how much (float32), by right.
 
     Agreement is the mean of the TF-IDF cosine (sublinear tf) and of the Dice coefficient of the distinct
     terms (shared / mean number). The cosine alone is ruled by one rare name said twice; Dice alone by common
@@ -42,10 +50,8 @@ def pair_units(starts, kinds, indptr, terms, counts, weights, min_tokens, min_te
     shared = np.zeros(n_units, np.int32)
     sizes = np.zeros(n_units, np.int32)
     touched = np.empty(n_units, np.int32)
-    room = 16
-    left = np.empty(room, np.int32)
-    right = np.empty(room, np.int32)
-    agreement = np.empty(room, np.float32)
+    left, right = np.empty(16, np.int32), np.empty(16, np.int32)
+    agreement = np.empty(16, np.float32)
     n = 0
     for unit in range(n_units):
         if starts[unit + 1] - starts[unit] < min_tokens or kinds[unit]:
@@ -77,28 +83,21 @@ def pair_units(starts, kinds, indptr, terms, counts, weights, min_tokens, min_te
             unit_of[place[term]] = unit
             value_of[place[term]] = value
             place[term] += 1
-        first = n
         for t in range(n_touched):
             other = touched[t]
             if shared[other] >= min_terms:
                 dice = np.float32(2 * shared[other]) / np.float32(sizes[unit] + sizes[other])
                 value = (min(dots[other], np.float32(1)) + dice) / np.float32(2)
                 if value >= min_agreement:
-                    if n == room:
-                        room *= 2
-                        left = np.append(left, np.empty(n, np.int32))
-                        right = np.append(right, np.empty(n, np.int32))
-                        agreement = np.append(agreement, np.empty(n, np.float32))
+                    if n == len(left):
+                        left, right = grown(left), grown(right)
+                        agreement = grown(agreement.view(np.int32)).view(np.float32)
                     left[n] = other
                     right[n] = unit
                     agreement[n] = value
                     n += 1
             dots[other] = 0
             shared[other] = 0
-        if n - first > 1:
-            order = np.argsort(left[first:n])
-            left[first:n] = left[first:n][order]
-            agreement[first:n] = agreement[first:n][order]
     return left[:n].copy(), right[:n].copy(), agreement[:n].copy()
 
 
@@ -114,10 +113,7 @@ def find_runs(terms, min_tokens):  # type: ignore[no-untyped-def]
     while size < 2 * n:
         size *= 2
     last = np.full(size, np.int32(-1), np.int32)
-    room = 8
-    left = np.empty(room, np.int32)
-    right = np.empty(room, np.int32)
-    length = np.empty(room, np.int32)
+    left, right, length = np.empty(8, np.int32), np.empty(8, np.int32), np.empty(8, np.int32)
     count = 0
     source = -1  # where the run at hand began to stand before, -1 outside a run
     begin = 0
@@ -146,11 +142,8 @@ def find_runs(terms, min_tokens):  # type: ignore[no-untyped-def]
                 continue
             tokens = i - 1 - begin + SHINGLE
             if tokens >= min_tokens:
-                if count == room:
-                    room *= 2
-                    left = np.append(left, np.empty(count, np.int32))
-                    right = np.append(right, np.empty(count, np.int32))
-                    length = np.append(length, np.empty(count, np.int32))
+                if count == len(left):
+                    left, right, length = grown(left), grown(right), grown(length)
                 left[count] = source
                 right[count] = begin
                 length[count] = tokens

@@ -162,7 +162,7 @@ def _headed_sections(page: Page, parts: list[int], agreement: np.float32) -> lis
     )  # fmt: skip
     return [
         Match(int(starts[a]), int(starts[a + 1]), int(starts[b]), int(starts[b + 1]), is_section=True)
-        for a, b in zip(left, right, strict=True)
+        for b, a in sorted(zip(right.tolist(), left.tolist(), strict=True))
     ]
 
 
