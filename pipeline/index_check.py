@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipeline.errors import RunError
@@ -36,6 +37,17 @@ def check(location: str) -> Checked:
             break
     files = tuple(before.files)
     return Checked(store.shown, len(files), sum(ref.bytes for ref in files), tuple(found))
+
+
+def require_whole(store: Store, refs: Iterable[Ref]) -> None:
+    """Compare files before they are written anew, which would make their damage the new state.
+
+    Raises RunError that names the first one that is missing or differs.
+    """
+    for ref in refs:
+        wrong = _difference(store, ref)
+        if wrong is not None:
+            raise RunError(f"index {store.shown}: {ref.path}: {wrong}; put it back from a copy of the index")
 
 
 def _wrong(store: Store, catalog: Catalog, whole: set[Ref]) -> list[str]:

@@ -10,9 +10,11 @@ from pipeline import candidates, clusters, index_clusters, index_rebuild, index_
 from pipeline.config import Config
 from pipeline.errors import InputError
 from pipeline.executor import Executor, Listener, StageRunner
+from pipeline.index_check import require_whole
 from pipeline.index_rebuild import Rebuilt
 from pipeline.index_run import held_index, make_live, require_index, shown, sweep_all
 from pipeline.index_segments import OpenIndex
+from pipeline.index_store import Store
 from pipeline.job import (
     band_stage,
     confirm_stage,
@@ -29,16 +31,18 @@ from pipeline.tables import Ref, ref_rows
 def rebuild_index(location: str, config: Config, execute: Executor, listen: Listener) -> Rebuilt:
     """Count furniture and terms of an index anew, and find all pairs again. Clusters keep their ids.
 
-    Raises OutputError, ConfigError or InputError when it can't begin. The index is what it was when it fails.
+    Raises OutputError, ConfigError or InputError when it can't begin, RunError when a file of the index is
+    not what was written. The index is what it was when it fails.
     """
     run = StageRunner(execute, listen)
-    version = f"rebuild-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    version = f"rebuild-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
     require_index(location)
     with tempfile.TemporaryDirectory(prefix="respun-") as folder:
         work = Path(folder)
         with held_index(location, version, config, work, listen.waiting_for) as held:
             if not held.catalog.n_articles:
                 raise InputError(f"index {shown(location)}: must hold articles to be rebuilt, holds none")
+            require_whole(Store(location), held.catalog.files)
             prepared, rebuilt = _rebuild_stages(
                 held.index, held.catalog.n_articles, version, config, run, work
             )

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from pipeline.config import Config
 from pipeline.index_catalog import BY_POSITION, TABLES, Catalog, Segment
+from pipeline.index_check import require_whole
 from pipeline.index_segments import IndexReader
 from pipeline.index_write import time_span, write_tables
 
@@ -75,8 +76,12 @@ def _write(
     config: Config,
     work: Path,
 ) -> Segment:
-    """The articles to keep of some neighbouring segments, as one segment of that name."""
+    """The articles to keep of some neighbouring segments, as one segment of that name.
+
+    Raises RunError when a file of theirs is not what was written.
+    """
     segments = tuple(reader.segments[at] for at in lot)
+    require_whole(reader.store, (ref for segment in segments for ref in segment.files.values()))
     part = IndexReader(reader.store, replace(reader.catalog, segments=segments))
     first = int(reader.firsts[lot[0]])
     own = keep[first : first + part.n_articles]

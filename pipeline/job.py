@@ -58,7 +58,7 @@ from pipeline.rule import load_rule
 from pipeline.scratch import LOG, JobKey, Keeping, scratch_folder
 from pipeline.shards import MAX_GROUPS, ShardGroup, group_shards, slices
 from pipeline.staged import Counted, Staged, Weighed
-from pipeline.tables import Ref, ref_rows
+from pipeline.tables import Ref, atomic_file, ref_rows
 
 # The stages of a run, in their order; those that are there for an index.
 STAGES = (*journal.READS, "report", "publish")
@@ -70,6 +70,7 @@ INDEX_STAGES = (
     "index-commit",
 )
 TABLES = "tables"  # folder of the tables before they are published
+_OWN_ID = "run-id"  # file of the run's id, where it isn't the one of its scratch folder
 
 
 @dataclass(frozen=True)
@@ -108,13 +109,16 @@ def run_job(
     keeping = Keeping(resume, keep_work, config.keep_scratch_days)
     run_id = manifest.run_id(datetime.now(UTC), config, units)
     with scratch_folder(output, run_id, _job_key(contents, config, index, night), keeping) as work:
-        run_id = work.name
+        own_id = work / _OWN_ID
+        run_id = own_id.read_text() if own_id.exists() else work.name
         stages = StageRunner(execute, listen, journal.Journal(work, contents))
         try:
             holding = held_index(index, run_id, config, work, listen.waiting_for) if index else nullcontext()
             with holding as held:
-                if held is not None and _has_moved_on(held, output / publish.RUNS / run_id):
+                if held is not None and _is_overtaken(held, output, run_id):
                     run_id = manifest.run_id(datetime.now(UTC), config, units)
+                    with atomic_file(own_id) as file:
+                        file.write(run_id.encode())
                 published_dir = publish.finish_publishing(output, run_id)
                 # A run that died between its tables and its index makes the index' part anew.
                 if published_dir is None or (held is not None and not held.catalog.has_run(run_id)):
@@ -128,16 +132,18 @@ def run_job(
     return Outcome(run_id, run_dir, tuple(stages.reports))
 
 
-def _has_moved_on(held: IndexRun, run_dir: Path) -> bool:
-    """Whether a run was published, didn't join its index, and the index has changed since.
+def _is_overtaken(held: IndexRun, output: Path, run_id: str) -> bool:
+    """Whether a run was published, didn't join its index, and the index or the output has gone on since.
 
-    Then what it has published is not what it would join now: it has to be another run.
+    Then it has to be another run: what it has published is not what it would join now, or isn't the last that
+    was published of this state of the index, and the last one counts.
     """
-    file = run_dir / manifest.MANIFEST
-    if not file.is_file() or held.catalog.has_run(run_dir.name):
+    file = output / publish.RUNS / run_id / manifest.MANIFEST
+    if not file.is_file() or held.catalog.has_run(run_id):
         return False
     known: int = json.loads(file.read_text(encoding="utf-8"))["index"]["generation"]
-    return known != held.catalog.generation
+    current = publish.current_run(output) / manifest.MANIFEST
+    return known != held.catalog.generation or current.stat().st_mtime_ns > file.stat().st_mtime_ns
 
 
 def _job_key(

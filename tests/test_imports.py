@@ -39,7 +39,6 @@ TOP = {
         "index_stages",
         "index_job",
         "index_admin",
-        "index_check",
         "report_overview",
         "report_pages",
     )

@@ -14,7 +14,10 @@ from stages import config
 
 from flows.cli import cli
 from pipeline import index_admin, index_check
+from pipeline.errors import RunError
+from pipeline.executor import Silence, ThreadExecutor
 from pipeline.index_catalog import CATALOG, require_catalog
+from pipeline.index_job import rebuild_index
 from pipeline.index_store import Store
 
 SETTINGS = config()
@@ -100,3 +103,22 @@ def test_what_is_put_together_meanwhile_is_not_missing(index, tmp_path, monkeypa
     found = index_check.check(str(index))
     assert found.found == ()
     assert found.n_files == 2 + 7
+
+
+@pytest.mark.parametrize("what", ["compact", "forget", "rebuild"])
+def test_damage_is_not_written_anew(index, tmp_path, what):
+    run_night(SECOND, tmp_path, index, SETTINGS)
+    ref = require_catalog(Store(str(index))).segments[0].files["keys"]
+    path, catalog = index / ref.path, (index / CATALOG).read_bytes()
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(RunError, match=rf"^index {index}: {ref.path}: must have .* put it back from a copy"):
+        if what == "compact":
+            index_admin.compact(str(index), SETTINGS)
+        elif what == "forget":
+            index_admin.forget(str(index), datetime(2026, 1, 2, tzinfo=UTC), SETTINGS)
+        else:
+            rebuild_index(str(index), SETTINGS, ThreadExecutor(1), Silence())
+    assert (index / CATALOG).read_bytes() == catalog
+    assert path.read_bytes() == data

@@ -87,11 +87,8 @@ def test_what_happens_between_two_runs_is_told_once_in_its_order_before_the_next
     assert not list((index / "untold").iterdir())
 
 
-def test_a_run_that_dies_before_its_index_changes_tells_again_under_the_same_name(
-    index, tmp_path, monkeypatch
-):
-    run_night(SECOND, tmp_path, index, SETTINGS)
-    rebuild(index)
+def dying_night(articles, tmp_path, index, monkeypatch, **kwargs):
+    """A night that dies after it was published and before it joins the index."""
 
     def die(*_args: object) -> None:
         raise KeyboardInterrupt
@@ -99,8 +96,17 @@ def test_a_run_that_dies_before_its_index_changes_tells_again_under_the_same_nam
     with monkeypatch.context() as patch:
         patch.setattr(index_run, "make_live", die)
         with pytest.raises(KeyboardInterrupt):
-            run_night(THIRD, tmp_path, index, SETTINGS)
-    died = Night(current_run(tmp_path / "out"))
+            run_night(articles, tmp_path, index, SETTINGS, **kwargs)
+    return Night(current_run(tmp_path / "out"))
+
+
+def test_a_run_that_dies_before_its_index_changes_tells_again_under_the_same_name(
+    index, tmp_path, monkeypatch
+):
+    run_night(SECOND, tmp_path, index, SETTINGS)
+    rebuild(index)
+
+    died = dying_night(THIRD, tmp_path, index, monkeypatch)
     assert died.folder.name not in index_admin.info(str(index)).run_ids
     again = run_night(THIRD, tmp_path, index, SETTINGS)
     assert again.folder != died.folder
@@ -113,14 +119,7 @@ def test_a_run_that_goes_on_after_its_index_has_moved_on_is_published_anew(index
     """What it had published tells neither what has become of the index meanwhile nor what it then does."""
     run_night(SECOND, tmp_path, index, SETTINGS)
 
-    def die(*_args: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(index_run, "make_live", die)
-        with pytest.raises(KeyboardInterrupt):
-            run_night(THIRD, tmp_path, index, SETTINGS)
-    died = Night(current_run(tmp_path / "out"))
+    died = dying_night(THIRD, tmp_path, index, monkeypatch)
     rebuild(index)
     night = run_night(THIRD, tmp_path, index, SETTINGS, resume=True)
     assert night.folder != died.folder
@@ -131,6 +130,19 @@ def test_a_run_that_goes_on_after_its_index_has_moved_on_is_published_anew(index
     for row in night.rows("cluster_members"):
         assert row["cluster_size"] == len(known[int(row["cluster_id"], 16)])
     assert not (tmp_path / "out" / ".work").exists()
+
+
+def test_of_runs_on_one_state_of_an_index_the_last_one_joins_it(index, tmp_path, monkeypatch):
+    second = dying_night(SECOND, tmp_path, index, monkeypatch)
+    third = dying_night(THIRD, tmp_path, index, monkeypatch)
+    # Another one since has been published: to be the last it has to be another run, and the same one again.
+    again = dying_night(SECOND, tmp_path, index, monkeypatch, resume=True)
+    assert len({night.folder for night in (second, third, again)}) == 3
+    joined = run_night(SECOND, tmp_path, index, SETTINGS, resume=True)
+    assert joined.folder == again.folder == current_run(tmp_path / "out")
+    assert index_admin.info(str(index)).run_ids[-1] == joined.folder.name
+    states = {night.manifest()["index"]["generation"] for night in (second, third, joined)}
+    assert len(states) == 1
 
 
 def test_a_night_that_is_known_altogether_tells_what_waits(index, tmp_path):
