@@ -39,6 +39,8 @@ def errors_in_one_line(verbose: bool, afterwards: str = "") -> Iterator[None]:
         _fail(error, f"terminated{afterwards}", TERMINATED, verbose)
     except KeyboardInterrupt as error:
         _fail(error, f"interrupted{afterwards}", INTERRUPTED, verbose)
+    except BrokenPipeError:  # whoever read the output has gone: click ends in silence
+        raise
     except Exception as error:  # noqa: BLE001 - no error is left to be a traceback
         _fail(error, f"{type(error).__name__}: {error}", FAILED, verbose)
     finally:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import made_up_news as news
 import pytest
 from click.testing import CliRunner, Result
+from command_line import ROOT
 from indexes import run_night
 from stages import config
 
@@ -122,3 +126,14 @@ def test_damage_is_not_written_anew(index, tmp_path, what):
             rebuild_index(str(index), SETTINGS, ThreadExecutor(1), Silence())
     assert (index / CATALOG).read_bytes() == catalog
     assert path.read_bytes() == data
+
+
+def test_a_reader_that_goes_away_is_no_error_to_tell(index):
+    end, writer = os.pipe()
+    os.close(end)
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.cli", "index", "check", str(index)],
+        stdout=writer, stderr=subprocess.PIPE, cwd=ROOT, check=False,
+    )  # fmt: skip
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"")
