@@ -19,7 +19,7 @@ import pyarrow as pa
 from pipeline.arrow_columns import DAY, NO_TIME, Rows, digest, hexadecimal, ranks, read_column, times_of
 from pipeline.clusters import read_judged
 from pipeline.config import Config
-from pipeline.index_segments import IndexReader, OpenIndex
+from pipeline.index_segments import OpenIndex
 from pipeline.schema import CLUSTER_EVENTS
 from pipeline.tables import Ref, read_ipc, write_ipc
 from pipeline.words import run_starts
@@ -33,12 +33,14 @@ NAMED = pa.schema([("cluster", pa.uint64()), ("is_shown", pa.bool_()), ("is_chan
 class Named:
     """`clusters` IPC (NAMED), a row for each article; `n_changed` of them are changed.
 
-    `events` IPC (schema.CLUSTER_EVENTS): those that nobody has told yet, then this run's own.
+    `events` IPC (schema.CLUSTER_EVENTS): those that nobody has told yet, then this run's own. `cutoff` as by
+    `cutoff`: what was published before it is forgotten after the run.
     """
 
     clusters: Ref
     events: Ref
     n_changed: int
+    cutoff: int | None
 
 
 @dataclass(frozen=True)
@@ -70,11 +72,12 @@ class Event:
 
 def name(
     index: OpenIndex, positions: Ref, known: Ref, membership: Ref, judged: Sequence[Ref],
-    shards: Sequence[Ref], run_id: str, config: Config, work: Path,
+    shards: Sequence[Ref], run_id: str, started: int | None, config: Config, work: Path,
 ) -> Named:  # fmt: skip
     """Name the clusters of `membership` (clusters.MEMBERSHIP) over new articles and recalled ones.
 
-    `positions`: of the recalled articles. `known`: of those that came again, which are shown.
+    `positions`: of the recalled articles. `known`: of those that came again, which are shown. `started`: time
+    of the run's start, microseconds, which `index.retention_days` needs; None forgets nothing.
     """
     reader = index.read()
     at = read_ipc(positions.path)["position"].to_numpy()
@@ -91,7 +94,14 @@ def name(
     some, events = name_clusters(own, before.take(open_rows[n_new:] - n_new), fresh, taken)
     named = np.concatenate((np.zeros(n_new, np.uint64), before.cluster))
     named[open_rows] = some
-    events += _expired(reader, at, cluster, named, times_of(shards)[:n_new], config)
+    oldest_kept = None
+    if started is not None and config.index.retention_days:
+        times = np.concatenate((reader.published, times_of(shards)[:n_new]))
+        oldest_kept = cutoff(times, started, config.index.retention_days)
+        if oldest_kept is not None:
+            everywhere = np.concatenate((cluster, named[:n_new]))
+            everywhere[at] = named[n_new:]
+            events += expired_clusters(everywhere, expired(times, oldest_kept))
     changed = _changed(label, named, before, n_new)
     shown = _shown(label, changed, n_new, at, read_ipc(known.path)["position"].to_numpy(), judged, config)
     columns = [pa.array(named), pa.array(shown), pa.array(changed)]
@@ -99,6 +109,7 @@ def name(
         write_ipc(work / "named.arrow", NAMED, [pa.record_batch(columns, schema=NAMED)]),
         write_ipc(work / "events.arrow", CLUSTER_EVENTS, [*reader.untold(), events_batch(run_id, events)]),
         int(np.count_nonzero(changed)),
+        oldest_kept,
     )
 
 
@@ -239,19 +250,6 @@ def _shown(
     return np.asarray(whole[place])
 
 
-def _expired(
-    reader: IndexReader, at: Rows, cluster: Ids, named: Ids, new_times: Rows, config: Config
-) -> list[Event]:
-    """Clusters of which `index.retention_days` leaves no article after this run."""
-    times = np.concatenate((reader.published, new_times)) if config.index.retention_days else new_times[:0]
-    before = cutoff(times, config)
-    if before is None:
-        return []
-    everywhere = np.concatenate((cluster, named[: len(new_times)]))
-    everywhere[at] = named[len(new_times) :]
-    return expired_clusters(everywhere, expired(times, before))
-
-
 def expired_clusters(cluster: Ids, is_gone: npt.NDArray[np.bool_]) -> list[Event]:
     """What is told when some articles are forgotten: the clusters of which nothing is left, by id.
 
@@ -268,12 +266,14 @@ def expired(published: Rows, before: int) -> npt.NDArray[np.bool_]:
     return np.asarray((published < before) & (published != NO_TIME))
 
 
-def cutoff(published: Rows, config: Config) -> int | None:
-    """Time, microseconds, before which articles are forgotten; None when none are."""
-    dated = published[published != NO_TIME]
-    if not config.index.retention_days or not len(dated):
-        return None
-    return int(dated.max()) - config.index.retention_days * DAY
+def cutoff(published: Rows, started: int, retention_days: int) -> int | None:
+    """Time, microseconds, before which a run that `started` then forgets articles; None without times.
+
+    It is so many days before the newest one. What is dated after the run's start is dated wrongly: it is the
+    newest of nothing, or one wrong year would empty the index.
+    """
+    dated = published[(published != NO_TIME) & (published <= started)]
+    return int(dated.max()) - retention_days * DAY if len(dated) else None
 
 
 def events_batch(run_id: str, events: Sequence[Event]) -> pa.RecordBatch:

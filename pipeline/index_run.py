@@ -20,7 +20,7 @@ from pipeline.index_catalog import (
     commit,
     require_catalog,
 )
-from pipeline.index_clusters import cutoff, expired
+from pipeline.index_clusters import expired
 from pipeline.index_rewrite import without
 from pipeline.index_segments import IndexReader, OpenIndex
 from pipeline.index_store import Store
@@ -114,9 +114,9 @@ def prepare(
     Events that were untold are in the run's own table.
     """
     catalog = replace(with_night(index, night, files, run_id, work), untold=None)
-    reader = IndexReader(Store(index.location), catalog)
-    before = cutoff(reader.published, config)
+    before = night.named.cutoff
     if before is not None:
+        reader = IndexReader(Store(index.location), catalog)
         gone = expired(reader.published, before)
         if gone.any():
             catalog = without(reader, ~gone, f"{run_id}-kept", config, work)

@@ -345,6 +345,21 @@ def test_retention_forgets_after_a_night_that_is_known_altogether(tmp_path):
     assert all(segment.n_articles for segment in require_catalog(Store(str(index))).segments)
 
 
+@pytest.mark.parametrize("is_own", [True, False])
+def test_a_wrong_date_in_the_future_forgets_nothing(is_own, tmp_path):
+    """An article of the night itself, or one that the index has."""
+    index, settings = tmp_path / "index", config("index.retention_days=5")
+    wrong = SECOND[0] | {"published_at": datetime(2999, 1, 1, tzinfo=UTC)}
+    run_night([*dated(FIRST, 1), *[wrong] * (not is_own)], tmp_path, index, settings)
+    night = run_night([*dated(SECOND[1:], 4), *[wrong] * is_own], tmp_path, index, settings)
+    assert {i for ids in clusters(index).values() for i in ids} == {r["article_id"] for r in ROWS}
+    assert "expired" not in {event[0] for event in night.events()}
+    # What is old beside the right dates is forgotten all the same.
+    run_night(dated(news.stories(5, 1), 8), tmp_path, index, settings)
+    kept = {i for ids in clusters(index).values() for i in ids}
+    assert kept == {r["article_id"] for r in [*SECOND, *news.stories(5, 1)]}
+
+
 @pytest.mark.parametrize("first", [0, 12])
 def test_a_window_compares_only_what_was_published_within_it(first, tmp_path):
     """In one run and over nights alike."""

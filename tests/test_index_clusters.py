@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.index_clusters import Before, Event, name_clusters
+from pipeline.arrow_columns import DAY, NO_TIME
+from pipeline.index_clusters import Before, Event, cutoff, name_clusters
 
 # Of an id as by the smallest article_id.
 FRESH = name_clusters(
@@ -77,6 +78,18 @@ def test_an_id_that_is_taken_is_not_given_again():
     (fresh,), _ = named([0], before([], []))
     (other,), _ = named([0], before([], []), frozenset({fresh}))
     assert other != fresh
+
+
+@pytest.mark.parametrize(("published", "newest"), [
+    ([3 * DAY, NO_TIME, 8 * DAY], 8 * DAY), ([3 * DAY, 9 * DAY], 9 * DAY), ([3 * DAY, 9 * DAY + 1], 3 * DAY)
+])  # fmt: skip
+def test_days_are_counted_from_the_newest_article_up_to_the_runs_start(published, newest):
+    assert cutoff(np.array(published), 9 * DAY, 2) == newest - 2 * DAY
+
+
+@pytest.mark.parametrize("published", [[], [NO_TIME], [9 * DAY + 1]])
+def test_without_a_time_up_to_the_runs_start_nothing_is_forgotten(published):
+    assert cutoff(np.array(published, np.int64), 9 * DAY, 2) is None
 
 
 @given(st.data())
