@@ -30,17 +30,28 @@ NAMED = pa.schema([("cluster", pa.uint64()), ("is_shown", pa.bool_()), ("is_chan
 
 
 @dataclass(frozen=True)
+class Forgets:
+    """What `index.retention_days` leaves out after a run: `n_articles`, `n_new` of them its own.
+
+    They were published before `cutoff`, microseconds; None leaves out nothing.
+    """
+
+    cutoff: int | None = None
+    n_articles: int = 0
+    n_new: int = 0
+
+
+@dataclass(frozen=True)
 class Named:
     """`clusters` IPC (NAMED), a row for each article; `n_changed` of them are changed.
 
-    `events` IPC (schema.CLUSTER_EVENTS): those that nobody has told yet, then this run's own. `cutoff` as by
-    `cutoff`: what was published before it is forgotten after the run.
+    `events` IPC (schema.CLUSTER_EVENTS): those that nobody has told yet, then this run's own.
     """
 
     clusters: Ref
     events: Ref
     n_changed: int
-    cutoff: int | None
+    forgets: Forgets
 
 
 @dataclass(frozen=True)
@@ -94,14 +105,17 @@ def name(
     some, events = name_clusters(own, before.take(open_rows[n_new:] - n_new), fresh, taken)
     named = np.concatenate((np.zeros(n_new, np.uint64), before.cluster))
     named[open_rows] = some
-    oldest_kept = None
+    forgets = Forgets()
     if started is not None and config.index.retention_days:
         times = np.concatenate((reader.published, times_of(shards)[:n_new]))
-        oldest_kept = cutoff(times, started, config.index.retention_days)
-        if oldest_kept is not None:
+        before_time = cutoff(times, started, config.index.retention_days)
+        if before_time is not None:
+            gone = expired(times, before_time)
             everywhere = np.concatenate((cluster, named[:n_new]))
             everywhere[at] = named[n_new:]
-            events += expired_clusters(everywhere, expired(times, oldest_kept))
+            events += expired_clusters(everywhere, gone)
+            n_old, n_own = (int(np.count_nonzero(part)) for part in np.split(gone, [len(cluster)]))
+            forgets = Forgets(before_time, n_old + n_own, n_own)
     changed = _changed(label, named, before, n_new)
     shown = _shown(label, changed, n_new, at, read_ipc(known.path)["position"].to_numpy(), judged, config)
     columns = [pa.array(named), pa.array(shown), pa.array(changed)]
@@ -109,7 +123,7 @@ def name(
         write_ipc(work / "named.arrow", NAMED, [pa.record_batch(columns, schema=NAMED)]),
         write_ipc(work / "events.arrow", CLUSTER_EVENTS, [*reader.untold(), events_batch(run_id, events)]),
         int(np.count_nonzero(changed)),
-        oldest_kept,
+        forgets,
     )
 
 

@@ -154,4 +154,4 @@ def segment_stages(
     following = run.call(
         "index-catalog", index_run.prepare, held.index, night, files, run_id, config, work, rows=ref_rows
     )
-    return following, index_run.described(held, drift[0], config)
+    return following, index_run.described(held, drift[0], past.named.forgets, config)

@@ -326,8 +326,9 @@ MANIFEST_KEYS: dict[str, str] = {
     "threshold": "probability from which a pair was confirmed",
     "calibration": "version of the fitted rule",
     "index": (
-        "location, generation, articles before the run, version of the statistics, drift, and whether a "
-        "rebuild is due; null without an index"
+        "location, generation, articles before the run, those that `index.retention_days` left out after it "
+        "(`n_forgotten`, and `n_forgotten_new` of them its own), version of the statistics, drift, and "
+        "whether a rebuild is due; null without an index"
     ),
 }
 

@@ -17,6 +17,7 @@ import pytest
 from indexes import clusters, pairs, reader, run_night
 from stages import config
 
+from flows.report import count_lines
 from pipeline import index_admin, index_run, publish
 from pipeline.errors import ConfigError, OutputError, RespunError, RunError
 from pipeline.executor import Silence, ThreadExecutor
@@ -24,6 +25,7 @@ from pipeline.index_catalog import CATALOG, Catalog, require_catalog, settings_o
 from pipeline.index_job import rebuild_index
 from pipeline.index_store import Store
 from pipeline.lease import hold
+from pipeline.summary import read_summary
 from pipeline.tables import Ref
 
 SETTINGS = config()
@@ -343,6 +345,22 @@ def test_retention_forgets_after_a_night_that_is_known_altogether(tmp_path):
     assert {i for ids in clusters(index).values() for i in ids} == {r["article_id"] for r in SECOND}
     assert "expired" in {event[0] for event in night.events()}
     assert all(segment.n_articles for segment in require_catalog(Store(str(index))).segments)
+
+
+def test_a_run_tells_how_many_articles_retention_forgot_and_how_many_of_its_own(tmp_path):
+    index, settings = tmp_path / "index", config("index.retention_days=5")
+    nights = [
+        run_night(dated(FIRST, 20), tmp_path, index, settings),
+        run_night([*dated(SECOND[:3], 1), *dated(SECOND[3:], 20)], tmp_path, index, settings),
+        run_night(dated(news.stories(5, 1), 28), tmp_path, index, settings),
+    ]
+    told = [night.manifest()["index"] for night in nights]
+    assert [(of["n_forgotten"], of["n_forgotten_new"]) for of in told] == [(0, 0), (3, 3), (len(ROWS) - 3, 0)]
+    assert reader(index).n_articles == len(news.stories(5, 1))
+    lines = [list(count_lines(read_summary(night.folder))) for night in nights]
+    assert not any("forgotten" in line for line in lines[0])
+    assert "3 articles forgotten by index.retention_days, 3 of them of this run" in lines[1]
+    assert f"{len(ROWS) - 3} articles forgotten by index.retention_days" in lines[2]
 
 
 @pytest.mark.parametrize("is_own", [True, False])
