@@ -147,7 +147,7 @@ def _smallest_ids(label: Rows, ids: pa.ChunkedArray) -> dict[int, str]:
 def name_clusters(
     label: Rows, before: Before, smallest: dict[int, str], taken: frozenset[int]
 ) -> tuple[Ids, list[Event]]:
-    """The id of each article's cluster, uint64 (n,), and the events, by cluster.
+    """The id of each article's cluster, uint64 (n,), and the events, in the order of _ORDER, then by cluster.
 
     `label` int64 (n,): new articles, then those of `before`; all of an old cluster's articles are there.
     `smallest`: article_id by label. `taken`: ids, of those by the smallest article_id, that clusters of the
@@ -168,12 +168,13 @@ def name_clusters(
         found[part] = _free_id(smallest[part], used)
         used.add(found[part])
     events = list(_events(found, claims, home, old_size, size, old_label, before))
-    events.sort(key=lambda e: (e.cluster, _ORDER.index(e.event), e.other or 0))
+    events.sort(key=lambda e: (_ORDER.index(e.event), e.cluster, e.other or 0))
     heads, place = np.unique(label, return_inverse=True)
     return np.array([found[part] for part in heads.tolist()], np.uint64)[place], events
 
 
-_ORDER = ("created", "grew", "merged", "split", "expired")
+# What split off has its size by the row "created", which comes behind.
+_ORDER = ("grew", "merged", "split", "created")
 
 
 def _old_clusters(before: Before, old_label: Rows) -> tuple[dict[int, int], dict[int, int], dict[int, int]]:
@@ -212,13 +213,12 @@ def _events(
         if olds and not merged and size[part] > n_before:
             yield Event("grew", cluster, None, n_before, size[part])
     apart = {(old, part) for old, part in zip(before.cluster.tolist(), old_label.tolist(), strict=True)}
-    from_old = {part for _, part in apart}
     for old, part in apart:
         if part != home[old]:
             here = found[home[old]]
             yield Event("split", here, found[part], old_size[here], size[home[old]])
     for part, cluster in found.items():
-        if part not in from_old and size[part] > 1:
+        if part not in claims and size[part] > 1:
             yield Event("created", cluster, None, 0, size[part])
 
 

@@ -1,4 +1,4 @@
-"""What `cluster_events` tells, read run after run, is all that ever became of the clusters of an index."""
+"""What `cluster_events` tells, read run after run: the clusters, and their sizes but for what was forgotten."""
 
 from __future__ import annotations
 
@@ -44,14 +44,28 @@ def rows(night: Night, *of: str) -> list[dict]:
     return [row for row in night.rows("cluster_events") if row["run_id"].startswith(of)]
 
 
-def followed(nights: Sequence[Night]) -> set[int]:
-    """The clusters that someone who has only read the events takes to be there."""
-    alive: set[str] = set()
+def followed(nights: Sequence[Night]) -> dict[int, int]:
+    """The clusters that someone who has only read the events takes to be there, and their sizes."""
+    sizes: dict[int, int] = {}
     for row in (row for night in nights for row in night.rows("cluster_events")):
-        alive -= {row["other_id"]} if row["event"] == "merged" else set()
-        alive |= {row["cluster_id"]} | ({row["other_id"]} if row["event"] == "split" else set())
-        alive -= {row["cluster_id"]} if row["event"] == "expired" else set()
-    return {int(cluster, 16) for cluster in alive}
+        if row["event"] == "merged":
+            sizes.pop(int(row["other_id"], 16), None)
+        elif row["event"] == "split":
+            sizes.setdefault(int(row["other_id"], 16), 1)
+        sizes[int(row["cluster_id"], 16)] = row["n_after"]
+    return {cluster: size for cluster, size in sizes.items() if size}
+
+
+def test_who_reads_the_events_alone_knows_the_size_of_every_cluster(index, tmp_path):
+    """Over nights and a rebuild that splits a cluster."""
+    first = run_night(FIRST, tmp_path, tmp_path / "other", SETTINGS)
+    nights = [first, run_night(SECOND, tmp_path, index, SETTINGS)]
+    rebuild(index)
+    nights.append(run_night(THIRD, tmp_path, index, SETTINGS))
+    assert rows(nights[-1], "rebuild")
+    told = followed(nights)
+    known = {number: len(ids) for number, ids in clusters(index).items()}
+    assert {n: size for n, size in known.items() if size > 1 or n in told} == told
 
 
 def test_who_reads_the_events_alone_knows_every_cluster(index, tmp_path):
@@ -63,7 +77,7 @@ def test_who_reads_the_events_alone_knows_every_cluster(index, tmp_path):
     nights.append(run_night(THIRD, tmp_path, index, SETTINGS))
     known = clusters(index)
     told = followed(nights)
-    assert {number for number, ids in known.items() if len(ids) > 1} <= told <= known.keys()
+    assert {number for number, ids in known.items() if len(ids) > 1} <= told.keys() <= known.keys()
 
 
 def test_what_happens_between_two_runs_is_told_once_in_its_order_before_the_next_ones_own(index, tmp_path):
