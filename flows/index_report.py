@@ -27,7 +27,8 @@ def info_lines(found: IndexInfo) -> list[str]:
 
 def forgotten_lines(found: Forgotten) -> list[str]:
     """What was forgotten, in a line."""
-    return [f"forgotten: {found.n_articles} articles; {found.n_clusters} clusters expired"]
+    single = f", {found.n_single} of them single articles" * (found.n_single > 0)
+    return [f"forgotten: {found.n_articles} articles; {found.n_clusters} clusters expired{single}"]
 
 
 def checked_lines(found: Checked) -> list[str]:

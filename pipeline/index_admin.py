@@ -88,10 +88,14 @@ def compact(location: str, config: Config, tell: Callable[[str], None] = silence
 
 @dataclass(frozen=True)
 class Forgotten:
-    """How many articles were left out, and how many clusters expired with them."""
+    """How many articles were left out, and how many clusters expired with them.
+
+    `n_single` of the clusters were a single article by then.
+    """
 
     n_articles: int
     n_clusters: int
+    n_single: int
 
 
 def forget(
@@ -106,12 +110,13 @@ def forget(
         reader = held.reader
         gone = expired(reader.published, int(before.timestamp() * 1_000_000))
         if not gone.any():
-            return Forgotten(0, 0)
+            return Forgotten(0, 0, 0)
         events = expired_clusters(reader.membership()[0], gone)
         told = [*reader.untold(), events_batch(held.name, events)]
         left = leave_untold(reader.store, held.name, told, held.work)
         held.make_live(replace(without(reader, ~gone, held.name, config, held.work), untold=left))
-        return Forgotten(int(np.count_nonzero(gone)), len(events))
+        n_single = sum(event.n_before == 1 for event in events)
+        return Forgotten(int(np.count_nonzero(gone)), len(events), n_single)
 
 
 @dataclass(frozen=True)

@@ -267,6 +267,7 @@ def _shown(
 def expired_clusters(cluster: Ids, is_gone: npt.NDArray[np.bool_]) -> list[Event]:
     """What is told when some articles are forgotten: the clusters of which nothing is left, by id.
 
+    Single articles among them: one may be what an earlier forgetting left of a cluster that was told.
     `cluster` of each article, uint64 (n,), and whether it `is_gone`, (n,).
     """
     ids, place, size = np.unique(cluster, return_inverse=True, return_counts=True)

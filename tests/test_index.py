@@ -17,6 +17,7 @@ import pytest
 from indexes import clusters, pairs, reader, run_night
 from stages import config
 
+from flows.index_report import forgotten_lines
 from flows.report import count_lines
 from pipeline import index_admin, index_run, publish
 from pipeline.errors import ConfigError, OutputError, RespunError, RunError
@@ -284,6 +285,12 @@ def test_forgetting_leaves_out_what_is_older(tmp_path):
     after = clusters(index)
     assert after == {n: ids & kept for n, ids in before.items() if ids & kept}
     assert forgotten.n_clusters == len(before) - len(after) > 0
+    single = [number for number in before.keys() - after.keys() if len(before[number]) == 1]
+    assert 0 < forgotten.n_single == len(single) < forgotten.n_clusters
+    assert forgotten_lines(forgotten) == [
+        f"forgotten: {len(FIRST)} articles; {forgotten.n_clusters} clusters expired, "
+        f"{len(single)} of them single articles"
+    ]
     night = run_night(dated(FIRST, 4), tmp_path, index, SETTINGS)
     assert night.manifest()["counts"]["n_recognised"] == 0
     assert {m["cluster_size"] for m in night.rows("cluster_members")} == {

@@ -1,8 +1,9 @@
-"""What `cluster_events` tells, read run after run: the clusters, and their sizes but for what was forgotten."""
+"""What `cluster_events` tells, read run after run: clusters, and their sizes but for what was forgotten."""
 
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -160,6 +161,22 @@ def test_forgetting_nothing_tells_nothing(index, tmp_path):
     found = index_admin.forget(str(index), datetime(2025, 1, 1, tzinfo=UTC), SETTINGS)
     assert (found.n_articles, found.n_clusters) == (0, 0)
     assert (index / CATALOG).read_bytes() == before
+
+
+def test_what_is_left_of_a_cluster_is_told_when_it_goes(tmp_path):
+    """The cluster was told as created: a single article that it has shrunk to is the last of it."""
+    index = tmp_path / "index"
+    text = news.paragraph(random.Random(1))
+    story = [r for day in (1, 2, 3) for r in dated([news.row(f"a{day}", text)], day)]
+    night = run_night([*story, *dated(ROWS, 20)], tmp_path, index, SETTINGS)
+    (cluster,) = (
+        int(row["cluster_id"], 16) for row in night.rows("cluster_members") if row["article_id"] == "a1"
+    )
+    index_admin.forget(str(index), datetime(2026, 1, 3, tzinfo=UTC), SETTINGS)
+    assert clusters(index)[cluster] == {"a3"}
+    assert index_admin.forget(str(index), datetime(2026, 1, 4, tzinfo=UTC), SETTINGS).n_single == 1
+    told = run_night(dated(ROWS[:1], 20), tmp_path, index, SETTINGS).events()
+    assert ("expired", f"{cluster:016x}", None, 1, 0) in told
 
 
 def test_a_rebuild_does_not_tell_what_retention_would_do(index, tmp_path):
