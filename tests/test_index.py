@@ -138,9 +138,10 @@ def test_keys_that_compare_nothing_may_differ(index, tmp_path):
     assert run_night(SECOND, tmp_path, index, other).rows("candidate_pairs")
 
 
-def test_an_index_of_another_format_is_refused(index, tmp_path):
+@pytest.mark.parametrize("other", [{}, {"segments": 7, "later": 1}])
+def test_an_index_of_another_format_is_refused(other, index, tmp_path):
     catalog = json.loads((index / CATALOG).read_text())
-    (index / CATALOG).write_text(json.dumps(catalog | {"format": 99}))
+    (index / CATALOG).write_text(json.dumps(catalog | {"format": 99} | other))
     with pytest.raises(ConfigError, match="must have format 2, has 99"):
         run_night(SECOND, tmp_path, index, SETTINGS)
 
@@ -220,7 +221,12 @@ def test_whatever_is_wrong_in_a_catalog_is_said_in_one_line_with_its_place(index
     (("segments", 0, "n_articles"), 3, "files.articles.rows: must be the segment's 3 articles"),
     (("segments", 0, "last_published"), None, "segments.0: must have a first and a last time, or none"),
     (("statistics",), None, "statistics: must be there where articles are"),
-    (("later",), 1, "later: unknown"),
+    (("later",), 1, "later: Unexpected"),
+    (("segments", 0, "later"), 1, "segments.0.later: Unexpected"),
+    (("segments", 0, "files", "keys", "later"), 1, "segments.0.files.keys.later: Unexpected"),
+    (("format",), "2", "format: Input should be a valid integer"),
+    (("segments", 0, "first_published"), -(10**18), "segments.0: times must be of the years 1 to 9999"),
+    (("segments", 0, "last_published"), 10**18, "segments.0: times must be of the years 1 to 9999"),
 ])  # fmt: skip
 def test_a_catalog_that_contradicts_itself_is_refused(place, value, words, index):
     document = json.loads((index / CATALOG).read_text())
@@ -518,7 +524,7 @@ def test_a_run_is_refused_where_segments_have_lost_their_catalog(index, tmp_path
 
 def test_an_index_that_was_begun_by_a_run_that_failed_takes_any_configuration(tmp_path):
     index = tmp_path / "index"
-    empty = Catalog({"seed": 7})
+    empty = Catalog.begun({"seed": 7})
     index.mkdir()
     (index / CATALOG).write_bytes(empty.to_json())
     dead = index / "segments" / "dead" / "tokens.parquet"
@@ -564,4 +570,5 @@ def test_the_files_are_parquet_and_say_what_they_hold(one_night):
         for ref in segment.files.values():
             assert pq.read_metadata(one_night / ref.path).num_rows == ref.rows
     found = index_admin.info(str(one_night))
+    assert found.n_bytes == sum(file.stat().st_size for file in one_night.rglob("*.parquet"))
     assert found.n_articles == len(FIRST) == reader(one_night).n_articles

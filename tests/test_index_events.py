@@ -88,7 +88,9 @@ def test_what_happens_between_two_runs_is_told_once_in_its_order_before_the_next
     assert rebuild(index).n_events == {}
     forgotten = index_admin.forget(str(index), BETWEEN, SETTINGS)
     index_admin.compact(str(index), SETTINGS)
-    assert index_admin.info(str(index)).n_untold == 1 + forgotten.n_clusters
+    found = index_admin.info(str(index))
+    assert found.n_untold == 1 + forgotten.n_clusters
+    assert found.n_bytes == sum(file.stat().st_size for file in index.rglob("*.parquet"))
     night = run_night(THIRD, tmp_path, index, SETTINGS)
     told = [row["run_id"].split("-")[0] for row in night.rows("cluster_events")]
     n_own = len(rows(night, night.folder.name))
