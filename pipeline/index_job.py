@@ -32,7 +32,7 @@ def rebuild_index(location: str, config: Config, execute: Executor, listen: List
     Raises OutputError, ConfigError or InputError when it can't begin. The index is what it was when it fails.
     """
     run = StageRunner(execute, listen)
-    version = f"rebuild-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    version = f"rebuild-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
     require_index(location)
     with tempfile.TemporaryDirectory(prefix="respun-") as folder:
         work = Path(folder)
