@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
 import made_up_news as news
@@ -19,7 +19,7 @@ from stages import config
 
 from flows.index_report import forgotten_lines
 from flows.report import count_lines
-from pipeline import index_admin, index_run, publish
+from pipeline import index_admin, index_clusters, index_run, job, publish
 from pipeline.errors import ConfigError, OutputError, RespunError, RunError
 from pipeline.executor import Silence, ThreadExecutor
 from pipeline.index_catalog import CATALOG, Catalog, require_catalog, settings_of
@@ -389,6 +389,34 @@ def test_a_wrong_date_in_the_future_forgets_nothing(is_own, tmp_path):
     run_night(dated(news.stories(5, 1), 8), tmp_path, index, settings)
     kept = {i for ids in clusters(index).values() for i in ids}
     assert kept == {r["article_id"] for r in [*SECOND, *news.stories(5, 1)]}
+
+
+class NextYear(datetime):
+    """A clock that is a year ahead."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:
+        return datetime.now(tz) + timedelta(days=365)
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_run_that_goes_on_forgets_what_it_would_have_when_it_began(resume, tmp_path, monkeypatch):
+    """An article of the days between is dated wrongly for it; for a run that begins anew it is the newest."""
+    index, settings = tmp_path / "index", config("index.retention_days=5")
+    run_night(dated(FIRST, 1), tmp_path, index, settings)
+    between = SECOND[0] | {"published_at": datetime.now(UTC) + timedelta(days=100)}
+    rows = [*dated(SECOND[1:], 4), between]
+
+    def die(*_args: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(index_clusters, "name", die)
+        with pytest.raises(KeyboardInterrupt):
+            run_night(rows, tmp_path, index, settings)
+    monkeypatch.setattr(job, "datetime", NextYear)
+    night = run_night(rows, tmp_path, index, settings, resume=resume)
+    assert night.manifest()["index"]["n_forgotten"] == (0 if resume else len(ROWS) - 1)
 
 
 @pytest.mark.parametrize("first", [0, 12])
