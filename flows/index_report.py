@@ -17,7 +17,7 @@ def info_lines(found: IndexInfo) -> list[str]:
         f"index: {found.location}, generation {found.generation}",
         f"articles: {found.n_articles}, published {times[0]} to {times[1]}, of {len(found.run_ids)} runs",
         f"clusters: {found.n_clusters} of two or more; {found.n_pairs} judged pairs",
-        f"bytes: {found.n_bytes}, {found.bytes_per_article:.0f} an article",
+        f"bytes: {found.n_bytes}, {found.bytes_per_article:.0f} an article in the segments",
         f"statistics: {counted}",
         f"segments: {len(found.segments)}",
     ]
@@ -27,7 +27,8 @@ def info_lines(found: IndexInfo) -> list[str]:
 
 def forgotten_lines(found: Forgotten) -> list[str]:
     """What was forgotten, in a line."""
-    return [f"forgotten: {found.n_articles} articles; {found.n_clusters} clusters expired"]
+    single = f", {found.n_single} of them single articles" * (found.n_single > 0)
+    return [f"forgotten: {found.n_articles} articles; {found.n_clusters} clusters expired{single}"]
 
 
 def checked_lines(found: Checked) -> list[str]:

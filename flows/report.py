@@ -68,6 +68,9 @@ def _index_lines(summary: Summary, index: Mapping[str, Any]) -> Iterator[str]:
         f"index of {_count(index['n_articles_before'], 'article')}: {summary.n_recognised:,} came again, "
         f"{summary.n_new_versions:,} with another text"
     )
+    if n_forgotten := index.get("n_forgotten", 0):  # manifests of before don't say it
+        own = f", {index['n_forgotten_new']:,} of them of this run" * (index["n_forgotten_new"] > 0)
+        yield f"{_count(n_forgotten, 'article')} forgotten by index.retention_days{own}"
     if index["is_rebuild_due"]:
         yield f"drift {index['drift']:.3f}: a rebuild is due, respun index rebuild {index['location']}"
 

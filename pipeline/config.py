@@ -270,7 +270,7 @@ class IndexConfig(_Section):
         le=100_000,
         description=(
             "Articles published longer before the newest one are forgotten after a run (days); those without "
-            "a time stay. 0 keeps all."
+            "a time stay. What is dated after the run's start doesn't count as newest. 0 keeps all."
         ),
     )
     lease_seconds: int = Field(

@@ -77,7 +77,7 @@ _PATTERNS = (
 )
 _EPOCH = r"^-?\d{1,19}(\.\d+)?$"
 # Years 1 to 9999, in seconds: what Python, pandas and DuckDB can all show.
-_FIRST, _LAST = -62_135_596_800, 253_402_300_799
+FIRST, LAST = -62_135_596_800, 253_402_300_799
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
@@ -160,7 +160,8 @@ def _from_parts(parts: pa.StructArray) -> tuple[Int64, npt.NDArray[np.bool_]]:
     if "frac" in groups:
         six = pc.utf8_slice_codeunits(pc.utf8_rpad(groups["frac"], 6, "0"), 0, 6)
         micros += _number({"frac": six}, "frac")
-    return micros, good & known
+    # The zone may have moved it out of these years.
+    return micros, good & known & (micros // 10**6 >= FIRST) & (micros // 10**6 <= LAST)
 
 
 def _month_and_day(groups: dict[str, pa.Array]) -> tuple[Int64, Int64, npt.NDArray[np.bool_]]:
@@ -208,7 +209,7 @@ def _from_epoch(values: npt.NDArray[np.float64]) -> tuple[Int64, npt.NDArray[np.
     scale = np.select([size < 1e11, size < 1e14, size < 1e17], [1e6, 1e3, 1.0], 1e-3)
     with np.errstate(invalid="ignore", over="ignore"):
         micros = np.round(values * scale)
-        good = np.isfinite(micros) & (size >= 10_000) & (micros >= _FIRST * 1e6) & (micros <= _LAST * 1e6)
+        good = np.isfinite(micros) & (size >= 10_000) & (micros >= FIRST * 1e6) & (micros <= LAST * 1e6)
         as_day = good & (values >= 19_000_101) & (values <= 20_991_231) & (values == np.floor(values))
     whole = np.where(good, micros, 0).astype(np.int64)
     if as_day.any():
@@ -224,7 +225,7 @@ def _from_ticks(
 ) -> tuple[Int64, npt.NDArray[np.bool_]]:
     counts = np.asarray(ticks.fill_null(0))
     per_second = _PER_SECOND[unit]
-    good = present & (counts // per_second >= _FIRST) & (counts // per_second <= _LAST)
+    good = present & (counts // per_second >= FIRST) & (counts // per_second <= LAST)
     counts = np.where(good, counts, 0)
     return (counts // 1000 if unit == "ns" else counts * (10**6 // per_second)), good
 

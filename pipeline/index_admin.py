@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,8 @@ from pipeline.lease import Lease, silence
 class IndexInfo:
     """What an index holds. Times are None when no article has one.
 
-    `n_untold`: events of clusters that the next run tells.
+    `n_bytes`: of all its files. `segments`: id, articles and bytes of each. `n_untold`: events of
+    clusters that the next run tells.
     """
 
     location: str
@@ -48,7 +49,7 @@ class IndexInfo:
     @property
     def bytes_per_article(self) -> float:
         """Bytes of all segments for each article; 0 without any."""
-        return self.n_bytes / self.n_articles if self.n_articles else 0.0
+        return sum(n for _, _, n in self.segments) / self.n_articles if self.n_articles else 0.0
 
 
 def info(location: str) -> IndexInfo:
@@ -66,7 +67,7 @@ def info(location: str) -> IndexInfo:
         catalog.n_articles,
         int(np.count_nonzero(size > 1)),
         sum(s.files["pairs"].rows for s in catalog.segments),
-        sum(s.n_bytes for s in catalog.segments),
+        sum(ref.bytes for ref in catalog.files),
         tuple((s.segment_id, s.n_articles, s.n_bytes) for s in catalog.segments),
         _time(min(first)) if first else None,
         _time(max(last)) if last else None,
@@ -88,10 +89,14 @@ def compact(location: str, config: Config, tell: Callable[[str], None] = silence
 
 @dataclass(frozen=True)
 class Forgotten:
-    """How many articles were left out, and how many clusters expired with them."""
+    """How many articles were left out, and how many clusters expired with them.
+
+    `n_single` of the clusters were a single article by then.
+    """
 
     n_articles: int
     n_clusters: int
+    n_single: int
 
 
 def forget(
@@ -106,12 +111,13 @@ def forget(
         reader = held.reader
         gone = expired(reader.published, int(before.timestamp() * 1_000_000))
         if not gone.any():
-            return Forgotten(0, 0)
+            return Forgotten(0, 0, 0)
         events = expired_clusters(reader.membership()[0], gone)
         told = [*reader.untold(), events_batch(held.name, events)]
         left = leave_untold(reader.store, held.name, told, held.work)
         held.make_live(replace(without(reader, ~gone, held.name, config, held.work), untold=left))
-        return Forgotten(int(np.count_nonzero(gone)), len(events))
+        n_single = sum(event.n_before == 1 for event in events)
+        return Forgotten(int(np.count_nonzero(gone)), len(events), n_single)
 
 
 @dataclass(frozen=True)
@@ -142,4 +148,4 @@ def _held(location: str, config: Config, what: str, tell: Callable[[str], None])
 
 
 def _time(microseconds: int) -> datetime:
-    return datetime.fromtimestamp(microseconds / 1_000_000, UTC)
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from pipeline.config import Config
 from pipeline.config_load import flat
+from pipeline.dates import FIRST, LAST
 from pipeline.errors import ConfigError, OutputError, RunError
 from pipeline.index_store import Store
 from pipeline.rule import load_rule
@@ -70,23 +71,31 @@ class Segment:
 
 @dataclass(frozen=True)
 class Catalog:
-    """What is live. `next_number`: of the next article; a number is never given twice.
+    """What is live; `begun` makes an empty one. `next_number`: of the next article, never given twice.
 
     `settings`: the configuration's keys that say how articles are compared, dotted, with the calibration's
     content. `generation` counts the changes. `statistics` is None before the first night. `untold`: events of
     clusters (schema.CLUSTER_EVENTS) outside of runs, which the next run tells; None without any.
     """
 
+    # What a catalog holds is read by it, too.
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
+
     settings: dict[str, Any]
-    generation: int = 0
-    next_number: int = 0
-    statistics: Statistics | None = None
-    segments: tuple[Segment, ...] = ()
-    format: int = FORMAT
-    tokeniser: int = TOKENISER
-    permutations: str = PERMUTATIONS
-    n_parts: int = field(default=MAX_GROUPS)
-    untold: Ref | None = None
+    generation: int
+    next_number: int
+    statistics: Statistics | None
+    segments: tuple[Segment, ...]
+    format: int
+    tokeniser: int
+    permutations: str
+    n_parts: int
+    untold: Ref | None = None  # indexes of before don't have it
+
+    @classmethod
+    def begun(cls, settings: dict[str, Any]) -> Catalog:
+        """That of an index without a night."""
+        return cls(settings, 0, 0, None, (), FORMAT, TOKENISER, PERMUTATIONS, MAX_GROUPS)
 
     def has_run(self, run_id: str) -> bool:
         """Whether the articles of a run are in it."""
@@ -117,21 +126,15 @@ class Catalog:
 
         Of another format nothing is read but the format.
         """
-        values = json.loads(text)
-        if not isinstance(values, dict) or not isinstance(values.get("format"), int):
-            raise ValueError("format: must be a number, is none")
-        if values["format"] != FORMAT:
-            return cls(settings={}, format=values["format"])
-        names = {field.name for field in fields(cls)}
-        # Indexes of before don't have `untold`.
-        for name in sorted((values.keys() ^ names) - {"untold"}):
-            raise ValueError(f"{name}: {'missing' if name in names else 'unknown'}")
         try:
-            catalog = _reader().validate_json(text, strict=True)
+            catalog = _reader().validate_json(text)
         except ValidationError as error:
+            if (other := _format_of(text)) != FORMAT:
+                return replace(cls.begun({}), format=other)
             first = error.errors()[0]
-            raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-        for contradiction in _contradictions(catalog):
+            place = ".".join(map(str, first["loc"]))  # none of what is no JSON
+            raise ValueError(f"{place}: {first['msg']}" if place else first["msg"]) from None
+        for contradiction in _contradictions(catalog) if catalog.format == FORMAT else ():
             raise ValueError(contradiction)
         return catalog
 
@@ -139,6 +142,19 @@ class Catalog:
 @cache
 def _reader() -> TypeAdapter[Catalog]:
     return TypeAdapter(Catalog)
+
+
+@dataclass(frozen=True)
+class _Format:
+    format: int
+
+
+def _format_of(text: bytes) -> int:
+    """The format that a text says, of whatever else is in it; FORMAT where it says none."""
+    try:
+        return TypeAdapter(_Format).validate_json(text, strict=True).format
+    except ValidationError:
+        return FORMAT
 
 
 def _contradictions(catalog: Catalog) -> Iterator[str]:
@@ -156,6 +172,9 @@ def _contradictions(catalog: Catalog) -> Iterator[str]:
                 )
         if (segment.first_published is None) != (segment.last_published is None):
             yield f"segments.{at}: must have a first and a last time, or none"
+        for time in (segment.first_published, segment.last_published):
+            if time is not None and not FIRST <= time // 1_000_000 <= LAST:
+                yield f"segments.{at}: times must be of the years 1 to 9999 in microseconds, one is {time}"
     if catalog.segments and catalog.statistics is None:
         yield "statistics: must be there where articles are"
 
@@ -171,7 +190,7 @@ def read_catalog(store: Store) -> Catalog | None:
     try:
         text = store.read(CATALOG)
         catalog = Catalog.of(text) if text is not None else None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise OutputError(f"index {store.shown}: {CATALOG} must be readable: {error}") from None
     if catalog is not None and catalog.format != FORMAT:
         raise ConfigError(
@@ -202,7 +221,7 @@ def catalog_for(store: Store, config: Config) -> Catalog:
                 f"index {store.shown}: must have {CATALOG} beside its segments, it is gone: put a copy of it "
                 "back, or name another index"
             )
-        return Catalog(settings_of(config))
+        return Catalog.begun(settings_of(config))
     # Begun by a run that left nothing to compare with.
     if catalog.statistics is None and not catalog.segments:
         return replace(catalog, settings=settings_of(config))
@@ -212,7 +231,7 @@ def catalog_for(store: Store, config: Config) -> Catalog:
 
 def check_fit(catalog: Catalog, config: Config, location: str) -> None:
     """Compare a run's configuration with the index. Raises ConfigError with each difference, old and new."""
-    ours = Catalog(settings_of(config))
+    ours = Catalog.begun(settings_of(config))
     differences = [
         f"{name} {getattr(catalog, name)} (now {getattr(ours, name)})"
         for name in ("tokeniser", "permutations", "n_parts")

@@ -19,7 +19,7 @@ import pyarrow as pa
 from pipeline.arrow_columns import DAY, NO_TIME, Rows, digest, hexadecimal, ranks, read_column, times_of
 from pipeline.clusters import read_judged
 from pipeline.config import Config
-from pipeline.index_segments import IndexReader, OpenIndex
+from pipeline.index_segments import OpenIndex
 from pipeline.schema import CLUSTER_EVENTS
 from pipeline.tables import Ref, read_ipc, write_ipc
 from pipeline.words import run_starts
@@ -27,6 +27,18 @@ from pipeline.words import run_starts
 Ids = npt.NDArray[np.uint64]
 
 NAMED = pa.schema([("cluster", pa.uint64()), ("is_shown", pa.bool_()), ("is_changed", pa.bool_())])
+
+
+@dataclass(frozen=True)
+class Forgets:
+    """What `index.retention_days` leaves out after a run: `n_articles`, `n_new` of them its own.
+
+    They were published before `cutoff`, microseconds; None leaves out nothing.
+    """
+
+    cutoff: int | None = None
+    n_articles: int = 0
+    n_new: int = 0
 
 
 @dataclass(frozen=True)
@@ -39,6 +51,7 @@ class Named:
     clusters: Ref
     events: Ref
     n_changed: int
+    forgets: Forgets
 
 
 @dataclass(frozen=True)
@@ -70,11 +83,12 @@ class Event:
 
 def name(
     index: OpenIndex, positions: Ref, known: Ref, membership: Ref, judged: Sequence[Ref],
-    shards: Sequence[Ref], run_id: str, config: Config, work: Path,
+    shards: Sequence[Ref], run_id: str, started: int | None, config: Config, work: Path,
 ) -> Named:  # fmt: skip
     """Name the clusters of `membership` (clusters.MEMBERSHIP) over new articles and recalled ones.
 
-    `positions`: of the recalled articles. `known`: of those that came again, which are shown.
+    `positions`: of the recalled articles. `known`: of those that came again, which are shown. `started`: time
+    of the run's start, microseconds, which `index.retention_days` needs; None forgets nothing.
     """
     reader = index.read()
     at = read_ipc(positions.path)["position"].to_numpy()
@@ -91,7 +105,17 @@ def name(
     some, events = name_clusters(own, before.take(open_rows[n_new:] - n_new), fresh, taken)
     named = np.concatenate((np.zeros(n_new, np.uint64), before.cluster))
     named[open_rows] = some
-    events += _expired(reader, at, cluster, named, times_of(shards)[:n_new], config)
+    forgets = Forgets()
+    if started is not None and config.index.retention_days:
+        times = np.concatenate((reader.published, times_of(shards)[:n_new]))
+        before_time = cutoff(times, started, config.index.retention_days)
+        if before_time is not None:
+            gone = expired(times, before_time)
+            everywhere = np.concatenate((cluster, named[:n_new]))
+            everywhere[at] = named[n_new:]
+            events += expired_clusters(everywhere, gone)
+            n_old, n_own = (int(np.count_nonzero(part)) for part in np.split(gone, [len(cluster)]))
+            forgets = Forgets(before_time, n_old + n_own, n_own)
     changed = _changed(label, named, before, n_new)
     shown = _shown(label, changed, n_new, at, read_ipc(known.path)["position"].to_numpy(), judged, config)
     columns = [pa.array(named), pa.array(shown), pa.array(changed)]
@@ -99,6 +123,7 @@ def name(
         write_ipc(work / "named.arrow", NAMED, [pa.record_batch(columns, schema=NAMED)]),
         write_ipc(work / "events.arrow", CLUSTER_EVENTS, [*reader.untold(), events_batch(run_id, events)]),
         int(np.count_nonzero(changed)),
+        forgets,
     )
 
 
@@ -122,7 +147,7 @@ def _smallest_ids(label: Rows, ids: pa.ChunkedArray) -> dict[int, str]:
 def name_clusters(
     label: Rows, before: Before, smallest: dict[int, str], taken: frozenset[int]
 ) -> tuple[Ids, list[Event]]:
-    """The id of each article's cluster, uint64 (n,), and the events, by cluster.
+    """The id of each article's cluster, uint64 (n,), and the events, in the order of _ORDER, then by cluster.
 
     `label` int64 (n,): new articles, then those of `before`; all of an old cluster's articles are there.
     `smallest`: article_id by label. `taken`: ids, of those by the smallest article_id, that clusters of the
@@ -143,12 +168,13 @@ def name_clusters(
         found[part] = _free_id(smallest[part], used)
         used.add(found[part])
     events = list(_events(found, claims, home, old_size, size, old_label, before))
-    events.sort(key=lambda e: (e.cluster, _ORDER.index(e.event), e.other or 0))
+    events.sort(key=lambda e: (_ORDER.index(e.event), e.cluster, e.other or 0))
     heads, place = np.unique(label, return_inverse=True)
     return np.array([found[part] for part in heads.tolist()], np.uint64)[place], events
 
 
-_ORDER = ("created", "grew", "merged", "split", "expired")
+# What split off has its size by the row "created", which comes behind.
+_ORDER = ("grew", "merged", "split", "created")
 
 
 def _old_clusters(before: Before, old_label: Rows) -> tuple[dict[int, int], dict[int, int], dict[int, int]]:
@@ -187,13 +213,12 @@ def _events(
         if olds and not merged and size[part] > n_before:
             yield Event("grew", cluster, None, n_before, size[part])
     apart = {(old, part) for old, part in zip(before.cluster.tolist(), old_label.tolist(), strict=True)}
-    from_old = {part for _, part in apart}
     for old, part in apart:
         if part != home[old]:
             here = found[home[old]]
             yield Event("split", here, found[part], old_size[here], size[home[old]])
     for part, cluster in found.items():
-        if part not in from_old and size[part] > 1:
+        if part not in claims and size[part] > 1:
             yield Event("created", cluster, None, 0, size[part])
 
 
@@ -239,22 +264,10 @@ def _shown(
     return np.asarray(whole[place])
 
 
-def _expired(
-    reader: IndexReader, at: Rows, cluster: Ids, named: Ids, new_times: Rows, config: Config
-) -> list[Event]:
-    """Clusters of which `index.retention_days` leaves no article after this run."""
-    times = np.concatenate((reader.published, new_times)) if config.index.retention_days else new_times[:0]
-    before = cutoff(times, config)
-    if before is None:
-        return []
-    everywhere = np.concatenate((cluster, named[: len(new_times)]))
-    everywhere[at] = named[len(new_times) :]
-    return expired_clusters(everywhere, expired(times, before))
-
-
 def expired_clusters(cluster: Ids, is_gone: npt.NDArray[np.bool_]) -> list[Event]:
     """What is told when some articles are forgotten: the clusters of which nothing is left, by id.
 
+    Single articles among them: one may be what an earlier forgetting left of a cluster that was told.
     `cluster` of each article, uint64 (n,), and whether it `is_gone`, (n,).
     """
     ids, place, size = np.unique(cluster, return_inverse=True, return_counts=True)
@@ -268,12 +281,14 @@ def expired(published: Rows, before: int) -> npt.NDArray[np.bool_]:
     return np.asarray((published < before) & (published != NO_TIME))
 
 
-def cutoff(published: Rows, config: Config) -> int | None:
-    """Time, microseconds, before which articles are forgotten; None when none are."""
-    dated = published[published != NO_TIME]
-    if not config.index.retention_days or not len(dated):
-        return None
-    return int(dated.max()) - config.index.retention_days * DAY
+def cutoff(published: Rows, started: int, retention_days: int) -> int | None:
+    """Time, microseconds, before which a run that `started` then forgets articles; None without times.
+
+    It is so many days before the newest one. What is dated after the run's start is dated wrongly: it is the
+    newest of nothing, or one wrong year would empty the index.
+    """
+    dated = published[(published != NO_TIME) & (published <= started)]
+    return int(dated.max()) - retention_days * DAY if len(dated) else None
 
 
 def events_batch(run_id: str, events: Sequence[Event]) -> pa.RecordBatch:

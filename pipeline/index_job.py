@@ -74,13 +74,12 @@ def _rebuild_stages(
     judged = confirm_stage(screened, signed, worded, config, run, work)
     membership = run.call("clusters", clusters.cluster, judged, shards, config, work, rows=ref_rows)
     positions = index_recall.everything(n_rows, work)
-    # A rebuild forgets nothing: the next run does, and tells it.
-    keeping = config.index.model_copy(update={"retention_days": 0})
+    started = None  # A rebuild forgets nothing: the next run does, and tells it.
     named = run.call(
         "name",
         index_clusters.name,
         index, positions, positions, membership, tuple(judged), shards, version,
-        config.model_copy(update={"index": keeping}), work,
+        started, config, work,
         rows=lambda n: n.clusters.rows,
     )  # fmt: skip
     prepared = run.call(

@@ -20,7 +20,7 @@ from pipeline.index_catalog import (
     commit,
     require_catalog,
 )
-from pipeline.index_clusters import cutoff, expired
+from pipeline.index_clusters import Forgets, expired
 from pipeline.index_rewrite import without
 from pipeline.index_segments import IndexReader, OpenIndex
 from pipeline.index_store import Store
@@ -114,9 +114,9 @@ def prepare(
     Events that were untold are in the run's own table.
     """
     catalog = replace(with_night(index, night, files, run_id, work), untold=None)
-    reader = IndexReader(Store(index.location), catalog)
-    before = cutoff(reader.published, config)
+    before = night.named.forgets.cutoff
     if before is not None:
+        reader = IndexReader(Store(index.location), catalog)
         gone = expired(reader.published, before)
         if gone.any():
             catalog = without(reader, ~gone, f"{run_id}-kept", config, work)
@@ -159,13 +159,15 @@ def frozen_of(described: Mapping[str, Any] | None, work: Path) -> tuple[Ref, Ref
     return index.furniture, index.statistics
 
 
-def described(held: IndexRun, drift: float, config: Config) -> dict[str, Any]:
+def described(held: IndexRun, drift: float, forgets: Forgets, config: Config) -> dict[str, Any]:
     """What the manifest says of the index."""
     catalog = held.catalog
     return {
         "location": Store(held.index.location).shown,
         "generation": catalog.generation,
         "n_articles_before": catalog.n_articles,
+        "n_forgotten": forgets.n_articles,
+        "n_forgotten_new": forgets.n_new,
         "statistics": catalog.statistics.version if catalog.statistics else None,
         "drift": round(drift, 6),
         "is_rebuild_due": drift > config.index.max_drift,

@@ -20,6 +20,7 @@ from pipeline.config import Config
 from pipeline.executor import Call, Stage, StageRunner
 from pipeline.index_run import IndexRun
 from pipeline.index_segments import N_PARTS, OpenIndex
+from pipeline.manifest import started_at
 from pipeline.shards import ShardGroup, slices
 from pipeline.staged import Staged, Weighed
 from pipeline.tables import Ref, ref_rows
@@ -114,8 +115,8 @@ def name_stage(
     named = run.call(
         "name",
         index_clusters.name,
-        index, positions, known, membership, tuple(judged), staged.accepted.shards + old, run_id, config,
-        work,
+        index, positions, known, membership, tuple(judged), staged.accepted.shards + old, run_id,
+        int(started_at(run_id).timestamp() * 1_000_000), config, work,
         rows=lambda n: n.clusters.rows,
     )  # fmt: skip
     return assemble.Past(index, old, positions, staged.recognised.versions, named)
@@ -153,4 +154,4 @@ def segment_stages(
     following = run.call(
         "index-catalog", index_run.prepare, held.index, night, files, run_id, config, work, rows=ref_rows
     )
-    return following, index_run.described(held, drift[0], config)
+    return following, index_run.described(held, drift[0], past.named.forgets, config)

@@ -34,6 +34,7 @@ from pipeline.tables import Ref, atomic_file, file_sha256
 MANIFEST = "manifest.json"
 # Hashing reads the file once more: larger ones are named by size and time of change.
 MAX_HASHED_BYTES = 64 << 20
+_RUN_TIME = "%Y%m%dT%H%M%SZ"
 _PACKAGES = ("datasketch", "numba", "numpy", "prefect", "pyarrow", "pydantic", "scikit-learn", "scipy")
 
 
@@ -68,7 +69,12 @@ def run_id(now: datetime, config: Config, units: Sequence[InputUnit]) -> str:
         *(f"{file.path} {file.bytes}" for file in files_of(units)),
     ]
     digits = hashlib.sha256("\n".join(known).encode(errors="surrogateescape")).hexdigest()[:8]
-    return f"{now:%Y%m%dT%H%M%SZ}-{digits}"
+    return f"{now:{_RUN_TIME}}-{digits}"
+
+
+def started_at(run_id: str) -> datetime:
+    """When a run began, UTC, to the second. The same for a run that goes on."""
+    return datetime.strptime(run_id.partition("-")[0], _RUN_TIME).replace(tzinfo=UTC)
 
 
 def files_of(units: Iterable[InputUnit]) -> list[InputFile]:

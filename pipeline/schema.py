@@ -224,7 +224,7 @@ CLUSTER_EVENTS = pa.schema(
         column("run_id", pa.string(), "the run that made it, or the `rebuild-...` or `forget-...` before it"),
         column("event", pa.string(), "created, grew, merged, split or expired"),
         column("cluster_id", pa.string(), "the cluster that the event happened to, and that goes on"),
-        column("other_id", pa.string(), "cluster that was merged into it, or split off from it", True),
+        column("other_id", pa.string(), "cluster that was merged into it, or got a part of it", True),
         column("n_before", pa.int32(), "articles of cluster_id before; 0 when created"),
         column("n_after", pa.int32(), "articles of cluster_id after; 0 when expired"),
     ]
@@ -326,8 +326,9 @@ MANIFEST_KEYS: dict[str, str] = {
     "threshold": "probability from which a pair was confirmed",
     "calibration": "version of the fitted rule",
     "index": (
-        "location, generation, articles before the run, version of the statistics, drift, and whether a "
-        "rebuild is due; null without an index"
+        "location, generation, articles before the run, those that `index.retention_days` left out after it "
+        "(`n_forgotten`, and `n_forgotten_new` of them its own), version of the statistics, drift, and "
+        "whether a rebuild is due; null without an index"
     ),
 }
 

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
 import made_up_news as news
@@ -17,13 +17,16 @@ import pytest
 from indexes import clusters, pairs, reader, run_night
 from stages import config
 
-from pipeline import index_admin, index_run, publish
+from flows.index_report import forgotten_lines
+from flows.report import count_lines
+from pipeline import index_admin, index_clusters, index_run, job, publish
 from pipeline.errors import ConfigError, OutputError, RespunError, RunError
 from pipeline.executor import Silence, ThreadExecutor
 from pipeline.index_catalog import CATALOG, Catalog, require_catalog, settings_of
 from pipeline.index_job import rebuild_index
 from pipeline.index_store import Store
 from pipeline.lease import hold
+from pipeline.summary import read_summary
 from pipeline.tables import Ref
 
 SETTINGS = config()
@@ -135,9 +138,10 @@ def test_keys_that_compare_nothing_may_differ(index, tmp_path):
     assert run_night(SECOND, tmp_path, index, other).rows("candidate_pairs")
 
 
-def test_an_index_of_another_format_is_refused(index, tmp_path):
+@pytest.mark.parametrize("other", [{}, {"segments": 7, "later": 1}])
+def test_an_index_of_another_format_is_refused(other, index, tmp_path):
     catalog = json.loads((index / CATALOG).read_text())
-    (index / CATALOG).write_text(json.dumps(catalog | {"format": 99}))
+    (index / CATALOG).write_text(json.dumps(catalog | {"format": 99} | other))
     with pytest.raises(ConfigError, match="must have format 2, has 99"):
         run_night(SECOND, tmp_path, index, SETTINGS)
 
@@ -217,7 +221,12 @@ def test_whatever_is_wrong_in_a_catalog_is_said_in_one_line_with_its_place(index
     (("segments", 0, "n_articles"), 3, "files.articles.rows: must be the segment's 3 articles"),
     (("segments", 0, "last_published"), None, "segments.0: must have a first and a last time, or none"),
     (("statistics",), None, "statistics: must be there where articles are"),
-    (("later",), 1, "later: unknown"),
+    (("later",), 1, "later: Unexpected"),
+    (("segments", 0, "later"), 1, "segments.0.later: Unexpected"),
+    (("segments", 0, "files", "keys", "later"), 1, "segments.0.files.keys.later: Unexpected"),
+    (("format",), "2", "format: Input should be a valid integer"),
+    (("segments", 0, "first_published"), -(10**18), "segments.0: times must be of the years 1 to 9999"),
+    (("segments", 0, "last_published"), 10**18, "segments.0: times must be of the years 1 to 9999"),
 ])  # fmt: skip
 def test_a_catalog_that_contradicts_itself_is_refused(place, value, words, index):
     document = json.loads((index / CATALOG).read_text())
@@ -282,6 +291,12 @@ def test_forgetting_leaves_out_what_is_older(tmp_path):
     after = clusters(index)
     assert after == {n: ids & kept for n, ids in before.items() if ids & kept}
     assert forgotten.n_clusters == len(before) - len(after) > 0
+    single = [number for number in before.keys() - after.keys() if len(before[number]) == 1]
+    assert 0 < forgotten.n_single == len(single) < forgotten.n_clusters
+    assert forgotten_lines(forgotten) == [
+        f"forgotten: {len(FIRST)} articles; {forgotten.n_clusters} clusters expired, "
+        f"{len(single)} of them single articles"
+    ]
     night = run_night(dated(FIRST, 4), tmp_path, index, SETTINGS)
     assert night.manifest()["counts"]["n_recognised"] == 0
     assert {m["cluster_size"] for m in night.rows("cluster_members")} == {
@@ -343,6 +358,65 @@ def test_retention_forgets_after_a_night_that_is_known_altogether(tmp_path):
     assert {i for ids in clusters(index).values() for i in ids} == {r["article_id"] for r in SECOND}
     assert "expired" in {event[0] for event in night.events()}
     assert all(segment.n_articles for segment in require_catalog(Store(str(index))).segments)
+
+
+def test_a_run_tells_how_many_articles_retention_forgot_and_how_many_of_its_own(tmp_path):
+    index, settings = tmp_path / "index", config("index.retention_days=5")
+    nights = [
+        run_night(dated(FIRST, 20), tmp_path, index, settings),
+        run_night([*dated(SECOND[:3], 1), *dated(SECOND[3:], 20)], tmp_path, index, settings),
+        run_night(dated(news.stories(5, 1), 28), tmp_path, index, settings),
+    ]
+    told = [night.manifest()["index"] for night in nights]
+    assert [(of["n_forgotten"], of["n_forgotten_new"]) for of in told] == [(0, 0), (3, 3), (len(ROWS) - 3, 0)]
+    assert reader(index).n_articles == len(news.stories(5, 1))
+    lines = [list(count_lines(read_summary(night.folder))) for night in nights]
+    assert not any("forgotten" in line for line in lines[0])
+    assert "3 articles forgotten by index.retention_days, 3 of them of this run" in lines[1]
+    assert f"{len(ROWS) - 3} articles forgotten by index.retention_days" in lines[2]
+
+
+@pytest.mark.parametrize("is_own", [True, False])
+def test_a_wrong_date_in_the_future_forgets_nothing(is_own, tmp_path):
+    """An article of the night itself, or one that the index has."""
+    index, settings = tmp_path / "index", config("index.retention_days=5")
+    wrong = SECOND[0] | {"published_at": datetime(2999, 1, 1, tzinfo=UTC)}
+    run_night([*dated(FIRST, 1), *[wrong] * (not is_own)], tmp_path, index, settings)
+    night = run_night([*dated(SECOND[1:], 4), *[wrong] * is_own], tmp_path, index, settings)
+    assert {i for ids in clusters(index).values() for i in ids} == {r["article_id"] for r in ROWS}
+    assert "expired" not in {event[0] for event in night.events()}
+    # What is old beside the right dates is forgotten all the same.
+    run_night(dated(news.stories(5, 1), 8), tmp_path, index, settings)
+    kept = {i for ids in clusters(index).values() for i in ids}
+    assert kept == {r["article_id"] for r in [*SECOND, *news.stories(5, 1)]}
+
+
+class NextYear(datetime):
+    """A clock that is a year ahead."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:
+        return datetime.now(tz) + timedelta(days=365)
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_run_that_goes_on_forgets_what_it_would_have_when_it_began(resume, tmp_path, monkeypatch):
+    """An article of the days between is dated wrongly for it; for a run that begins anew it is the newest."""
+    index, settings = tmp_path / "index", config("index.retention_days=5")
+    run_night(dated(FIRST, 1), tmp_path, index, settings)
+    between = SECOND[0] | {"published_at": datetime.now(UTC) + timedelta(days=100)}
+    rows = [*dated(SECOND[1:], 4), between]
+
+    def die(*_args: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(index_clusters, "name", die)
+        with pytest.raises(KeyboardInterrupt):
+            run_night(rows, tmp_path, index, settings)
+    monkeypatch.setattr(job, "datetime", NextYear)
+    night = run_night(rows, tmp_path, index, settings, resume=resume)
+    assert night.manifest()["index"]["n_forgotten"] == (0 if resume else len(ROWS) - 1)
 
 
 @pytest.mark.parametrize("first", [0, 12])
@@ -478,7 +552,7 @@ def test_a_run_is_refused_where_segments_have_lost_their_catalog(index, tmp_path
 
 def test_an_index_that_was_begun_by_a_run_that_failed_takes_any_configuration(tmp_path):
     index = tmp_path / "index"
-    empty = Catalog({"seed": 7})
+    empty = Catalog.begun({"seed": 7})
     index.mkdir()
     (index / CATALOG).write_bytes(empty.to_json())
     dead = index / "segments" / "dead" / "tokens.parquet"
@@ -524,4 +598,5 @@ def test_the_files_are_parquet_and_say_what_they_hold(one_night):
         for ref in segment.files.values():
             assert pq.read_metadata(one_night / ref.path).num_rows == ref.rows
     found = index_admin.info(str(one_night))
+    assert found.n_bytes == sum(file.stat().st_size for file in one_night.rglob("*.parquet"))
     assert found.n_articles == len(FIRST) == reader(one_night).n_articles

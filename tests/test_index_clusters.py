@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.index_clusters import Before, Event, name_clusters
+from pipeline.arrow_columns import DAY, NO_TIME
+from pipeline.index_clusters import Before, Event, cutoff, name_clusters
 
 # Of an id as by the smallest article_id.
 FRESH = name_clusters(
@@ -65,7 +68,23 @@ def test_a_split_leaves_the_id_with_the_representative(representative, kept):
     other = ids[3 - kept]
     assert other != 7
     sizes = {0: 3, 3: 1}
-    assert events == [Event("split", 7, other, 4, sizes[kept])]
+    assert events[0] == Event("split", 7, other, 4, sizes[kept])
+
+
+def test_a_part_of_two_or_more_that_splits_off_is_told_with_its_size():
+    ids, events = named([0, 0, 0, 3, 3], before([7] * 5, [0]))
+    assert events == [Event("split", 7, ids[3], 5, 3), Event("created", ids[3], None, 0, 2)]
+
+
+def test_a_part_that_splits_off_into_another_cluster_is_told_by_what_that_became():
+    """Its own size is in the row of the one that it went into; of two parts that meet once."""
+    assert named([0, 1, 1], before([7, 7, 9], [0, 2]))[1] == [
+        Event("grew", 9, None, 1, 2), Event("split", 7, 9, 2, 1)
+    ]  # fmt: skip
+    ids, events = named([0, 1, 1, 3], before([7, 7, 9, 9], [0, 3]))
+    assert events == [
+        Event("split", 7, ids[1], 2, 1), Event("split", 9, ids[1], 2, 1), Event("created", ids[1], None, 0, 2)
+    ]  # fmt: skip
 
 
 def test_without_its_representative_the_largest_part_goes_on():
@@ -77,6 +96,18 @@ def test_an_id_that_is_taken_is_not_given_again():
     (fresh,), _ = named([0], before([], []))
     (other,), _ = named([0], before([], []), frozenset({fresh}))
     assert other != fresh
+
+
+@pytest.mark.parametrize(("published", "newest"), [
+    ([3 * DAY, NO_TIME, 8 * DAY], 8 * DAY), ([3 * DAY, 9 * DAY], 9 * DAY), ([3 * DAY, 9 * DAY + 1], 3 * DAY)
+])  # fmt: skip
+def test_days_are_counted_from_the_newest_article_up_to_the_runs_start(published, newest):
+    assert cutoff(np.array(published), 9 * DAY, 2) == newest - 2 * DAY
+
+
+@pytest.mark.parametrize("published", [[], [NO_TIME], [9 * DAY + 1]])
+def test_without_a_time_up_to_the_runs_start_nothing_is_forgotten(published):
+    assert cutoff(np.array(published, np.int64), 9 * DAY, 2) is None
 
 
 @given(st.data())
@@ -97,6 +128,12 @@ def test_no_id_is_lost_or_given_twice(data):
         assert e.n_after == ids.count(e.cluster)
         assert e.n_before == olds.count(e.cluster)
         assert e.event != "split" or e.other in ids
+    # Who knew the sizes before and reads the events knows them after.
+    sizes = dict(Counter(olds))
+    for e in events:
+        sizes.pop(e.other if e.event == "merged" else None, None)
+        sizes[e.cluster] = e.n_after
+    assert {c: n for c, n in sizes.items() if n > 1} == {c: n for c, n in Counter(ids).items() if n > 1}
     changed = {e.cluster for e in events} | {e.other for e in events}
     for cluster in set(ids) - changed:
         assert ids.count(cluster) == max(olds.count(cluster), 1)

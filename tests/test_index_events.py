@@ -1,8 +1,9 @@
-"""What `cluster_events` tells, read run after run, is all that ever became of the clusters of an index."""
+"""What `cluster_events` tells, read run after run: clusters, and their sizes but for what was forgotten."""
 
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,14 +45,28 @@ def rows(night: Night, *of: str) -> list[dict]:
     return [row for row in night.rows("cluster_events") if row["run_id"].startswith(of)]
 
 
-def followed(nights: Sequence[Night]) -> set[int]:
-    """The clusters that someone who has only read the events takes to be there."""
-    alive: set[str] = set()
+def followed(nights: Sequence[Night]) -> dict[int, int]:
+    """The clusters that someone who has only read the events takes to be there, and their sizes."""
+    sizes: dict[int, int] = {}
     for row in (row for night in nights for row in night.rows("cluster_events")):
-        alive -= {row["other_id"]} if row["event"] == "merged" else set()
-        alive |= {row["cluster_id"]} | ({row["other_id"]} if row["event"] == "split" else set())
-        alive -= {row["cluster_id"]} if row["event"] == "expired" else set()
-    return {int(cluster, 16) for cluster in alive}
+        if row["event"] == "merged":
+            sizes.pop(int(row["other_id"], 16), None)
+        elif row["event"] == "split":
+            sizes.setdefault(int(row["other_id"], 16), 1)
+        sizes[int(row["cluster_id"], 16)] = row["n_after"]
+    return {cluster: size for cluster, size in sizes.items() if size}
+
+
+def test_who_reads_the_events_alone_knows_the_size_of_every_cluster(index, tmp_path):
+    """Over nights and a rebuild that splits a cluster."""
+    first = run_night(FIRST, tmp_path, tmp_path / "other", SETTINGS)
+    nights = [first, run_night(SECOND, tmp_path, index, SETTINGS)]
+    rebuild(index)
+    nights.append(run_night(THIRD, tmp_path, index, SETTINGS))
+    assert rows(nights[-1], "rebuild")
+    told = followed(nights)
+    known = {number: len(ids) for number, ids in clusters(index).items()}
+    assert {n: size for n, size in known.items() if size > 1 or n in told} == told
 
 
 def test_who_reads_the_events_alone_knows_every_cluster(index, tmp_path):
@@ -63,7 +78,7 @@ def test_who_reads_the_events_alone_knows_every_cluster(index, tmp_path):
     nights.append(run_night(THIRD, tmp_path, index, SETTINGS))
     known = clusters(index)
     told = followed(nights)
-    assert {number for number, ids in known.items() if len(ids) > 1} <= told <= known.keys()
+    assert {number for number, ids in known.items() if len(ids) > 1} <= told.keys() <= known.keys()
 
 
 def test_what_happens_between_two_runs_is_told_once_in_its_order_before_the_next_ones_own(index, tmp_path):
@@ -73,7 +88,9 @@ def test_what_happens_between_two_runs_is_told_once_in_its_order_before_the_next
     assert rebuild(index).n_events == {}
     forgotten = index_admin.forget(str(index), BETWEEN, SETTINGS)
     index_admin.compact(str(index), SETTINGS)
-    assert index_admin.info(str(index)).n_untold == 1 + forgotten.n_clusters
+    found = index_admin.info(str(index))
+    assert found.n_untold == 1 + forgotten.n_clusters
+    assert found.n_bytes == sum(file.stat().st_size for file in index.rglob("*.parquet"))
     night = run_night(THIRD, tmp_path, index, SETTINGS)
     told = [row["run_id"].split("-")[0] for row in night.rows("cluster_events")]
     n_own = len(rows(night, night.folder.name))
@@ -158,6 +175,22 @@ def test_forgetting_nothing_tells_nothing(index, tmp_path):
     found = index_admin.forget(str(index), datetime(2025, 1, 1, tzinfo=UTC), SETTINGS)
     assert (found.n_articles, found.n_clusters) == (0, 0)
     assert (index / CATALOG).read_bytes() == before
+
+
+def test_what_is_left_of_a_cluster_is_told_when_it_goes(tmp_path):
+    """The cluster was told as created: a single article that it has shrunk to is the last of it."""
+    index = tmp_path / "index"
+    text = news.paragraph(random.Random(1))
+    story = [r for day in (1, 2, 3) for r in dated([news.row(f"a{day}", text)], day)]
+    night = run_night([*story, *dated(ROWS, 20)], tmp_path, index, SETTINGS)
+    (cluster,) = (
+        int(row["cluster_id"], 16) for row in night.rows("cluster_members") if row["article_id"] == "a1"
+    )
+    index_admin.forget(str(index), datetime(2026, 1, 3, tzinfo=UTC), SETTINGS)
+    assert clusters(index)[cluster] == {"a3"}
+    assert index_admin.forget(str(index), datetime(2026, 1, 4, tzinfo=UTC), SETTINGS).n_single == 1
+    told = run_night(dated(ROWS[:1], 20), tmp_path, index, SETTINGS).events()
+    assert ("expired", f"{cluster:016x}", None, 1, 0) in told
 
 
 def test_a_rebuild_does_not_tell_what_retention_would_do(index, tmp_path):

@@ -240,6 +240,7 @@ def test_run_id_tells_time_config_and_input(run):
     assert one == manifest.run_id(now, CONFIG, run.units)
     assert one.startswith("20240102T030405Z-")
     assert len(one) == 25
+    assert manifest.started_at(one) == now.replace(microsecond=0)
     others = {
         manifest.run_id(now.replace(microsecond=7), CONFIG, run.units),
         manifest.run_id(now, CONFIG.model_copy(update={"seed": 2}), run.units),

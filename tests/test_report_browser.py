@@ -92,6 +92,8 @@ def test_the_overview_has_every_number_of_the_summary(browser, page_path, tmp_pa
         data["summary"] |= numbers
         data["summary"]["index"] = {
             "n_articles_before": 1,
+            "n_forgotten": 6_001,
+            "n_forgotten_new": 6_002,
             "drift": 0.1,
             "is_rebuild_due": False,
             "statistics": None,
@@ -101,6 +103,7 @@ def test_the_overview_has_every_number_of_the_summary(browser, page_path, tmp_pa
     assert {"n_unreadable_dates", "n_files_passed_over", "n_repeated_groups", "n_earlier"} <= set(numbers)
     with report_in(browser, page) as report:
         told = report.page.locator("main").inner_text()
+        assert "6,001 articles, 6,002 of this run" in told
         assert [name for name, n in numbers.items() if f"{n:,}" not in told] == []
         assert report.is_clean()
 

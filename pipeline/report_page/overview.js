@@ -126,6 +126,9 @@ function indexFacts({ index, n_recognised: nRecognised, n_new_versions: nVersion
       row("articles before", count(index.n_articles_before)),
       row("came again", `${count(nRecognised)} as they were, ${count(nVersions)} with another text`),
       row("clusters", events.length ? events.join(", ") : "none changed"),
+      index.n_forgotten
+        ? row("forgotten", `${count(index.n_forgotten)} articles, ${count(index.n_forgotten_new)} of this run`)
+        : null,
       row(
         "drift",
         decimals(index.drift, 3),
