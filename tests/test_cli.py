@@ -79,7 +79,10 @@ def test_version():
 def test_main_exits_with_the_code():
     # As a process: in this one it would change when Python's collector runs.
     done = subprocess.run(
-        [sys.executable, "-m", "flows.cli", "run", "nothing.jsonl"], cwd=ROOT, capture_output=True, check=False
+        [sys.executable, "-m", "flows.cli", "run", "nothing.jsonl"],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
     )
     assert done.returncode == 2
 
