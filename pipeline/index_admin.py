@@ -18,7 +18,7 @@ from pipeline.config import Config
 from pipeline.index_catalog import Catalog, Statistics, require_catalog
 from pipeline.index_clusters import events_batch, expired, expired_clusters
 from pipeline.index_rewrite import compacted, without
-from pipeline.index_run import held_catalog, replace_live, require_index, sweep_all
+from pipeline.index_run import held_catalog, replace_live, require_index, sweep_all, upkeep_name
 from pipeline.index_segments import IndexReader
 from pipeline.index_store import Store
 from pipeline.index_write import leave_untold
@@ -138,7 +138,7 @@ class _Held:
 def _held(location: str, config: Config, what: str, tell: Callable[[str], None]) -> Iterator[_Held]:
     """Hold the index, and clear it up afterwards. Raises OutputError when there is none."""
     require_index(location)
-    name = f"{what}-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
+    name = upkeep_name(what)
     with (
         held_catalog(location, name, config, tell) as (lease, catalog),
         tempfile.TemporaryDirectory(prefix="respun-") as folder,

@@ -107,15 +107,11 @@ def name(
     named[open_rows] = some
     forgets = Forgets()
     if started is not None and config.index.retention_days:
+        everywhere = np.concatenate((cluster, named[:n_new]))
+        everywhere[at] = named[n_new:]
         times = np.concatenate((reader.published, times_of(shards)[:n_new]))
-        before_time = cutoff(times, started, config.index.retention_days)
-        if before_time is not None:
-            gone = expired(times, before_time)
-            everywhere = np.concatenate((cluster, named[:n_new]))
-            everywhere[at] = named[n_new:]
-            events += expired_clusters(everywhere, gone)
-            n_old, n_own = (int(np.count_nonzero(part)) for part in np.split(gone, [len(cluster)]))
-            forgets = Forgets(before_time, n_old + n_own, n_own)
+        forgets, gone_with_them = _forgetting(everywhere, times, n_new, started, config.index.retention_days)
+        events += gone_with_them
     changed = _changed(label, named, before, n_new)
     shown = _shown(label, changed, n_new, at, read_ipc(known.path)["position"].to_numpy(), judged, config)
     columns = [pa.array(named), pa.array(shown), pa.array(changed)]
@@ -262,6 +258,18 @@ def _shown(
     whole = np.zeros(place.max(initial=-1) + 1, np.bool_)
     whole[place[shown]] = True
     return np.asarray(whole[place])
+
+
+def _forgetting(
+    cluster: Ids, published: Rows, n_new: int, started: int, retention_days: int
+) -> tuple[Forgets, list[Event]]:
+    """What a run leaves out of the index, and the clusters that expire; the last `n_new` are its own."""
+    before = cutoff(published, started, retention_days)
+    if before is None:
+        return Forgets(), []
+    gone = expired(published, before)
+    n_own = int(np.count_nonzero(gone[len(gone) - n_new :]))
+    return Forgets(before, int(np.count_nonzero(gone)), n_own), expired_clusters(cluster, gone)
 
 
 def expired_clusters(cluster: Ids, is_gone: npt.NDArray[np.bool_]) -> list[Event]:

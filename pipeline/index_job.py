@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline import candidates, clusters, index_clusters, index_rebuild, index_recall, wording
@@ -12,7 +11,7 @@ from pipeline.errors import InputError
 from pipeline.executor import Executor, Listener, StageRunner
 from pipeline.index_check import require_whole
 from pipeline.index_rebuild import Rebuilt
-from pipeline.index_run import held_index, make_live, require_index, shown, sweep_all
+from pipeline.index_run import held_index, make_live, require_index, shown, sweep_all, upkeep_name
 from pipeline.index_segments import OpenIndex
 from pipeline.index_store import Store
 from pipeline.job import (
@@ -35,7 +34,7 @@ def rebuild_index(location: str, config: Config, execute: Executor, listen: List
     not what was written. The index is what it was when it fails.
     """
     run = StageRunner(execute, listen)
-    version = f"rebuild-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
+    version = upkeep_name("rebuild")
     require_index(location)
     with tempfile.TemporaryDirectory(prefix="respun-") as folder:
         work = Path(folder)

@@ -114,11 +114,16 @@ def _homes(reader: IndexReader) -> Rows:
 def _with_linked(asked: Rows, left: Rows, right: Rows, confirmed: npt.NDArray[np.bool_], homes: Rows) -> Rows:
     """The positions, and all that confirmed pairs and clusters link them with, ascending."""
     links = confirmed & (left >= 0) & (right >= 0)
-    n = len(homes)
-    labels = components(n, np.concatenate((left[links], np.arange(n))), np.concatenate((right[links], homes)))
-    is_asked = np.zeros(n, np.bool_)
+    labels = _components(left[links], right[links], homes)
+    is_asked = np.zeros(len(homes), np.bool_)
     is_asked[labels[asked]] = True
     return np.flatnonzero(is_asked[labels])
+
+
+def _components(left: Rows, right: Rows, homes: Rows) -> Rows:
+    """As `clusters.components` of the articles that have `homes`, each linked with its own too."""
+    away = np.flatnonzero(homes != np.arange(len(homes)))
+    return components(len(homes), np.concatenate((left, away)), np.concatenate((right, homes[away])))
 
 
 def _judged_among(reader: IndexReader, positions: Rows, left: Rows, right: Rows, n_new: int) -> pa.Table:
@@ -202,11 +207,7 @@ def touched_pairs(planned: Plan, known: Ref, screened: Sequence[Ref], work: Path
     positions, homes = (recalled[name].to_numpy() for name in _RECALLED.names)
     left, right = (judged[side].to_numpy() - planned.n_new for side in ("left", "right"))
     links = judged["is_confirmed"].to_numpy()
-    labels = components(
-        len(positions),
-        np.concatenate((left[links], np.arange(len(positions)))),
-        np.concatenate((right[links], np.searchsorted(positions, homes))),
-    )
+    labels = _components(left[links], right[links], np.searchsorted(positions, homes))
     is_touched = np.zeros(len(positions), np.bool_)
     met = [read_ipc(ref.path)["right"].to_numpy() for ref in screened]
     rows = np.concatenate([np.zeros(0, np.int64), *met]) - planned.n_new

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,11 @@ def check_index(location: str, config: Config) -> None:
 def shown(location: str) -> str:
     """The location without credentials."""
     return Store(location).shown
+
+
+def upkeep_name(what: str) -> str:
+    """What upkeep of an index is called, as a run is by its id: two in one second are two."""
+    return f"{what}-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
 
 
 def require_index(location: str) -> Catalog:

@@ -6,7 +6,6 @@ most MAX_GROUPS groups of shards, so that a run has under a hundred calls.
 
 from __future__ import annotations
 
-import json
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -115,13 +114,14 @@ def run_job(
         try:
             holding = held_index(index, run_id, config, work, listen.waiting_for) if index else nullcontext()
             with holding as held:
-                if held is not None and _is_overtaken(held, output, run_id):
+                joins = held is not None and not held.catalog.has_run(run_id)
+                if held and joins and publish.is_overtaken(output, run_id, held.catalog.generation):
                     run_id = manifest.run_id(datetime.now(UTC), config, units)
                     with atomic_file(own_id) as file:
                         file.write(run_id.encode())
                 published_dir = publish.finish_publishing(output, run_id)
                 # A run that died between its tables and its index makes the index' part anew.
-                if published_dir is None or (held is not None and not held.catalog.has_run(run_id)):
+                if published_dir is None or joins:
                     run_dir = _run_stages(units, output, run_id, config, stages, work, held, night)
                 else:
                     run_dir = published_dir
@@ -130,20 +130,6 @@ def run_job(
                 raise
             raise _failure(error, stages.current, work) from error
     return Outcome(run_id, run_dir, tuple(stages.reports))
-
-
-def _is_overtaken(held: IndexRun, output: Path, run_id: str) -> bool:
-    """Whether a run was published, didn't join its index, and the index or the output has gone on since.
-
-    Then it has to be another run: what it has published is not what it would join now, or isn't the last that
-    was published of this state of the index, and the last one counts.
-    """
-    file = output / publish.RUNS / run_id / manifest.MANIFEST
-    if not file.is_file() or held.catalog.has_run(run_id):
-        return False
-    known: int = json.loads(file.read_text(encoding="utf-8"))["index"]["generation"]
-    current = publish.current_run(output) / manifest.MANIFEST
-    return known != held.catalog.generation or current.stat().st_mtime_ns > file.stat().st_mtime_ns
 
 
 def _job_key(

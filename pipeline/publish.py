@@ -104,6 +104,20 @@ def finish_publishing(output: Path, run_id: str) -> Path | None:
     return final
 
 
+def is_overtaken(output: Path, run_id: str, generation: int) -> bool:
+    """Whether a run is published, and its index, of that `generation` now, or the output has gone on since.
+
+    Of a run that hasn't joined its index. Then it has to be another run: what it has published is not what it
+    would join now, or isn't the last that was published of this state of the index, and the last one counts.
+    """
+    file = output / RUNS / run_id / MANIFEST
+    if not file.is_file():
+        return False
+    known: int = json.loads(file.read_text(encoding="utf-8"))["index"]["generation"]
+    current = current_run(output) / MANIFEST
+    return known != generation or current.stat().st_mtime_ns > file.stat().st_mtime_ns
+
+
 def current_run(output: Path) -> Path:
     """The folder of the current run. Raises OutputError when there is none."""
     try:

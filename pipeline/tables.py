@@ -317,12 +317,11 @@ def file_sha256(path: str | os.PathLike[str]) -> str:
 def file_digest(path: str | os.PathLike[str]) -> tuple[int, str]:
     """Length in bytes and XXH3 of a file's content, 128 bits in hex."""
     with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, xxhash.xxh3_128)
-        return file.tell(), digest.hexdigest()
+        return stream_digest(file)
 
 
 def stream_digest(stream: Any) -> tuple[int, str]:
-    """The same of what a stream still has, read a piece at a time."""
+    """The same of what a stream still has, read a piece at a time; one of Arrow's can't be sought in."""
     digest, length = xxhash.xxh3_128(), 0
     while piece := stream.read(_PIECE_BYTES):
         digest.update(piece)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import made_up_news as news
@@ -38,6 +39,14 @@ class Night:
             (e["event"], e["cluster_id"], e["other_id"], e["n_before"], e["n_after"])
             for e in self.rows("cluster_events")
         ]
+
+
+def dated(rows: Sequence[dict], day: int) -> list[dict]:
+    return [r | {"published_at": datetime(2026, 1, day, tzinfo=UTC)} for r in rows]
+
+
+def files_of(index: Path) -> dict[Path, bytes]:
+    return {file: file.read_bytes() for file in index.rglob("*") if file.is_file()}
 
 
 def run_night(

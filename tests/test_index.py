@@ -14,7 +14,7 @@ from pathlib import Path
 import made_up_news as news
 import pyarrow.parquet as pq
 import pytest
-from indexes import clusters, pairs, reader, run_night
+from indexes import clusters, dated, files_of, pairs, reader, run_night
 from stages import config
 
 from flows.index_report import forgotten_lines
@@ -87,9 +87,9 @@ def test_every_night_tells_what_became_of_each_cluster(index, tmp_path):
 
 def test_the_same_night_again_changes_nothing(index, tmp_path):
     night = run_night(SECOND, tmp_path, index, SETTINGS)
-    before = {file: file.read_bytes() for file in index.rglob("*") if file.is_file()}
+    before = files_of(index)
     again = run_night(SECOND, tmp_path, index, SETTINGS)
-    assert {file: file.read_bytes() for file in index.rglob("*") if file.is_file()} == before
+    assert files_of(index) == before
     counts = again.manifest()["counts"]
     assert (counts["n_accepted"], counts["n_recognised"]) == (0, len(SECOND))
     assert counts["n_input"] == counts["n_accepted"] + counts["n_recognised"] + counts["n_rejected"]
@@ -272,10 +272,6 @@ def test_compacting_changes_nothing_of_what_is_held(index, tmp_path):
     night, expected = (run_night(SECOND[1::2], tmp_path / i.name, i, SETTINGS) for i in (index, other))
     for table in ("cluster_members", "confirmed_pairs", "clusters"):
         assert night.rows(table) == expected.rows(table)
-
-
-def dated(rows: list[dict], day: int) -> list[dict]:
-    return [r | {"published_at": datetime(2026, 1, day, tzinfo=UTC)} for r in rows]
 
 
 def test_forgetting_leaves_out_what_is_older(tmp_path):
@@ -542,10 +538,10 @@ def test_a_lost_index_is_not_compacted(index, tmp_path, monkeypatch):
 def test_a_run_is_refused_where_segments_have_lost_their_catalog(index, tmp_path):
     kept = (index / CATALOG).read_bytes()
     (index / CATALOG).unlink()
-    before = {file: file.read_bytes() for file in index.rglob("*") if file.is_file()}
+    before = files_of(index)
     with pytest.raises(OutputError, match=r"must have index.json beside its segments, it is gone"):
         run_night(SECOND, tmp_path / "refused", index, SETTINGS)
-    assert {file: file.read_bytes() for file in index.rglob("*") if file.is_file()} == before
+    assert files_of(index) == before
     (index / CATALOG).write_bytes(kept)
     run_night(SECOND, tmp_path / "again", index, SETTINGS)
 
@@ -577,7 +573,7 @@ def test_a_missing_file_fails_the_run_with_its_name(table, index, tmp_path):
 ])  # fmt: skip
 def test_a_damaged_file_fails_the_run_with_its_name(folder, table, index, tmp_path):
     (path,) = (index / folder).glob(f"*/{table}.parquet")
-    before = {file: file.read_bytes() for file in index.rglob("*") if file.is_file()}
+    before = files_of(index)
     # Its pages, from behind the magic number up to the footer.
     footer = int.from_bytes(before[path][-8:-4], "little")
     end = len(before[path]) - 8 - footer

@@ -13,7 +13,7 @@ import made_up_news as news
 import pytest
 from click.testing import CliRunner, Result
 from command_line import ROOT
-from indexes import run_night
+from indexes import files_of, run_night
 from stages import config
 
 from flows.cli import cli
@@ -38,12 +38,12 @@ def check(index: Path) -> Result:
 def test_a_whole_index_is_a_line_and_stays_as_it_is(index, tmp_path):
     run_night(SECOND, tmp_path, index, SETTINGS)
     assert index_admin.forget(str(index), datetime(2026, 1, 2, tzinfo=UTC), SETTINGS).n_clusters
-    files = {file: file.read_bytes() for file in index.rglob("*") if file.is_file()}
+    files = files_of(index)
     done = check(index)
     n_bytes = sum(len(data) for file, data in files.items() if file.suffix == ".parquet")
     assert done.stdout == f"index {index}: {len(files) - 1} files, {n_bytes} bytes: as index.json says\n"
     assert (done.exit_code, done.stderr) == (0, "")
-    assert {file: file.read_bytes() for file in index.rglob("*") if file.is_file()} == files
+    assert files_of(index) == files
 
 
 def test_every_file_that_is_missing_or_differs_is_a_line(index, tmp_path):

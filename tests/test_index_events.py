@@ -10,7 +10,7 @@ from pathlib import Path
 
 import made_up_news as news
 import pytest
-from indexes import Night, clusters, run_night
+from indexes import Night, clusters, dated, run_night
 from stages import config
 
 from pipeline import index_admin, index_job, index_run
@@ -23,10 +23,6 @@ from pipeline.report_overview import _events
 
 SETTINGS = config()
 ROWS = news.stories(13, 24)
-
-
-def dated(rows: Sequence[dict], day: int) -> list[dict]:
-    return [r | {"published_at": datetime(2026, 1, day, tzinfo=UTC)} for r in rows]
 
 
 # By the statistics of the first night alone two articles are one story that are none by those of all.
