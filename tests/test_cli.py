@@ -10,12 +10,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from command_line import ROOT, SAMPLE, command
 
-from flows import LOOPBACK, PREFECT_DEFAULTS, set_prefect_defaults
+from flows import LIBRARY_DEFAULTS, LOOPBACK, PREFECT_DEFAULTS, set_prefect_defaults
 from flows.cli import cli
 from pipeline import __version__
 
@@ -303,3 +304,15 @@ def test_a_proxy_is_not_asked_for_this_machine(before, after):
 
 def test_importing_the_flows_sets_them():
     assert os.environ["DO_NOT_TRACK"]
+
+
+@pytest.mark.skipif(pa.default_memory_pool().backend_name != "mimalloc", reason="pyarrow without mimalloc")
+@pytest.mark.parametrize(("given", "held"), [({}, "-1"), ({"MIMALLOC_PURGE_DELAY": "7"}, "7")])
+@pytest.mark.parametrize("module", ["cli", "cluster_articles", "nightly"])
+def test_arrow_keeps_freed_memory_unless_the_user_says_otherwise(module, given, held):
+    bare = {name: value for name, value in os.environ.items() if name not in LIBRARY_DEFAULTS}
+    done = subprocess.run(
+        [sys.executable, "-c", f"import flows.{module}, pyarrow"], cwd=ROOT, text=True, capture_output=True,
+        check=True, env=bare | given | {"MIMALLOC_VERBOSE": "1"},
+    )  # fmt: skip
+    assert re.findall(r"'purge_delay': (\S+)", done.stderr) == [held]

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from flows import PREFECT_DEFAULTS
+from flows import LIBRARY_DEFAULTS, PREFECT_DEFAULTS
 from flows.cli import cli
 from flows.timeout import TIMEOUT
 from pipeline.config import Config
@@ -79,7 +79,9 @@ def test_every_column_is_documented(table, column):
     assert f"| `{column}` |" in section[1]
 
 
-@pytest.mark.parametrize("name", [*PREFECT_DEFAULTS, TIMEOUT, "PREFECT_API_URL", "PREFECT_HOME", "NO_PROXY"])
+@pytest.mark.parametrize(
+    "name", [*PREFECT_DEFAULTS, *LIBRARY_DEFAULTS, TIMEOUT, "PREFECT_API_URL", "PREFECT_HOME", "NO_PROXY"]
+)
 def test_environment_variables_are_documented(name):
     assert f"`{name}" in (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 
