@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +60,14 @@ def hexadecimal(numbers: npt.NDArray[np.uint64]) -> pa.StringArray:
 def plain(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     """The column in one piece."""
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def fixed_array(rows: npt.NDArray[Any]) -> pa.FixedSizeBinaryArray:
+    """A value of fixed length for each row of `rows` (n, width): its bytes."""
+    octets = np.ascontiguousarray(rows).view(np.uint8)
+    return pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(octets.shape[1]), len(octets), [None, pa.py_buffer(octets.ravel())]
+    )
 
 
 def table_batch(name: str, columns: Sequence[pa.Array | pa.ChunkedArray]) -> pa.RecordBatch:

@@ -48,7 +48,7 @@ LONGEST_STRETCH = 9
 SUMS_IN_ANY_ORDER = {"reassoc", "nsz"}
 
 
-def _groups(array: Any) -> Any:
+def in_groups(array: Any) -> Any:
     """The type of a tuple of an array for each group."""
     return nb.types.UniTuple(array, MAX_GROUPS)  # type: ignore[no-untyped-call]
 
@@ -207,8 +207,8 @@ def _sum_side(n, kinds, logs, logs_other, at, stop_lead, at_other, stop_lead_oth
 @nb.njit(
     nb.void(
         READ_U32, READ_F32, BYTES, BYTES, READ_U16, READ_I64, READ_I32,
-        _groups(READ_U32), _groups(READ_F32), _groups(BYTES), _groups(BYTES), _groups(READ_I64),
-        _groups(READ_I32), I64, I64, I64, nb.float32[:, ::1],
+        in_groups(READ_U32), in_groups(READ_F32), in_groups(BYTES), in_groups(BYTES), in_groups(READ_I64),
+        in_groups(READ_I32), I64, I64, I64, nb.float32[:, ::1],
     ),
     cache=True, nogil=True,
 )  # fmt: skip

@@ -5,7 +5,7 @@ weighed here a few at a time and nothing of them is kept. What is left passes st
 new articles: here no pair is judged that it would let through.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +16,9 @@ import pyarrow as pa
 from pipeline.arrow_columns import DAY, Rows, microseconds, times_of
 from pipeline.candidates import BandPairs, load_articles, within
 from pipeline.config import Config
-from pipeline.index_segments import NEW_AND_OLD, IndexReader, OpenIndex, token_batches
-from pipeline.index_tokens import BAG_COLUMNS, bags_of
+from pipeline.index_asked import asked
+from pipeline.index_segments import NEW_AND_OLD, OpenIndex, token_batches
+from pipeline.index_tokens import BAG_COLUMNS, bags_of, totals_of
 from pipeline.measures import measure_terms
 from pipeline.rule import load_rule
 from pipeline.screen import TermMeasurer, are_related, passes
@@ -25,7 +26,7 @@ from pipeline.signatures import Signed
 from pipeline.tables import Ref, read_ipc, write_ipc
 from pipeline.templates import ALIKE
 from pipeline.terms import TermStatistics
-from pipeline.vectors import TermVectors, weigh
+from pipeline.vectors import TermVectors, weigh_some
 from pipeline.words import run_starts
 
 # Batches of old articles for which the new ones' arrays stay mapped: what they touch counts as memory.
@@ -55,8 +56,8 @@ def screen_old(
     reader = index.read()
     known = reader.take("articles", positions, ["text_hash", "published_at", "n_tokens"])
     n_tokens = known["n_tokens"].to_numpy().astype(np.int64)
-    old = _old_vectors(reader, positions, n_tokens, statistics)
-    stays = _passing(old, signed, left, place, config)
+    old = token_batches(reader, positions, BAG_COLUMNS)
+    stays = _passing(old, n_tokens, signed, left, place, statistics, config)
     stays |= load_articles(signed, "text_hash")[left] == known["text_hash"].to_numpy()[place]
     stays |= (pairs["estimate_reprint"].to_numpy() >= ALIKE) | config.keep_rejected_candidates
     in_time = np.ones(len(left), np.bool_)
@@ -81,34 +82,29 @@ def _between(found: Sequence[BandPairs], begin: int, end: int) -> pa.Table:
     return table.take(pa.array(order[run_starts(words[order])])).combine_chunks()
 
 
-def _old_vectors(
-    reader: IndexReader, positions: Rows, n_tokens: Rows, statistics: Ref
-) -> Iterator[TermVectors]:
-    """The terms of the articles at some positions, ascending, weighed, a batch at a time."""
-    counts = TermStatistics.load(statistics)
-    at = 0
-    for table in token_batches(reader, positions, BAG_COLUMNS):
-        bags = bags_of(table)
-        yield TermVectors.of(bags, n_tokens[at : at + bags.n_articles], weigh(bags, counts))
-        at += bags.n_articles
-
-
 def _passing(
-    old: Iterable[TermVectors], signed: Sequence[Signed], left: Rows, place: Rows, config: Config
-) -> npt.NDArray[np.bool_]:
-    """Which pairs of the new articles `left` and the old ones `place`, ascending, pass; bool (n_pairs,)."""
-    rule = load_rule(config.calibration)
+    old: Iterable[pa.Table], n_tokens: Rows, signed: Sequence[Signed], left: Rows, place: Rows,
+    statistics: Ref, config: Config,
+) -> npt.NDArray[np.bool_]:  # fmt: skip
+    """Which pairs of the new articles `left` and the old ones `place`, ascending, pass; bool (n_pairs,).
+
+    `old`: BAG_COLUMNS of the old ones, some at a time, which have so many tokens.
+    """
+    rule, counts = load_rule(config.calibration), TermStatistics.load(statistics)
     group, row = TermMeasurer(signed).locate(left)
     found = np.zeros(len(left), np.bool_)
     new: list[TermVectors] = []
     at = 0
-    for number, vectors in enumerate(old):
+    for number, table in enumerate(old):
         if number % _BATCHES == 0:
             new = [TermVectors.load(s.bags, s.weights) for s in signed]
-        stop = at + len(vectors.term_ends)
+        stop = at + len(table)
         own = slice(*np.searchsorted(place, (at, stop)).tolist())
         # What the screen weighs of a pair is the same both ways; so each old article is filled in once.
-        terms = measure_terms(vectors, new, place[own] - at, group[own], row[own])
+        pairs = (place[own] - at, group[own], row[own])
+        bags = asked(bags_of(table), new, *pairs)
+        vectors = TermVectors.of(bags, n_tokens[at:stop], weigh_some(bags, totals_of(table), counts))
+        terms = measure_terms(vectors, new, *pairs)
         found[own] = passes(terms, rule) | are_related(terms, config)
         at = stop
     return found

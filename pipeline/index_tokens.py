@@ -15,27 +15,31 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.arrays import BYTES, I64, READ_I64, READ_U32, U8, U32
-from pipeline.arrow_columns import plain
+from pipeline.arrow_columns import fixed_array, plain
 from pipeline.bags import Bags, empty_slots, n_slots
 from pipeline.errors import RunError
 from pipeline.text import KEPT, list_array, list_values
+from pipeline.vectors import N_TOTALS
 
 # Lists are one value each, the bytes of their numbers: twice as fast to read as Parquet's own, no larger.
 # `term_keys`, `term_counts`, `term_flags`, `lead_size`: the article's bag, with the furniture that was frozen
-# with the statistics. `other_terms`: distinct terms that only its furniture has. `order`: where each token's
-# term stands among both, in as many bits as the last of them takes, the lowest first.
+# with the statistics. `totals`: those of `vectors.TermVectors`, by the frozen counts. `other_terms`: distinct
+# terms that only its furniture has. `order`: where each token's term stands among both, in as many bits as
+# the last of them takes, the lowest first.
 TOKENS = pa.schema([
     ("term_keys", pa.binary()), ("term_counts", pa.binary()), ("term_flags", pa.binary()),
-    ("lead_size", pa.int32()), ("other_terms", pa.binary()), ("order", pa.binary()),
-    ("flags", pa.binary()), ("n_title", pa.int32()), ("line_keys", pa.binary()),
+    ("lead_size", pa.int32()), ("totals", pa.binary(4 * N_TOTALS)), ("other_terms", pa.binary()),
+    ("order", pa.binary()), ("flags", pa.binary()), ("n_title", pa.int32()), ("line_keys", pa.binary()),
     ("line_stops", pa.binary()), ("longest", pa.uint64()),
 ])  # fmt: skip
-BAG_COLUMNS = ("term_keys", "term_counts", "term_flags", "lead_size")
+BAG_COLUMNS = ("term_keys", "term_counts", "term_flags", "lead_size", "totals")
 # Lists that both have, and columns.
 _LISTS: dict[str, type[np.generic]] = {"flags": np.uint8, "line_keys": np.uint64, "line_stops": np.int32}
 _VALUES = ("n_title", "longest")
 # What the tokens are put together of: all but the rest of the bags.
-KEPT_COLUMNS = tuple(name for name in TOKENS.names if name not in {"term_counts", "term_flags", "lead_size"})
+KEPT_COLUMNS = tuple(
+    name for name in TOKENS.names if name not in {"term_counts", "term_flags", "lead_size", "totals"}
+)
 
 
 @nb.njit(nb.int64(nb.int64), cache=True, nogil=True, inline="always")
@@ -124,8 +128,8 @@ def _put_together(keys, key_indptr, others, other_indptr, order, order_indptr, i
     return True
 
 
-def packed(batch: pa.RecordBatch, bags: Bags) -> pa.RecordBatch:
-    """Kept tokens (text.KEPT) and their bags as TOKENS."""
+def packed(batch: pa.RecordBatch, bags: Bags, totals: npt.NDArray[np.float32]) -> pa.RecordBatch:
+    """Kept tokens (text.KEPT), their bags and the totals of these, (n, N_TOTALS), as TOKENS."""
     terms, indptr = list_values(batch.column("terms"))
     others, other_ends = np.empty(len(terms), np.uint32), np.empty(len(batch), np.int64)
     order, order_ends = np.zeros(4 * len(terms), np.uint8), np.empty(len(batch), np.int64)
@@ -138,6 +142,7 @@ def packed(batch: pa.RecordBatch, bags: Bags) -> pa.RecordBatch:
         "term_counts": _binary(bags.term_counts, term_indptr),
         "term_flags": _binary(bags.term_flags, term_indptr),
         "lead_size": pa.array(bags.lead_sizes),
+        "totals": fixed_array(totals),
         "other_terms": _binary(others[:n], other_indptr),
         "order": _binary(order, order_indptr),
     }
@@ -164,6 +169,13 @@ def unpacked(table: pa.Table) -> pa.RecordBatch:
         if field.name not in columns:
             columns[field.name] = pa.ListArray.from_arrays(nothing, pa.array([], field.type.value_type))
     return pa.record_batch([columns[name] for name in KEPT.names], schema=KEPT)
+
+
+def totals_of(table: pa.Table) -> npt.NDArray[np.float32]:
+    """The totals of some rows, (n, N_TOTALS)."""
+    column = plain(table["totals"])
+    octets = np.frombuffer(column.buffers()[1], np.float32)
+    return octets.reshape(-1, N_TOTALS)[column.offset : column.offset + len(column)]
 
 
 def bags_of(table: pa.Table) -> Bags:

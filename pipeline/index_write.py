@@ -11,12 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.array_files import ArrayFiles
-from pipeline.arrow_columns import NO_TIME, Rows, plain, times_of
+from pipeline.arrow_columns import NO_TIME, Rows, fixed_array, plain, times_of
 from pipeline.bags import Bags
 from pipeline.clusters import read_judged
 from pipeline.config import Config
@@ -41,6 +40,7 @@ from pipeline.schema import CLUSTER_EVENTS
 from pipeline.signatures import SIGNED_ARTICLES, Signed
 from pipeline.tables import Ref, file_ref, read_batches, read_ipc, write_ipc
 from pipeline.terms import TermStatistics
+from pipeline.vectors import TermVectors
 
 TERMS = pa.schema([("df", pa.int32()), ("spelling", pa.int32())])
 _FROM_INPUT = ("source", "url", "title", "published_at")
@@ -240,13 +240,14 @@ def version_column(versions: pa.Table, row: int, n: int) -> pa.Array:
 
 
 def tokens_rows(tokens: Sequence[Ref], signed: Sequence[Signed]) -> Iterator[pa.RecordBatch]:
-    """Kept tokens of groups (text.KEPT) and the bags of the same groups, as TOKENS."""
+    """Kept tokens of groups (text.KEPT), the bags and the totals of the same groups, as TOKENS."""
     for ref, one in zip(tokens, signed, strict=True):
         row = 0
         for batch in read_batches(ref.path):
             # Mapped anew for each batch: what was touched counts as memory for as long as it is mapped.
-            bags = Bags.of(one.bags.load()).some(row, row + len(batch))
-            yield packed(batch, bags)
+            own = slice(row, row + len(batch))
+            vectors = TermVectors.load(one.bags, one.weights)
+            yield packed(batch, Bags.of(one.bags.load()).some(own.start, own.stop), vectors.totals[own])
             row += len(batch)
 
 
@@ -257,9 +258,7 @@ def keys_rows(signed: Sequence[Signed], config: Config) -> Iterator[pa.RecordBat
         keys = np.load(one.keys.path, mmap_mode="r")
         for at in range(0, keys.shape[1], _ROWS):
             block = keys[:, at : at + _ROWS]
-            columns = [
-                _fixed(np.ascontiguousarray(block[part::N_PARTS].T).view(np.uint8)) for part in range(N_PARTS)
-            ]
+            columns = [fixed_array(block[part::N_PARTS].T) for part in range(N_PARTS)]
             yield pa.record_batch(columns, schema=schema)
 
 
@@ -269,14 +268,7 @@ def places_rows(signed: Sequence[Signed], config: Config) -> Iterator[pa.RecordB
     for one in signed:
         places = np.load(one.places.path, mmap_mode="r")
         for at in range(0, len(places), _ROWS):
-            yield pa.record_batch([_fixed(np.ascontiguousarray(places[at : at + _ROWS]))], schema=schema)
-
-
-def _fixed(rows: npt.NDArray[np.uint8]) -> pa.Array:
-    """A value of fixed length for each row uint8 (n, length)."""
-    return pa.FixedSizeBinaryArray.from_buffers(
-        pa.binary(rows.shape[1]), len(rows), [None, pa.py_buffer(rows.ravel())]
-    )
+            yield pa.record_batch([fixed_array(places[at : at + _ROWS])], schema=schema)
 
 
 def pairs_rows(judged: Sequence[Ref], numbers: Rows, n_new: int) -> pa.RecordBatch:

@@ -35,9 +35,9 @@ RARITY_STEPS = 2_000
 
 # Columns of `totals`.
 (
-    NAMES, NUMBERS, RARE_NAMES, RARE_NUMBERS, LEAD, LEAD_FACTS, REPEATS, REPEATED_FACTS, TITLE_FACTS
-) = range(9)  # fmt: skip
-N_TOTALS = 9
+    NAMES, NUMBERS, RARE_NAMES, RARE_NUMBERS, LEAD, LEAD_FACTS, REPEATS, REPEATED_FACTS, TITLE_FACTS, NORM
+) = range(10)  # fmt: skip
+N_TOTALS = 10
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,8 @@ class TermVectors:
     furniture included. `totals` float32 (n, N_TOTALS), sums over an article's terms: squared weights of its
     names and numbers, and of its numbers; rarity of rare names, and of rare numbers; squared rarity of the
     lead, and of its names and numbers; what repeated terms weigh (`told_weight` times `log_count`), and those
-    that are names and numbers; what the names and numbers of the title weigh (`told_weight`).
+    that are names and numbers; what the names and numbers of the title weigh (`told_weight`); the L2 norm of
+    the weights before they were normalised.
     """
 
     term_keys: npt.NDArray[np.uint32]
@@ -142,14 +143,18 @@ def log_count(count):  # type: ignore[no-untyped-def]
     return _LOGS[count]
 
 
-@nb.njit(nb.void(F32, BYTES, BYTES, READ_U16, READ_I64, READ_I32, nb.float32[:, ::1]), cache=True, nogil=True)
-def _total(weights, kinds, counts, rarities, ends, lead_sizes, totals):  # type: ignore[no-untyped-def]
+@nb.njit(
+    nb.void(F32, F32, BYTES, BYTES, READ_U16, READ_I64, READ_I32, nb.float32[:, ::1]), cache=True, nogil=True
+)
+def _total(weights, idf, kinds, counts, rarities, ends, lead_sizes, totals):  # type: ignore[no-untyped-def]
     """Fills `TermVectors.totals`."""
     begin = 0
     for i in range(len(ends)):
         totals[i] = 0
         for j in range(begin, ends[i]):
             rarity = np.float32(rarities[j] / np.float32(RARITY_STEPS))
+            tf_idf = (np.float32(1) + log_count(counts[j])) * idf[j]
+            totals[i, NORM] += tf_idf * tf_idf
             is_fact = kinds[j] & (NAME | NUMBER)
             repeated = told_weight(rarity) * log_count(counts[j])
             totals[i, REPEATS] += repeated
@@ -169,21 +174,40 @@ def _total(weights, kinds, counts, rarities, ends, lead_sizes, totals):  # type:
                     totals[i, RARE_NUMBERS] += max(np.float32(0), np.float32(rarity - np.float32(TELLING)))
                 else:
                     totals[i, RARE_NAMES] += max(np.float32(0), np.float32(rarity - np.float32(RARE)))
+        totals[i, NORM] = np.sqrt(totals[i, NORM])
         begin = ends[i]
 
 
 def weigh(bags: Bags, statistics: TermStatistics) -> dict[str, npt.NDArray[np.generic]]:
     """The arrays of WEIGHT_TYPES for some bags; `totals` (n, N_TOTALS)."""
+    idf, kinds, rarity = _tell(bags, statistics)
+    weights = tfidf(bags.term_counts, idf, bags.term_ends)
+    totals = np.empty((bags.n_articles, N_TOTALS), np.float32)
+    _total(weights, idf, kinds, bags.term_counts, rarity, bags.term_ends, bags.lead_sizes, totals)
+    return {"term_weights": weights, "term_kinds": kinds, "term_rarity": rarity, "totals": totals}
+
+
+def weigh_some(
+    bags: Bags, totals: npt.NDArray[np.float32], statistics: TermStatistics
+) -> dict[str, npt.NDArray[np.generic]]:
+    """What `weigh` says of the terms of `bags`, a part of each article's, from the `totals` of them all."""
+    idf, kinds, rarity = _tell(bags, statistics)
+    norms = np.repeat(totals[:, NORM], np.diff(bags.term_ends, prepend=0))
+    weights = (np.float32(1) + _LOGS[bags.term_counts]) * idf / norms
+    return {"term_weights": weights, "term_kinds": kinds, "term_rarity": rarity, "totals": totals}
+
+
+def _tell(
+    bags: Bags, statistics: TermStatistics
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8], npt.NDArray[np.uint16]]:
+    """The idf, kind and rarity of each term."""
     n = len(bags.term_keys)
     df, kinds = np.empty(n, np.int32), np.empty(n, np.uint8)
     look_up(bags.term_keys, bags.term_flags, statistics.counts, df, kinds)
     idf = statistics.idf(df)
-    weights = tfidf(bags.term_counts, idf, bags.term_ends)
     # Counts that weren't cut at the number of articles give an idf below 1, which would wrap.
     rarity = np.round(np.maximum(idf - np.float32(1), 0) * np.float32(RARITY_STEPS)).astype(np.uint16)
-    totals = np.empty((bags.n_articles, N_TOTALS), np.float32)
-    _total(weights, kinds, bags.term_counts, rarity, bags.term_ends, bags.lead_sizes, totals)
-    return {"term_weights": weights, "term_kinds": kinds, "term_rarity": rarity, "totals": totals}
+    return idf, kinds, rarity
 
 
 def write_group(group: ShardGroup, bags: ArrayFiles, statistics: TermStatistics, work: Path) -> ArrayFiles:

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from pipeline.bags import Bags, bag
 from pipeline.errors import RunError
-from pipeline.index_tokens import BAG_COLUMNS, TOKENS, bags_of, packed, unpacked
+from pipeline.index_tokens import BAG_COLUMNS, TOKENS, bags_of, packed, totals_of, unpacked
 from pipeline.text import KEPT, kept_of
 from pipeline.token_scan import FURNITURE
+from pipeline.vectors import N_TOTALS
 
 # Articles of (term, is furniture): few terms, so that they come again on both sides.
 TERMS = st.one_of(st.integers(0, 8), st.sampled_from([1 << 7, 1 << 31, (1 << 32) - 1]))
@@ -35,12 +36,18 @@ def batch_of(articles: list[list[tuple[int, bool]]]) -> tuple[pa.RecordBatch, Ba
     return batch, bag(kept)[0]
 
 
+def table_of(batch: pa.RecordBatch, bags: Bags) -> pa.Table:
+    """Both as an index has them, with totals that tell the articles apart."""
+    totals = np.arange(len(batch) * N_TOTALS, dtype=np.float32).reshape(-1, N_TOTALS)
+    return pa.Table.from_batches([packed(batch, bags, totals)])
+
+
 @given(ARTICLES)
 @example([])
 @example([[], [(5, True)], [], [(5, True), (6, False), (5, False), (7, True)]])
 def test_what_is_taken_apart_is_put_together_again(articles):
     batch, bags = batch_of(articles)
-    table = pa.Table.from_batches([packed(batch, bags)])
+    table = table_of(batch, bags)
     assert table.schema == TOKENS
     assert unpacked(table).equals(batch)
     found = bags_of(table.select(list(BAG_COLUMNS)))
@@ -53,25 +60,27 @@ def test_any_rows_of_it_are_those_articles(articles, data):
     batch, bags = batch_of(articles)
     rows = data.draw(st.lists(st.integers(0, len(articles) - 1), unique=True)) if articles else []
     some, own = batch_of([articles[row] for row in rows])
-    table = pa.Table.from_batches([packed(batch, bags)]).take(pa.array(rows, pa.int64()))
+    table = table_of(batch, bags).take(pa.array(rows, pa.int64()))
     own_columns = [name for name in KEPT.names if name not in {"line_keys", "line_stops", "longest", "flags"}]
     assert unpacked(table).select(own_columns).equals(some.select(own_columns))
     np.testing.assert_array_equal(bags_of(table).term_keys, own.term_keys)
+    np.testing.assert_array_equal(totals_of(table)[:, 0], np.array(rows) * N_TOTALS)
     begin = len(articles) // 2
-    cut = pa.Table.from_batches([packed(batch, bags)]).slice(begin)
+    cut = table_of(batch, bags).slice(begin)
     assert unpacked(cut).equals(batch.slice(begin))
     np.testing.assert_array_equal(bags_of(cut).term_counts, bags.some(begin, len(articles)).term_counts)
+    np.testing.assert_array_equal(totals_of(cut), totals_of(table_of(batch, bags))[begin:])
 
 
 def test_an_article_may_have_more_terms_than_two_bytes_tell():
     terms = [(term * 2_654_435_761 % 2**32, term % 2 == 0) for term in range(70_000)]
     batch, bags = batch_of([[(1, False)], terms + terms[::-1]])
-    assert unpacked(pa.Table.from_batches([packed(batch, bags)])).equals(batch)
+    assert unpacked(table_of(batch, bags)).equals(batch)
 
 
 @pytest.mark.parametrize("name", ["term_keys", "term_counts", "term_flags"])
 def test_terms_that_lack_something_are_an_error(name):
-    table = pa.Table.from_batches([packed(*batch_of([[(1, False)], [(2, False), (3, False)]]))])
+    table = table_of(*batch_of([[(1, False)], [(2, False), (3, False)]]))
     column = table[name].to_pylist()
     damaged = table.set_column(TOKENS.get_field_index(name), TOKENS.field(name), [column[::-1]])
     with pytest.raises(RunError, match="damaged"):
@@ -80,7 +89,7 @@ def test_terms_that_lack_something_are_an_error(name):
 
 @pytest.mark.parametrize("order", [b"\x03", b"\x00\x00", b""])
 def test_places_that_are_none_of_the_terms_are_an_error(order):
-    table = pa.Table.from_batches([packed(*batch_of([[(1, False), (2, True), (3, False)]]))])
+    table = table_of(*batch_of([[(1, False), (2, True), (3, False)]]))
     assert table["order"].to_pylist() == [bytes([0 | 2 << 2 | 1 << 4])]
     damaged = table.set_column(TOKENS.get_field_index("order"), TOKENS.field("order"), [[order]])
     with pytest.raises(RunError, match="damaged"):

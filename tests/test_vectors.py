@@ -27,6 +27,7 @@ from pipeline.vectors import (
     N_TOTALS,
     NAME,
     NAMES,
+    NORM,
     NUMBER,
     NUMBERS,
     RARE_NAMES,
@@ -148,11 +149,17 @@ def of_a_large_collection(data, bits: int) -> TermStatistics:
 def test_totals_are_the_naive_twins(texts, bits, data):
     """In a collection of the size at which names and numbers are rare enough to count."""
     bags = bag(kept(texts))[0]
-    found = weigh(bags, of_a_large_collection(data, bits))
+    statistics = of_a_large_collection(data, bits)
+    found = weigh(bags, statistics)
     assert {name: values.dtype for name, values in found.items()} == WEIGHT_TYPES
     assert found["totals"].shape == (len(texts), N_TOTALS)
     expected = [naive.totals(row) for row in terms_of(bags, found)]
-    np.testing.assert_allclose(found["totals"], expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found["totals"][:, :NORM], expected, rtol=1e-4, atol=1e-5)
+    tf_idf = (1 + np.log(bags.term_counts.astype(np.float64))) * statistics.idf()[
+        statistics.buckets(bags.term_keys)
+    ]
+    norms = [math.sqrt(sum(w * w for w in row)) for row in rows_in(tf_idf, bags.term_ends)]
+    np.testing.assert_allclose(found["totals"][:, NORM], norms, rtol=1e-5)
 
 
 @EXAMPLES
@@ -204,6 +211,7 @@ def test_totals_by_hand():
         REPEATS: (very - 2) ** 2 * math.log(3) + 2 * (some - 2) ** 2 * math.log(2),
         REPEATED_FACTS: (very - 2) ** 2 * math.log(3) + 2 * (some - 2) ** 2 * math.log(2),
         TITLE_FACTS: (very - 2) ** 2,
+        NORM: (1 + math.log(3)) * (1 + very) / math.sqrt(squares["paris"]),
     }
     assert sorted(by_hand) == list(range(N_TOTALS))
     assert totals == pytest.approx([by_hand[column] for column in range(N_TOTALS)], rel=2e-3)

@@ -1,0 +1,91 @@
+"""The terms of old articles that a pair asks for: those that a new article may have as well.
+
+A new article has a few of an old one's terms, and only these are weighed: of the others the screen needs what
+the index keeps, their totals.
+"""
+
+from collections.abc import Sequence
+
+import numba as nb
+import numpy as np
+
+from pipeline.arrays import BYTES, I32, I64, READ_I32, READ_I64, READ_U32, U8, U32
+from pipeline.arrow_columns import Rows
+from pipeline.bags import Bags
+from pipeline.compare import FILTER_MASK, FILTER_WORDS, LINE_VALUES, in_groups
+from pipeline.shards import MAX_GROUPS
+from pipeline.vectors import TermVectors
+from pipeline.wide import prefetch
+
+
+@nb.njit(
+    nb.int64(
+        READ_U32, BYTES, BYTES, READ_I64, READ_I32, in_groups(READ_U32), in_groups(READ_I64), I64, I64, I64,
+        U32, U8, U8, I64, I32,
+    ),
+    cache=True, nogil=True,
+)  # fmt: skip
+def _keep(  # type: ignore[no-untyped-def]
+    keys, counts, flags, ends, lead_sizes, all_keys, all_ends, left, group_r, right,
+    kept_keys, kept_counts, kept_flags, kept_ends, kept_leads,
+):  # fmt: skip
+    """Fills the arrays of a bag for each old article; returns how many terms they have.
+
+    A bit for each key of the right rows lets some through that they don't have: one in twelve.
+    """
+    may_hold = np.empty(FILTER_WORDS, np.uint64)
+    n = np.int64(0)
+    p = 0
+    begin = np.int64(0)
+    for i in range(len(ends)):
+        may_hold[:] = 0
+        while p < len(left) and left[p] == i:
+            of, row = all_keys[group_r[p]], right[p]
+            first = all_ends[group_r[p]][row - 1] if row > 0 else 0
+            last = all_ends[group_r[p]][row]
+            p += 1
+            if p < len(left):
+                following = all_ends[group_r[p]]
+                for j in range(
+                    following[right[p] - 1] if right[p] > 0 else 0, following[right[p]], LINE_VALUES
+                ):
+                    prefetch(all_keys[group_r[p]], j)
+            for j in range(first, last):
+                key = of[j]
+                may_hold[(key >> np.uint32(6)) & FILTER_MASK] |= np.uint64(1) << np.uint64(
+                    key & np.uint32(63)
+                )
+        stop_lead = begin + lead_sizes[i]
+        leads = np.int64(0)
+        for j in range(begin, ends[i]):
+            key = keys[j]
+            word = may_hold[(key >> np.uint32(6)) & FILTER_MASK]
+            # Written always and counted where it may be asked for: a branch could not be predicted.
+            kept_keys[n], kept_counts[n], kept_flags[n] = key, counts[j], flags[j]
+            is_asked = np.int64((word >> np.uint64(key & np.uint32(63))) & np.uint64(1))
+            n += is_asked
+            leads += is_asked & np.int64(j < stop_lead)
+        kept_ends[i], kept_leads[i] = n, leads
+        begin = ends[i]
+    return n
+
+
+def asked(old: Bags, new: Sequence[TermVectors], left: Rows, group_r: Rows, right: Rows) -> Bags:
+    """The bags of the old articles with the terms that pairs may share, and a few more.
+
+    Pairs are of rows `left`, ascending, of `old` and rows `right` of `new[group_r]`, int64 (n_pairs,).
+    """
+    groups = [*new, *[new[0]] * (MAX_GROUPS - len(new))]
+    n_terms = len(old.term_keys)
+    keys, counts, flags = (
+        np.empty(n_terms, np.uint32),
+        np.empty(n_terms, np.uint8),
+        np.empty(n_terms, np.uint8),
+    )
+    ends, leads = np.empty(old.n_articles, np.int64), np.empty(old.n_articles, np.int32)
+    n = _keep(
+        old.term_keys, old.term_counts, old.term_flags, old.term_ends, old.lead_sizes,
+        tuple(v.term_keys for v in groups), tuple(v.term_ends for v in groups), left, group_r, right,
+        keys, counts, flags, ends, leads,
+    )  # fmt: skip
+    return Bags(keys[:n], counts[:n], flags[:n], ends, leads)
