@@ -38,6 +38,8 @@ from pipeline.words import distinct, run_starts, sort_words
 _MIN_BITS, _MAX_BITS = 12, 23
 _KEY = 32  # first bit of the key in a word
 _LOW = np.uint64(0xFFFFFFFF)
+# Pairs of several bands that are put together before they are compared: many meet in more than one.
+_PAIRS = 1 << 20
 _BYTES_2D = nb.types.Array(nb.uint8, 2, "C", readonly=True)
 
 
@@ -66,20 +68,14 @@ def _hits(keys, may_meet, table, first, out):  # type: ignore[no-untyped-def]
     return n
 
 
-@nb.njit(
-    nb.types.Tuple((nb.int64, nb.int64))(  # type: ignore[no-untyped-call]
-        U64, U64, nb.uint8[:, ::1], _BYTES_2D, nb.int64, nb.int64, nb.int64, nb.int64, U64
-    ),
-    cache=True, nogil=True,
-)  # fmt: skip
-def _meet(new, old, new_places, old_places, begin, end, least, max_bucket, out):  # type: ignore[no-untyped-def]
-    """Pairs (row << 32 | position) of equal keys that have `least` equal places; both words ascending.
+@nb.njit(nb.int64(U64, U64, nb.int64, U64), cache=True, nogil=True)
+def _meet(new, old, max_bucket, out):  # type: ignore[no-untyped-def]
+    """Pairs (row << 32 | position) of equal keys; both words ascending.
 
     Buckets over `max_bucket` are passed over. Returns how many pairs there are, which may be more than `out`
-    holds, and how many were compared.
+    holds.
     """
     n = 0
-    compared = 0
     i = 0
     j = 0
     while i < len(new) and j < len(old):
@@ -98,17 +94,13 @@ def _meet(new, old, new_places, old_places, begin, end, least, max_bucket, out):
             stop_j += 1
         if stop_i - i + stop_j - j <= max_bucket:
             for a in range(i, stop_i):
-                row = np.int64(new[a] & np.uint64(0xFFFFFFFF))
                 for b in range(j, stop_j):
-                    position = np.int64(old[b] & np.uint64(0xFFFFFFFF))
-                    compared += 1
-                    if matches(new_places, row, old_places, position, begin, end) >= least:
-                        if n < len(out):
-                            out[n] = (np.uint64(row) << np.uint64(32)) | np.uint64(position)
-                        n += 1
+                    if n < len(out):
+                        out[n] = (new[a] << np.uint64(32)) | (old[b] & np.uint64(0xFFFFFFFF))
+                    n += 1
         i = stop_i
         j = stop_j
-    return n, compared
+    return n
 
 
 @nb.njit(nb.void(U64, nb.uint8[:, ::1], _BYTES_2D, nb.int64, nb.int64, nb.int32[::1]), cache=True, nogil=True)
@@ -204,19 +196,24 @@ def find_in_index(
     own = range(part, plan.n, N_PARTS)
     views = [sides.views[0 if band < plan.n_reprint else 1] for band in own]
     new = [np.concatenate([k[band] for k in keys])[view.rows] for band, view in zip(own, views, strict=True)]
-    found = [np.zeros(0, np.uint64)]
+    found: list[npt.NDArray[np.uint64]] = []
+    met: dict[int, list[npt.NDArray[np.uint64]]] = {view.begin: [] for view in sides.views}
     n_collisions = n_passed_over = n_oversized = largest = 0
     for new_keys, view, hits in zip(new, views, _hits_by_band(reader, part, new, views), strict=True):
         new_words, old_words = pack(new_keys, view.rows), sort_words(hits, _KEY)
-        pairs, compared = _pairs_of_band(new_words, old_words, sides, view, config.candidates.max_bucket)
-        cut, beside, passed_over, oversized, longest = _neighbours(
+        pairs = _pairs_of_band(new_words, old_words, config.candidates.max_bucket)
+        beside, passed_over, oversized, longest = _neighbours(
             new_words, old_words, sides, view, config.candidates.max_bucket
         )
-        found += [pairs, cut]
-        n_collisions += compared + beside
+        met[view.begin] += [pairs, beside]
+        if sum(map(len, met[view.begin])) > _PAIRS:
+            found.append(_alike(met[view.begin], sides, view))
+            met[view.begin] = []
+        n_collisions += len(pairs) + len(beside)
         n_passed_over += passed_over
         n_oversized += oversized
         largest = max(largest, longest)
+    found += [_alike(met[view.begin], sides, view) for view in sides.views]
     pairs = distinct(np.concatenate(found))
     ref = write_ipc(work / f"old-bands-{part:03d}.arrow", NEW_AND_OLD, [_describe(pairs, sides, config)])
     return BandPairs(ref, n_collisions, n_passed_over, n_oversized, largest, ())
@@ -256,21 +253,29 @@ def _blocks(column: pa.ChunkedArray, n_bands: int) -> Iterator[tuple[int, npt.ND
 
 
 def _pairs_of_band(
-    new: npt.NDArray[np.uint64], old: npt.NDArray[np.uint64], sides: _Sides, view: _View, max_bucket: int
-) -> tuple[npt.NDArray[np.uint64], int]:
+    new: npt.NDArray[np.uint64], old: npt.NDArray[np.uint64], max_bucket: int
+) -> npt.NDArray[np.uint64]:
     room = 4 * len(new) + 1024
     while True:
         out = np.empty(room, np.uint64)
-        n, compared = _meet(new, old, sides.new, sides.old, view.begin, view.end, view.least, max_bucket, out)
+        n = _meet(new, old, max_bucket, out)
         if n <= room:
-            return distinct(out[:n]), compared
+            return out[:n].copy()
         room = n
+
+
+def _alike(lots: Sequence[npt.NDArray[np.uint64]], sides: _Sides, view: _View) -> npt.NDArray[np.uint64]:
+    """The pairs of all lots with as many equal places as the view asks."""
+    pairs = distinct(np.concatenate([np.zeros(0, np.uint64), *lots]))
+    equal = np.empty(len(pairs), np.int32)
+    _count(pairs, sides.new, sides.old, view.begin, view.end, equal)
+    return pairs[equal >= view.least]
 
 
 def _neighbours(
     new: npt.NDArray[np.uint64], old: npt.NDArray[np.uint64], sides: _Sides, view: _View, max_bucket: int
-) -> tuple[npt.NDArray[np.uint64], int, int, int, int]:
-    """Pairs of the oversized buckets, how many were compared and how many not, how many such buckets there
+) -> tuple[npt.NDArray[np.uint64], int, int, int]:
+    """Pairs of neighbours in the oversized buckets, how many others are in them, how many such buckets there
     are, and the size of the largest bucket of both.
     """
     heads = new >> np.uint64(32)
@@ -282,22 +287,17 @@ def _neighbours(
     sizes = np.where(end > begin, n_new + end - begin, 0)
     large = np.flatnonzero(sizes > max_bucket)
     found = [np.zeros(0, np.uint64)]
-    n_compared = 0
     for bucket in large.tolist():
         rows = (new[starts[bucket] : starts[bucket] + n_new[bucket]] & _LOW).astype(np.int64)
         positions = (old[begin[bucket] : end[bucket]] & _LOW).astype(np.int64)
-        pairs, compared = _next_to(rows, positions, sides, view)
-        found.append(pairs)
-        n_compared += compared
-    n_passed_over = int((n_new[large] * (end - begin)[large]).sum()) - n_compared
-    return np.concatenate(found), n_compared, n_passed_over, len(large), int(sizes.max(initial=0))
+        found.append(_next_to(rows, positions, sides, view))
+    beside = np.concatenate(found)
+    n_passed_over = int((n_new[large] * (end - begin)[large]).sum()) - len(beside)
+    return beside, n_passed_over, len(large), int(sizes.max(initial=0))
 
 
-def _next_to(rows: Rows, positions: Rows, sides: _Sides, view: _View) -> tuple[npt.NDArray[np.uint64], int]:
-    """Pairs of a new article and an old one that are NEIGHBOURS or less apart in the order of signatures.
-
-    Those that are alike enough, and how many were compared.
-    """
+def _next_to(rows: Rows, positions: Rows, sides: _Sides, view: _View) -> npt.NDArray[np.uint64]:
+    """Pairs of a new article and an old one that are NEIGHBOURS or less apart in the order of signatures."""
     width = min(8, view.end - view.begin)
     lead = np.zeros((len(positions) + len(rows), 8), np.uint8)
     lead[: len(positions), :width] = sides.old[positions, view.begin : view.begin + width]
@@ -313,10 +313,7 @@ def _next_to(rows: Rows, positions: Rows, sides: _Sides, view: _View) -> tuple[n
         row = np.where(is_new[before], article[before], article[after])[mixed]
         position = np.where(is_new[before], article[after], article[before])[mixed]
         pairs.append((row << np.uint64(32)) | position)
-    words = distinct(np.concatenate(pairs))
-    equal = np.empty(len(words), np.int32)
-    _count(words, sides.new, sides.old, view.begin, view.end, equal)
-    return words[equal >= view.least], len(words)
+    return distinct(np.concatenate(pairs))
 
 
 def _describe(pairs: npt.NDArray[np.uint64], sides: _Sides, config: Config) -> pa.RecordBatch:
