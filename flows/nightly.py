@@ -53,5 +53,6 @@ def cluster_nights(
         return outcome.run_id, outcome
 
     target = night or night_before(datetime.now(UTC), timezone)
-    outcomes = run_nights(folder, Plan(target, catch_up_days, run, again), get_run_logger().info)
+    plan = Plan(target, catch_up_days, run, again, None if past is None else str(past))
+    outcomes = run_nights(folder, plan, get_run_logger().info)
     return [str(outcome.run_dir) for outcome in outcomes]

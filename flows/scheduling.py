@@ -81,7 +81,7 @@ def nightly(
             return outcome.run_id, outcome
 
         target = night.date() if night else night_before(datetime.now(UTC), timezone)
-        run_nights(output, Plan(target, catch_up_days, run, again), write_line)
+        run_nights(output, Plan(target, catch_up_days, run, again, index), write_line)
 
 
 @click.command(short_help="Serve the deployments of prefect.yaml from this process.")

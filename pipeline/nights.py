@@ -1,8 +1,8 @@
 """Nightly runs: which nights are finished, which are to be run, and one at a time.
 
 `<output>/nights.json` has an entry for each night that was begun: its state, when, the run or the error. A
-night is finished when its run is published. The manifest names the night too, so that a kill between the two
-files makes no night run twice.
+night is finished when its run is published, and part of the index where there is one. The manifest names the
+night too, so that a kill between the two files makes no night run twice.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pipeline.errors import ConfigError, InputError, OutputError, RespunError, RunError
+from pipeline.index_run import require_index
 from pipeline.manifest import MANIFEST
 from pipeline.publish import RUNS, check_output
 from pipeline.scratch import WORK, is_unfinished
@@ -60,13 +61,14 @@ class Plan(Generic[T]):
     """What a nightly run is to do: nights up to `target`, from at most `catch_up_days` before it.
 
     `run` makes the run of one night and returns its id and something for the caller; `again` has it made for
-    the target even if that is finished.
+    the target even if that is finished. `index`: the folder or address that the nights join.
     """
 
     target: date
     catch_up_days: int
     run: Callable[[date], tuple[str, T]]
     again: bool = False
+    index: str | None = None
 
 
 def run_nights(output: Path, plan: Plan[T], tell: Callable[[str], None]) -> list[T]:
@@ -78,7 +80,7 @@ def run_nights(output: Path, plan: Plan[T], tell: Callable[[str], None]) -> list
     """
     check_output(output)
     with _alone(output):
-        nights = _Nights(output, plan.target - timedelta(days=plan.catch_up_days))
+        nights = _Nights(output, plan.target - timedelta(days=plan.catch_up_days), plan.index)
         _give_up(nights, tell)
         due = _due(nights, plan)
         tell(f"nights to run: {', '.join(map(str, due))}" if due else f"{plan.target}: finished already")
@@ -127,11 +129,15 @@ def _raise_failed(failed: dict[date, RespunError], due: list[date]) -> None:
 
 
 class _Nights:
-    """The entries of nights.json. Nights before `window` can't be caught up with."""
+    """The entries of nights.json. Nights before `window` can't be caught up with.
 
-    def __init__(self, output: Path, window: date) -> None:
+    Raises OutputError when these, a manifest or the `index` can't be read.
+    """
+
+    def __init__(self, output: Path, window: date, index: str | None) -> None:
         self._path = output / NIGHTS
         self.window = window
+        self._index = index
         self._entries: dict[str, dict[str, Any]] = {}
         if self._path.is_file():
             self._entries = _read_object(self._path)
@@ -167,9 +173,18 @@ class _Nights:
                 continue
             if is_unfinished(runs.parent, manifest.parent.name):  # it may not be current yet
                 continue
-            night = _read_object(manifest).get("night")
-            if night and not self.is_finished(date.fromisoformat(night)):
+            found = _read_object(manifest)
+            night = found.get("night")
+            if night and not self.is_finished(date.fromisoformat(night)) and self._has_joined(found):
                 self.note(date.fromisoformat(night), FINISHED, run_id=manifest.parent.name)
+
+    def _has_joined(self, manifest: dict[str, Any]) -> bool:
+        """Whether the index has what a published run brought: it may have died in between."""
+        if self._index is None or manifest.get("index") is None:
+            return True
+        counts = manifest["counts"]
+        brought = counts["n_accepted"] > counts["n_recognised"]
+        return not brought or require_index(self._index).has_run(manifest["run_id"])
 
 
 def _read_object(path: Path) -> dict[str, Any]:

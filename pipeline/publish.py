@@ -114,8 +114,10 @@ def is_overtaken(output: Path, run_id: str, generation: int) -> bool:
     if not file.is_file():
         return False
     known: int = json.loads(file.read_text(encoding="utf-8"))["index"]["generation"]
+    if known != generation or not (output / LATEST).exists():  # without it, the run died over making it
+        return known != generation
     current = current_run(output) / MANIFEST
-    return known != generation or current.stat().st_mtime_ns > file.stat().st_mtime_ns
+    return current.stat().st_mtime_ns > file.stat().st_mtime_ns
 
 
 def current_run(output: Path) -> Path:

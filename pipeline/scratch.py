@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from pipeline.errors import OutputError, RespunError, RunError
-from pipeline.tables import remove_left_over
+from pipeline.tables import atomic_file, remove_left_over
 
 WORK = ".work"
 LOG = "run.log"
@@ -63,7 +63,8 @@ def scratch_folder(output: Path, run_id: str, job: JobKey, keeping: Keeping) -> 
         (output / WORK).mkdir(parents=True, exist_ok=True)
         taken = _take_over(output, folder, job) if keeping.resume else None
         folder, lock = taken or _new_folder(folder)
-        (folder / _JOB).write_text(json.dumps(asdict(job)), encoding="utf-8")
+        with atomic_file(folder / _JOB) as file:  # what is left is known by it: never half a file
+            file.write(json.dumps(asdict(job)).encode())
         _remove_partial(folder)
         sweep(output, keeping.days, None if keeping.resume else job.inputs)
     except OSError as error:
@@ -73,7 +74,7 @@ def scratch_folder(output: Path, run_id: str, job: JobKey, keeping: Keeping) -> 
         try:
             yield folder
         except BaseException as error:
-            if not keeping.days or not _worth_keeping(error):
+            if not keeping.days or not _worth_keeping(error, taken is not None):
                 _remove_data(folder)
             raise
         if not keeping.keep:
@@ -137,14 +138,17 @@ def _hold(lock: IO[str]) -> bool:
     return True
 
 
-def _worth_keeping(error: BaseException) -> bool:
-    """Whether the run may go on later. On a full disk others need the space more."""
+def _worth_keeping(error: BaseException, goes_on: bool) -> bool:
+    """Whether the run may go on later. On a full disk others need the space more.
+
+    A run that couldn't begin has nothing to go on from, but for what one that `goes_on` had before.
+    """
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno in _NO_SPACE:
             return False
         cause = cause.__cause__
-    return not isinstance(error, RespunError) or error.exit_code == RunError.exit_code
+    return goes_on or not isinstance(error, RespunError) or error.exit_code == RunError.exit_code
 
 
 def _remove_partial(folder: Path) -> None:

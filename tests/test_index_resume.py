@@ -8,9 +8,10 @@ from pathlib import Path
 
 import made_up_news as news
 import pytest
-from indexes import clusters, pairs, run_night
+from indexes import clusters, pairs, reader, run_night
 from stages import Dying, config
 
+from pipeline import publish
 from pipeline.errors import RunError
 from pipeline.journal import READS, READS_OF_AN_INDEX
 
@@ -60,3 +61,24 @@ def test_what_was_found_in_an_index_that_has_changed_is_found_again(index, tmp_p
     assert (clusters(index), pairs(index)) == (clusters(fresh), pairs(fresh))
     for table in ("cluster_members", "clusters", "confirmed_pairs"):
         assert resumed.rows(table) == expected.rows(table)
+
+
+class Killed(BaseException):
+    """The process ends, and nothing that would have followed happens."""
+
+
+def killed(*_: object) -> None:
+    raise Killed
+
+
+def test_the_first_night_goes_on_from_the_middle_of_publishing(tmp_path, monkeypatch):
+    """Its tables have their place, and nothing says yet that they are current."""
+    index = tmp_path / "index"
+    with monkeypatch.context() as patch:
+        patch.setattr(publish, "_make_current", killed)
+        with pytest.raises(Killed):
+            run_night(FIRST, tmp_path / "first", index, SETTINGS)
+    assert not (tmp_path / "first" / "out" / "latest.json").exists()
+    run_night(FIRST, tmp_path / "first", index, SETTINGS, resume=True)
+    assert len(list((tmp_path / "first" / "out" / "runs").iterdir())) == 1
+    assert reader(index).n_articles == len(FIRST)

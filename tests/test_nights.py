@@ -7,14 +7,20 @@ import json
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import made_up_news as news
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stages import config
 
 from pipeline.errors import ConfigError, InputError, OutputError, RunError
+from pipeline.index_catalog import require_catalog
+from pipeline.index_store import Store
 from pipeline.nights import Plan, inputs_of, night_before, run_nights
 
 DAY = date(2026, 11, 20)
+# What an index has that a night may have joined.
+FIRST, SETTINGS = news.stories(11, 6), config()
 
 
 def day(n: int) -> date:
@@ -40,10 +46,13 @@ class Runs:
         (folder / "manifest.json").write_text(json.dumps({"night": str(night)}))
         return folder.name, night
 
-    def nightly(self, target: date, days: int = 7, again: bool = False) -> list[date]:
+    def nightly(
+        self, target: date, days: int = 7, again: bool = False, index: Path | None = None
+    ) -> list[date]:
         self.seen.clear()
         self.told.clear()
-        return run_nights(self.output, Plan(target, days, self, again), self.told.append)
+        plan = Plan(target, days, self, again, index and str(index))
+        return run_nights(self.output, plan, self.told.append)
 
 
 def states(output: Path) -> dict[str, str]:
@@ -132,6 +141,25 @@ def test_a_night_that_was_cut_off_while_it_was_published_is_run_again(tmp_path):
     scratch.mkdir(parents=True)
     (scratch / "job.json").write_text('{"inputs": "", "settings": ""}')
     assert runs.nightly(DAY) == [night]
+
+
+@pytest.mark.parametrize(("n_recognised", "has_joined", "is_finished"), [
+    (3, False, False), (3, True, True), (8, False, True),
+])  # fmt: skip
+def test_a_night_is_finished_when_the_index_has_what_it_brought(
+    one_night, tmp_path, n_recognised, has_joined, is_finished
+):
+    """Whatever became of the scratch of the run that was published and died."""
+    [segment] = require_catalog(Store(str(one_night))).segments
+    runs = Runs(tmp_path)
+    run_id, _ = runs(DAY)
+    manifest = {
+        "night": str(DAY), "run_id": segment.run_ids[0] if has_joined else run_id,
+        "index": {"location": "anywhere"}, "counts": {"n_accepted": 8, "n_recognised": n_recognised},
+    }  # fmt: skip
+    (tmp_path / "runs" / run_id / "manifest.json").write_text(json.dumps(manifest))
+    assert runs.nightly(DAY, index=one_night) == ([] if is_finished else [DAY])
+    assert states(tmp_path) == {str(DAY): "finished"}
 
 
 def test_a_finished_night_stays_so_when_its_run_is_removed(tmp_path):

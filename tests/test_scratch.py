@@ -72,6 +72,33 @@ def test_with_nothing_to_go_on_from_only_the_log_stays(tmp_path, error, days):
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [log_path(tmp_path, "one")]
 
 
+def test_what_was_left_outlasts_a_run_that_could_not_begin(tmp_path):
+    """Say, since another run holds the index."""
+    left = leave(tmp_path, "one")
+    for other in (JOB, JobKey(JOB.inputs, "other settings")):
+        with (
+            pytest.raises(OutputError),
+            scratch_folder(tmp_path, "two", other, Keeping(resume=True, days=3)) as folder,
+        ):
+            raise OutputError("must be free")
+        assert {"0.arrow", "pairs.arrow", "job.json"} <= files(folder)
+    assert not left.exists()
+    with pytest.raises(OSError, match="full"), scratch_folder(tmp_path, "three", JOB, KEEP) as folder:
+        raise OSError(28, "full")
+    assert files(folder) == set()
+
+
+def test_a_kill_leaves_no_half_of_what_a_folder_is_known_by(tmp_path):
+    """Another job takes the place of the old one in one step."""
+    left = leave(tmp_path, "one")
+    with (left / "job.json").open() as file, pytest.raises(RunError):
+        with scratch_folder(tmp_path, "two", JobKey(JOB.inputs, "other"), Keeping(resume=True, days=3)):
+            raise RunError("no")
+        assert '"some settings"' in file.read()
+    with (tmp_path / ".work" / "two" / "job.json").open() as file:
+        assert '"other"' in file.read()
+
+
 def test_a_full_disk_is_told_by_the_cause(tmp_path):
     with pytest.raises(RunError), scratch_folder(tmp_path, "one", JOB, KEEP) as folder:
         fill(folder)
