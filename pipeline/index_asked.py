@@ -12,10 +12,9 @@ import numpy as np
 from pipeline.arrays import BYTES, I32, I64, READ_I32, READ_I64, READ_U32, U8, U32
 from pipeline.arrow_columns import Rows
 from pipeline.bags import Bags
-from pipeline.compare import FILTER_MASK, FILTER_WORDS, LINE_VALUES, in_groups
+from pipeline.compare import FILTER_MASK, FILTER_WORDS, in_groups
 from pipeline.shards import MAX_GROUPS
 from pipeline.vectors import TermVectors
-from pipeline.wide import prefetch
 
 
 @nb.njit(
@@ -44,12 +43,6 @@ def _keep(  # type: ignore[no-untyped-def]
             first = all_ends[group_r[p]][row - 1] if row > 0 else 0
             last = all_ends[group_r[p]][row]
             p += 1
-            if p < len(left):
-                following = all_ends[group_r[p]]
-                for j in range(
-                    following[right[p] - 1] if right[p] > 0 else 0, following[right[p]], LINE_VALUES
-                ):
-                    prefetch(all_keys[group_r[p]], j)
             for j in range(first, last):
                 key = of[j]
                 may_hold[(key >> np.uint32(6)) & FILTER_MASK] |= np.uint64(1) << np.uint64(
@@ -73,7 +66,8 @@ def _keep(  # type: ignore[no-untyped-def]
 def asked(old: Bags, new: Sequence[TermVectors], left: Rows, group_r: Rows, right: Rows) -> Bags:
     """The bags of the old articles with the terms that pairs may share, and a few more.
 
-    Pairs are of rows `left`, ascending, of `old` and rows `right` of `new[group_r]`, int64 (n_pairs,).
+    Pairs are of rows `left`, ascending, of `old` and rows `right` of `new[group_r]`, int64 (n_pairs,). There
+    are 1 to MAX_GROUPS groups of new ones.
     """
     groups = [*new, *[new[0]] * (MAX_GROUPS - len(new))]
     n_terms = len(old.term_keys)

@@ -9,6 +9,7 @@ article is paired with those next to it in the order of signatures.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numba as nb
@@ -38,7 +39,7 @@ from pipeline.words import distinct, run_starts, sort_words
 _MIN_BITS, _MAX_BITS = 12, 23
 _KEY = 32  # first bit of the key in a word
 _LOW = np.uint64(0xFFFFFFFF)
-# Pairs of several bands that are put together before they are compared: many meet in more than one.
+# Pairs that are put together before they are compared, since many meet in several bands. Bounds the memory.
 _PAIRS = 1 << 20
 _BYTES_2D = nb.types.Array(nb.uint8, 2, "C", readonly=True)
 
@@ -72,8 +73,8 @@ def _hits(keys, may_meet, table, first, out):  # type: ignore[no-untyped-def]
 def _meet(new, old, max_bucket, out):  # type: ignore[no-untyped-def]
     """Pairs (row << 32 | position) of equal keys; both words ascending.
 
-    Buckets over `max_bucket` are passed over. Returns how many pairs there are, which may be more than `out`
-    holds.
+    Buckets over `max_bucket` are passed over, so `out` needs as many places for each new word. Returns how
+    many pairs there are.
     """
     n = 0
     i = 0
@@ -95,8 +96,7 @@ def _meet(new, old, max_bucket, out):  # type: ignore[no-untyped-def]
         if stop_i - i + stop_j - j <= max_bucket:
             for a in range(i, stop_i):
                 for b in range(j, stop_j):
-                    if n < len(out):
-                        out[n] = (new[a] << np.uint64(32)) | (old[b] & np.uint64(0xFFFFFFFF))
+                    out[n] = (new[a] << np.uint64(32)) | (old[b] & np.uint64(0xFFFFFFFF))
                     n += 1
         i = stop_i
         j = stop_j
@@ -201,15 +201,15 @@ def find_in_index(
     n_collisions = n_passed_over = n_oversized = largest = 0
     for new_keys, view, hits in zip(new, views, _hits_by_band(reader, part, new, views), strict=True):
         new_words, old_words = pack(new_keys, view.rows), sort_words(hits, _KEY)
-        pairs = _pairs_of_band(new_words, old_words, config.candidates.max_bucket)
         beside, passed_over, oversized, longest = _neighbours(
             new_words, old_words, sides, view, config.candidates.max_bucket
         )
-        met[view.begin] += [pairs, beside]
-        if sum(map(len, met[view.begin])) > _PAIRS:
-            found.append(_alike(met[view.begin], sides, view))
-            met[view.begin] = []
-        n_collisions += len(pairs) + len(beside)
+        for pairs in chain(_pairs_of_band(new_words, old_words, config.candidates.max_bucket), [beside]):
+            met[view.begin].append(pairs)
+            n_collisions += len(pairs)
+            if sum(map(len, met[view.begin])) > _PAIRS:
+                found.append(_alike(met[view.begin], sides, view))
+                met[view.begin] = []
         n_passed_over += passed_over
         n_oversized += oversized
         largest = max(largest, longest)
@@ -254,14 +254,17 @@ def _blocks(column: pa.ChunkedArray, n_bands: int) -> Iterator[tuple[int, npt.ND
 
 def _pairs_of_band(
     new: npt.NDArray[np.uint64], old: npt.NDArray[np.uint64], max_bucket: int
-) -> npt.NDArray[np.uint64]:
-    room = 4 * len(new) + 1024
-    while True:
-        out = np.empty(room, np.uint64)
-        n = _meet(new, old, max_bucket, out)
-        if n <= room:
-            return out[:n].copy()
-        room = n
+) -> Iterator[npt.NDArray[np.uint64]]:
+    """Pairs of equal keys, about _PAIRS at a time: an article is in fewer than `max_bucket` of a bucket."""
+    begin = 0
+    while begin < len(new):
+        last = new[min(begin + max(_PAIRS // max_bucket, 1), len(new)) - 1]
+        end = int(np.searchsorted(new, last | _LOW, side="right"))
+        first = int(np.searchsorted(old, new[begin] >> np.uint64(32) << np.uint64(32)))
+        out = np.empty((end - begin) * max_bucket, np.uint64)
+        n = _meet(new[begin:end], old[first:], max_bucket, out)
+        yield out[:n].copy()
+        begin = end
 
 
 def _alike(lots: Sequence[npt.NDArray[np.uint64]], sides: _Sides, view: _View) -> npt.NDArray[np.uint64]:

@@ -172,10 +172,13 @@ def unpacked(table: pa.Table) -> pa.RecordBatch:
 
 
 def totals_of(table: pa.Table) -> npt.NDArray[np.float32]:
-    """The totals of some rows, (n, N_TOTALS)."""
+    """The totals of some rows, (n, N_TOTALS). Raises RunError for damaged ones."""
     column = plain(table["totals"])
     octets = np.frombuffer(column.buffers()[1], np.float32)
-    return octets.reshape(-1, N_TOTALS)[column.offset : column.offset + len(column)]
+    totals = octets.reshape(-1, N_TOTALS)[column.offset : column.offset + len(column)]
+    if not np.isfinite(totals).all():
+        raise RunError("index: the totals of an article must be numbers, a table of them is damaged")
+    return totals
 
 
 def bags_of(table: pa.Table) -> Bags:

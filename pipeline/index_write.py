@@ -40,7 +40,7 @@ from pipeline.schema import CLUSTER_EVENTS
 from pipeline.signatures import SIGNED_ARTICLES, Signed
 from pipeline.tables import Ref, file_ref, read_batches, read_ipc, write_ipc
 from pipeline.terms import TermStatistics
-from pipeline.vectors import TermVectors
+from pipeline.vectors import N_TOTALS
 
 TERMS = pa.schema([("df", pa.int32()), ("spelling", pa.int32())])
 _FROM_INPUT = ("source", "url", "title", "published_at")
@@ -245,10 +245,10 @@ def tokens_rows(tokens: Sequence[Ref], signed: Sequence[Signed]) -> Iterator[pa.
         row = 0
         for batch in read_batches(ref.path):
             # Mapped anew for each batch: what was touched counts as memory for as long as it is mapped.
-            own = slice(row, row + len(batch))
-            vectors = TermVectors.load(one.bags, one.weights)
-            yield packed(batch, Bags.of(one.bags.load()).some(own.start, own.stop), vectors.totals[own])
-            row += len(batch)
+            end = row + len(batch)
+            totals = one.weights.load()["totals"].reshape(-1, N_TOTALS)[row:end]
+            yield packed(batch, Bags.of(one.bags.load()).some(row, end), totals)
+            row = end
 
 
 def keys_rows(signed: Sequence[Signed], config: Config) -> Iterator[pa.RecordBatch]:

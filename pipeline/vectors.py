@@ -151,10 +151,11 @@ def _total(weights, idf, kinds, counts, rarities, ends, lead_sizes, totals):  # 
     begin = 0
     for i in range(len(ends)):
         totals[i] = 0
+        squares = 0.0
         for j in range(begin, ends[i]):
             rarity = np.float32(rarities[j] / np.float32(RARITY_STEPS))
-            tf_idf = (np.float32(1) + log_count(counts[j])) * idf[j]
-            totals[i, NORM] += tf_idf * tf_idf
+            tf_idf = np.float64((np.float32(1) + log_count(counts[j])) * idf[j])
+            squares += tf_idf * tf_idf
             is_fact = kinds[j] & (NAME | NUMBER)
             repeated = told_weight(rarity) * log_count(counts[j])
             totals[i, REPEATS] += repeated
@@ -174,7 +175,7 @@ def _total(weights, idf, kinds, counts, rarities, ends, lead_sizes, totals):  # 
                     totals[i, RARE_NUMBERS] += max(np.float32(0), np.float32(rarity - np.float32(TELLING)))
                 else:
                     totals[i, RARE_NAMES] += max(np.float32(0), np.float32(rarity - np.float32(RARE)))
-        totals[i, NORM] = np.sqrt(totals[i, NORM])
+        totals[i, NORM] = np.float32(np.sqrt(squares))
         begin = ends[i]
 
 

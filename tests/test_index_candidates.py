@@ -74,7 +74,9 @@ def naive(opened: OpenIndex, signed: list, settings: Config) -> dict[tuple[int, 
     return pairs
 
 
-def test_all_pairs_that_share_a_band_are_found_and_no_others(opened, tmp_path):
+@pytest.mark.parametrize("at_a_time", [1, 10, 1 << 20])
+def test_all_pairs_that_share_a_band_are_found_and_no_others(opened, tmp_path, monkeypatch, at_a_time):
+    monkeypatch.setattr(index_candidates, "_PAIRS", at_a_time)
     found, expected = found_pairs(opened, config(), tmp_path)
     assert found == set(expected)
     assert len(found) > 5

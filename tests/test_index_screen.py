@@ -5,9 +5,19 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import made_up_news as news
+import numpy as np
 import pytest
-from indexes import Night, run_night
+from indexes import Night, reader, run_night
 from stages import config
+
+from pipeline import index_admin
+from pipeline.executor import Silence, ThreadExecutor
+from pipeline.index_job import rebuild_index
+from pipeline.index_segments import token_batches
+from pipeline.index_tokens import BAG_COLUMNS, bags_of, totals_of
+from pipeline.index_write import open_index
+from pipeline.terms import TermStatistics
+from pipeline.vectors import NORM, weigh
 
 BULLETIN = (
     "The weekly bulletin of the grain exchange lists wheat at {} and barley at {} a ton. Trading was calm in "
@@ -81,6 +91,29 @@ def test_old_articles_of_a_template_are_recalled_although_no_pair_of_theirs_pass
     ]
     assert degrees[0] == degrees[1]
     assert degrees[0].keys() == bulletins
+
+
+def test_the_index_has_the_totals_of_its_bags_by_its_statistics(tmp_path):
+    """Whatever was done to it."""
+    index, settings = tmp_path / "index", config()
+    for n, some in enumerate((FIRST, SECOND[::2], SECOND[1::2])):
+        run_night(some, tmp_path / str(n), index, settings)
+    steps = (
+        lambda: None,
+        lambda: index_admin.compact(str(index), settings),
+        lambda: index_admin.forget(str(index), datetime(2026, 1, 2, tzinfo=UTC), settings),
+        lambda: rebuild_index(str(index), settings, ThreadExecutor(2), Silence()),
+    )
+    for n, step in enumerate(steps):
+        step()
+        opened = open_index(str(index), reader(index).catalog, tmp_path / f"open-{n}")
+        known = opened.read()
+        counts = TermStatistics.load(opened.statistics)
+        for table in token_batches(known, np.arange(known.n_articles), BAG_COLUMNS):
+            expected = weigh(bags_of(table), counts)["totals"]
+            np.testing.assert_allclose(totals_of(table), expected, rtol=1e-6)
+            assert expected[:, NORM].min() > 0
+            assert len(np.unique(expected, axis=0)) > len(expected) / 2
 
 
 def test_pairs_published_too_far_apart_are_no_candidates(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from pipeline.arrow_columns import fixed_array
 from pipeline.bags import Bags, bag
 from pipeline.errors import RunError
 from pipeline.index_tokens import BAG_COLUMNS, TOKENS, bags_of, packed, totals_of, unpacked
@@ -85,6 +86,14 @@ def test_terms_that_lack_something_are_an_error(name):
     damaged = table.set_column(TOKENS.get_field_index(name), TOKENS.field(name), [column[::-1]])
     with pytest.raises(RunError, match="damaged"):
         bags_of(damaged)
+
+
+def test_totals_that_are_no_numbers_are_an_error():
+    table = table_of(*batch_of([[(1, False)], [(2, False)]]))
+    damaged = np.frombuffer(b"\xff" * table["totals"].type.byte_width * 2, np.uint8).reshape(2, -1)
+    at = TOKENS.get_field_index("totals")
+    with pytest.raises(RunError, match="damaged"):
+        totals_of(table.set_column(at, TOKENS.field(at), [fixed_array(damaged)]))
 
 
 @pytest.mark.parametrize("order", [b"\x03", b"\x00\x00", b""])
