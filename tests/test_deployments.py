@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 import yaml
 from command_line import ROOT, SAMPLE
+from indexes import clusters, reader
 from prefect.cli.deploy._models import DeploymentConfig, PrefectYamlModel, RawScheduleConfig, WorkPoolConfig
 from prefect.client.schemas.objects import ConcurrencyLimitConfig
 from prefect.client.schemas.schedules import CronSchedule
@@ -68,8 +70,20 @@ def output(server) -> Path:
     table = pq.read_table(SAMPLE)
     for number, night in enumerate(NIGHTS):
         (server.crawl / night).mkdir(parents=True)
-        pq.write_table(table.slice(number * 59, 59), server.crawl / night / "articles.parquet")
+        # Every third article, so that clusters grow from night to night.
+        pq.write_table(
+            table.take(list(range(number, len(table), 3))), server.crawl / night / "articles.parquet"
+        )
     return server.output
+
+
+@pytest.fixture(scope="module")
+def index(server, tmp_path_factory) -> Iterator[Path]:
+    """The index that the nights join, by its variable."""
+    folder = tmp_path_factory.mktemp("past") / "index"
+    server.command("prefect", "variable", "set", "respun_index", folder)
+    yield folder
+    server.command("prefect", "variable", "unset", "respun_index")
 
 
 def test_the_schedule_makes_runs(server):
@@ -104,7 +118,7 @@ def test_installing_the_automation_again_leaves_one(server):
     assert len(server.ask("/automations/filter", {})) == 1
 
 
-def test_three_nights(server, worker, output):
+def test_three_nights(server, worker, output, index):
     """The second is missed and caught up with; the third is triggered twice, by a late run say."""
     assert server.finish(server.trigger(NIGHTLY, night=NIGHTS[0])) == "Completed"
     twice = [server.trigger(NIGHTLY, night=NIGHTS[2]) for _ in range(2)]
@@ -117,22 +131,47 @@ def test_three_nights(server, worker, output):
         k: v["state"] for k, v in json.loads((output / "nights.json").read_text()).items()
     } == dict.fromkeys(NIGHTS, "finished")
     assert json.loads((output / "latest.json").read_text())["run_id"] == manifests(output)[-1]["run_id"]
+    held = reader(index)
+    assert [s.run_ids for s in held.segments] == [(m["run_id"],) for m in manifests(output)]
+    assert held.n_articles == sum(m["counts"]["n_accepted"] for m in manifests(output)) == 177
+
+
+def test_the_nights_tell_what_became_of_each_cluster(output, index):
+    """What their events add up to are the clusters of the index."""
+    sizes: dict[str, int] = {}
+    for manifest in manifests(output):
+        folder = output / "runs" / manifest["run_id"]
+        shown = {row["cluster_id"] for row in pq.read_table(folder / "cluster_members.parquet").to_pylist()}
+        for event in pq.read_table(folder / "cluster_events.parquet").to_pylist():
+            assert event["run_id"] == manifest["run_id"]
+            assert event["event"] in {"created", "grew", "merged"}
+            sizes.pop(event["other_id"], None)  # it was merged
+            # An article alone is a cluster that nobody tells of until it grows.
+            known = sizes.get(event["cluster_id"], min(event["n_before"], 1))
+            assert event["n_before"] == known
+            sizes[event["cluster_id"]] = event["n_after"]
+            assert event["cluster_id"] in shown
+    found = {f"{number:016x}": len(ids) for number, ids in clusters(index).items()}
+    assert sizes == {cluster: n for cluster, n in found.items() if n > 1}
 
 
 def test_a_night_leaves_artifacts_with_the_numbers_of_its_tables(server, worker, output):
     run = server.trigger(NIGHTLY, night=NIGHTS[2], again=True)
     assert server.finish(run) == "Completed"
     found = {artifact["key"]: artifact for artifact in server.artifacts(run)}
-    assert {"respun-progress", "respun-summary", "respun-clusters"} <= set(found)
+    assert set(found) == {"respun-progress", "respun-summary", "respun-clusters", "respun-report"}
     assert json.loads(json.dumps(found["respun-progress"]["data"])) == 100.0
     newest = manifests(output)[-1]
+    page = output / "runs" / newest["run_id"] / "report.html"
+    assert page.is_file()
+    assert f"({page.absolute().as_uri()})" in found["respun-report"]["data"]
     assert f"{newest['counts']['n_accepted']:,} articles" in found["respun-summary"]["data"]
     assert f"{newest['counts']['n_confirmed_pairs']:,} confirmed pairs" in found["respun-summary"]["data"]
-    clusters = pq.read_table(output / "runs" / newest["run_id"] / "clusters.parquet").to_pylist()
+    table = pq.read_table(output / "runs" / newest["run_id"] / "clusters.parquet").to_pylist()
     shown = json.loads(found["respun-clusters"]["data"])
-    assert {row["cluster_id"] for row in shown} <= {row["cluster_id"] for row in clusters}
+    assert {row["cluster_id"] for row in shown} <= {row["cluster_id"] for row in table}
     largest = [row["articles"] for row in shown if row["why"] == "largest"]
-    assert largest == sorted((row["n_articles"] for row in clusters), reverse=True)[: len(largest)]
+    assert largest == sorted((row["n_articles"] for row in table), reverse=True)[: len(largest)]
     wait_for(lambda: "prefect.flow-run.Completed" in server.events(run) or None)
 
 
