@@ -43,16 +43,14 @@ def cluster_nights(
     """
     settings = load_config(config, overrides)
     template, folder = location(input, "input"), Path(location(output, "output"))
-    past = index or Variable.get("respun_index")
+    known = index or Variable.get("respun_index")
+    past = None if known is None else str(known)
 
     def run(which: date) -> tuple[str, Outcome]:
         inputs = inputs_of([template], which)
-        outcome = job_in_prefect(
-            inputs, folder, settings, None if past is None else str(past), resume=True, night=str(which)
-        )
+        outcome = job_in_prefect(inputs, folder, settings, past, resume=True, night=str(which))
         return outcome.run_id, outcome
 
     target = night or night_before(datetime.now(UTC), timezone)
-    plan = Plan(target, catch_up_days, run, again, None if past is None else str(past))
-    outcomes = run_nights(folder, plan, get_run_logger().info)
+    outcomes = run_nights(folder, Plan(target, catch_up_days, run, again, past), get_run_logger().info)
     return [str(outcome.run_dir) for outcome in outcomes]

@@ -70,13 +70,9 @@ def asked(old: Bags, new: Sequence[TermVectors], left: Rows, group_r: Rows, righ
     are 1 to MAX_GROUPS groups of new ones.
     """
     groups = [*new, *[new[0]] * (MAX_GROUPS - len(new))]
-    n_terms = len(old.term_keys)
-    keys, counts, flags = (
-        np.empty(n_terms, np.uint32),
-        np.empty(n_terms, np.uint8),
-        np.empty(n_terms, np.uint8),
-    )
-    ends, leads = np.empty(old.n_articles, np.int64), np.empty(old.n_articles, np.int32)
+    keys, counts = np.empty_like(old.term_keys), np.empty_like(old.term_counts)
+    flags = np.empty_like(old.term_flags)
+    ends, leads = np.empty_like(old.term_ends), np.empty_like(old.lead_sizes)
     n = _keep(
         old.term_keys, old.term_counts, old.term_flags, old.term_ends, old.lead_sizes,
         tuple(v.term_keys for v in groups), tuple(v.term_ends for v in groups), left, group_r, right,

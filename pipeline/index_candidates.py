@@ -255,7 +255,7 @@ def _blocks(column: pa.ChunkedArray, n_bands: int) -> Iterator[tuple[int, npt.ND
 def _pairs_of_band(
     new: npt.NDArray[np.uint64], old: npt.NDArray[np.uint64], max_bucket: int
 ) -> Iterator[npt.NDArray[np.uint64]]:
-    """Pairs of equal keys, about _PAIRS at a time: an article is in fewer than `max_bucket` of a bucket."""
+    """Pairs of equal keys, about _PAIRS at a time: an article meets fewer than `max_bucket` in a bucket."""
     begin = 0
     while begin < len(new):
         last = new[min(begin + max(_PAIRS // max_bucket, 1), len(new)) - 1]

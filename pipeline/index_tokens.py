@@ -37,9 +37,7 @@ BAG_COLUMNS = ("term_keys", "term_counts", "term_flags", "lead_size", "totals")
 _LISTS: dict[str, type[np.generic]] = {"flags": np.uint8, "line_keys": np.uint64, "line_stops": np.int32}
 _VALUES = ("n_title", "longest")
 # What the tokens are put together of: all but the rest of the bags.
-KEPT_COLUMNS = tuple(
-    name for name in TOKENS.names if name not in {"term_counts", "term_flags", "lead_size", "totals"}
-)
+KEPT_COLUMNS = tuple(name for name in TOKENS.names if name == "term_keys" or name not in BAG_COLUMNS)
 
 
 @nb.njit(nb.int64(nb.int64), cache=True, nogil=True, inline="always")

@@ -114,8 +114,10 @@ def is_overtaken(output: Path, run_id: str, generation: int) -> bool:
     if not file.is_file():
         return False
     known: int = json.loads(file.read_text(encoding="utf-8"))["index"]["generation"]
-    if known != generation or not (output / LATEST).exists():  # without it, the run died over making it
-        return known != generation
+    if known != generation:
+        return True
+    if not (output / LATEST).exists():  # the run died over making itself the current one, the first of all
+        return False
     current = current_run(output) / MANIFEST
     return current.stat().st_mtime_ns > file.stat().st_mtime_ns
 

@@ -91,8 +91,11 @@ def test_what_was_left_outlasts_a_run_that_could_not_begin(tmp_path):
 def test_a_kill_leaves_no_half_of_what_a_folder_is_known_by(tmp_path):
     """Another job takes the place of the old one in one step."""
     left = leave(tmp_path, "one")
-    with (left / "job.json").open() as file, pytest.raises(RunError):
-        with scratch_folder(tmp_path, "two", JobKey(JOB.inputs, "other"), Keeping(resume=True, days=3)):
+    with (left / "job.json").open() as file:
+        with (
+            pytest.raises(RunError),
+            scratch_folder(tmp_path, "two", JobKey(JOB.inputs, "other"), Keeping(resume=True, days=3)),
+        ):
             raise RunError("no")
         assert '"some settings"' in file.read()
     with (tmp_path / ".work" / "two" / "job.json").open() as file:
