@@ -39,11 +39,6 @@ def _map(ref: Ref, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     return np.memmap(ref.path, dtype, "r").view(np.ndarray) if ref.bytes else np.zeros(0, dtype)
 
 
-def map_rows(ref: Ref, width: int) -> npt.NDArray[np.uint8]:
-    """A file of rows of `width` bytes, mapped and read-only: uint8 (rows, width)."""
-    return _map(ref, np.dtype(np.uint8)).reshape(-1, width)
-
-
 def write_arrays(
     group: ShardGroup, types: Mapping[str, type], batches: Iterator[Mapping[str, npt.NDArray[Any]]],
     work: Path,

@@ -13,30 +13,33 @@ from pipeline.arrays import BYTES, I32, I64, READ_I32, READ_I64, READ_U32, U8, U
 from pipeline.arrow_columns import Rows
 from pipeline.bags import Bags
 from pipeline.compare import FILTER_MASK, FILTER_WORDS, in_groups
+from pipeline.index_tokens import Stored
 from pipeline.shards import MAX_GROUPS
 from pipeline.vectors import TermVectors
+from pipeline.wide import load_key
 
 
 @nb.njit(
     nb.int64(
-        READ_U32, BYTES, BYTES, READ_I64, READ_I32, in_groups(READ_U32), in_groups(READ_I64), I64, I64, I64,
+        BYTES, READ_I64, READ_I64, READ_I32, in_groups(READ_U32), in_groups(READ_I64), I64, I64, I64,
         U32, U8, U8, I64, I32,
     ),
     cache=True, nogil=True,
 )  # fmt: skip
 def _keep(  # type: ignore[no-untyped-def]
-    keys, counts, flags, ends, lead_sizes, all_keys, all_ends, left, group_r, right,
+    octets, starts, sizes, lead_sizes, all_keys, all_ends, left, group_r, right,
     kept_keys, kept_counts, kept_flags, kept_ends, kept_leads,
 ):  # fmt: skip
     """Fills the arrays of a bag for each old article; returns how many terms they have.
+
+    Each has `sizes` terms, whose keys, counts and flags start where `starts` says (index_tokens.PARTS).
 
     A bit for each key of the right rows lets some through that they don't have: one in twelve.
     """
     may_hold = np.empty(FILTER_WORDS, np.uint64)
     n = np.int64(0)
     p = 0
-    begin = np.int64(0)
-    for i in range(len(ends)):
+    for i in range(len(sizes)):
         may_hold[:] = 0
         while p < len(left) and left[p] == i:
             of, row = all_keys[group_r[p]], right[p]
@@ -48,33 +51,35 @@ def _keep(  # type: ignore[no-untyped-def]
                 may_hold[(key >> np.uint32(6)) & FILTER_MASK] |= np.uint64(1) << np.uint64(
                     key & np.uint32(63)
                 )
-        stop_lead = begin + lead_sizes[i]
+        key_at, count_at = starts[i], starts[i] + 4 * sizes[i]
+        flag_at = count_at + sizes[i]
         leads = np.int64(0)
-        for j in range(begin, ends[i]):
-            key = keys[j]
+        for j in range(sizes[i]):
+            key = load_key(octets, key_at + 4 * j)
             word = may_hold[(key >> np.uint32(6)) & FILTER_MASK]
             # Written always and counted where it may be asked for: a branch could not be predicted.
-            kept_keys[n], kept_counts[n], kept_flags[n] = key, counts[j], flags[j]
+            kept_keys[n], kept_counts[n], kept_flags[n] = key, octets[count_at + j], octets[flag_at + j]
             is_asked = np.int64((word >> np.uint64(key & np.uint32(63))) & np.uint64(1))
             n += is_asked
-            leads += is_asked & np.int64(j < stop_lead)
+            leads += is_asked & np.int64(j < lead_sizes[i])
         kept_ends[i], kept_leads[i] = n, leads
-        begin = ends[i]
     return n
 
 
-def asked(old: Bags, new: Sequence[TermVectors], left: Rows, group_r: Rows, right: Rows) -> Bags:
+def asked(old: Stored, new: Sequence[TermVectors], left: Rows, group_r: Rows, right: Rows) -> Bags:
     """The bags of the old articles with the terms that pairs may share, and a few more.
 
     Pairs are of rows `left`, ascending, of `old` and rows `right` of `new[group_r]`, int64 (n_pairs,). There
     are 1 to MAX_GROUPS groups of new ones.
     """
     groups = [*new, *[new[0]] * (MAX_GROUPS - len(new))]
-    keys, counts = np.empty_like(old.term_keys), np.empty_like(old.term_counts)
-    flags = np.empty_like(old.term_flags)
-    ends, leads = np.empty_like(old.term_ends), np.empty_like(old.lead_sizes)
+    octets, starts = old.octets["bag"]
+    n_terms = old.facts["n_terms"].astype(np.int64)
+    room = int(n_terms.sum())
+    keys, counts, flags = np.empty(room, np.uint32), np.empty(room, np.uint8), np.empty(room, np.uint8)
+    ends, leads = np.empty(len(n_terms), np.int64), np.empty(len(n_terms), np.int32)
     n = _keep(
-        old.term_keys, old.term_counts, old.term_flags, old.term_ends, old.lead_sizes,
+        octets, starts, n_terms, np.ascontiguousarray(old.facts["lead_size"]),
         tuple(v.term_keys for v in groups), tuple(v.term_ends for v in groups), left, group_r, right,
         keys, counts, flags, ends, leads,
     )  # fmt: skip

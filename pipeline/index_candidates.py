@@ -7,7 +7,7 @@ stage "candidates". In a bucket of more than `candidates.max_bucket` articles, o
 article is paired with those next to it in the order of signatures.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -17,8 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.array_files import map_rows
-from pipeline.arrays import U8, U64
+from pipeline.arrays import ANY_U32, BYTES, READ_U32, U8, U64
 from pipeline.arrow_columns import DAY, NO_TIME, Rows, times_of
 from pipeline.candidates import (
     NEIGHBOURS,
@@ -26,13 +25,15 @@ from pipeline.candidates import (
     least_matches,
     load_articles,
     load_places,
-    matches,
     pack,
 )
 from pipeline.config import Config
+from pipeline.index_places import OldPlaces
 from pipeline.index_segments import N_PARTS, NEW_AND_OLD, IndexReader, OpenIndex
+from pipeline.index_store import Store
 from pipeline.signatures import REPRINT, RESPUN, Signed, bands
-from pipeline.tables import Ref, atomic_file, file_ref, write_ipc
+from pipeline.tables import Ref, write_ipc
+from pipeline.wide import load_key
 from pipeline.words import distinct, run_starts, sort_words
 
 # Bits of the table for the keys of one band: 64 to 128 for each new article, as far as the cache goes.
@@ -41,10 +42,13 @@ _KEY = 32  # first bit of the key in a word
 _LOW = np.uint64(0xFFFFFFFF)
 # Pairs that are put together before they are compared, since many meet in several bands. Bounds the memory.
 _PAIRS = 1 << 20
-_BYTES_2D = nb.types.Array(nb.uint8, 2, "C", readonly=True)
+# Keys between two bands, so that bands of a power of two of them don't share one set of the cache's lines.
+_PADDING = 16
+# Rows whose keys are looked at band by band: so many that a band's table is worth fetching into the cache.
+_LOT = 1 << 17
 
 
-@nb.njit(nb.void(nb.types.Array(nb.uint32, 1, "A", readonly=True), U8), cache=True, nogil=True)
+@nb.njit(nb.void(ANY_U32, U8), cache=True, nogil=True)
 def _mark(keys, table):  # type: ignore[no-untyped-def]
     """Sets the bit of each key's low bits; as many bits as a power of two."""
     mask = np.uint32(8 * len(table) - 1)
@@ -53,9 +57,16 @@ def _mark(keys, table):  # type: ignore[no-untyped-def]
         table[bit >> np.uint32(3)] |= np.uint8(1) << np.uint8(bit & np.uint32(7))
 
 
-@nb.njit(
-    nb.int64(nb.types.Array(nb.uint32, 1, "A", readonly=True), U8, U8, nb.int64, U64), cache=True, nogil=True
-)
+@nb.njit(nb.void(BYTES, nb.uint32[:, ::1], nb.int64), cache=True, nogil=True)
+def _by_band(octets, out, at):  # type: ignore[no-untyped-def]
+    """Turns the keys of rows, one behind the other, into those of bands, (bands, rows), from row `at` on."""
+    n_bands = len(out)
+    for i in range(len(octets) // (4 * n_bands)):
+        for band in range(n_bands):
+            out[band, at + i] = load_key(octets, 4 * (i * n_bands + band))
+
+
+@nb.njit(nb.int64(READ_U32, U8, U8, nb.int64, U64), cache=True, nogil=True)
 def _hits(keys, may_meet, table, first, out):  # type: ignore[no-untyped-def]
     """Words (key << 32 | position) of the old articles whose key's bit is set; returns how many."""
     mask = np.uint32(8 * len(table) - 1)
@@ -103,28 +114,6 @@ def _meet(new, old, max_bucket, out):  # type: ignore[no-untyped-def]
     return n
 
 
-@nb.njit(nb.void(U64, nb.uint8[:, ::1], _BYTES_2D, nb.int64, nb.int64, nb.int32[::1]), cache=True, nogil=True)
-def _count(pairs, new_places, old_places, begin, end, out):  # type: ignore[no-untyped-def]
-    """Equal places of each pair (row << 32 | position)."""
-    for p in range(len(pairs)):
-        row, position = np.int64(pairs[p] >> np.uint64(32)), np.int64(pairs[p] & np.uint64(0xFFFFFFFF))
-        out[p] = matches(new_places, row, old_places, position, begin, end)
-
-
-def fetch_places(index: OpenIndex, work: Path) -> Ref:
-    """The places of all old articles in one file that can be mapped: uint8 (n, n_perm of both views)."""
-    path = work / "old-places.bin"
-    rows = 0
-    with atomic_file(path) as file:
-        for _, table in index.read().batches("places"):
-            for chunk in table["places"].chunks:
-                width = chunk.type.byte_width
-                begin = chunk.offset * width
-                file.write(chunk.buffers()[1][begin : begin + len(chunk) * width])
-                rows += len(chunk)
-    return file_ref(path, rows)
-
-
 @dataclass(frozen=True)
 class _View:
     """One view of the night and of the index: rows signed in it, columns of its places, equal ones needed."""
@@ -144,11 +133,11 @@ class _Sides:
         signed: Sequence[Signed],
         shards: Sequence[Ref],
         reader: IndexReader,
-        places: Ref,
+        places: Store,
         config: Config,
     ) -> None:
         self.new = load_places(signed)
-        self.old = map_rows(places, self.new.shape[1])
+        self.old = OldPlaces(reader, places)
         is_signed = load_articles(signed, "is_signed")
         old_signed = np.asarray(reader.column("articles", "is_signed").to_numpy(), np.uint8)
         in_time = _within_window(reader, shards, config)
@@ -163,6 +152,10 @@ class _Sides:
             )
             for bit, begin, end, least in spans
         ]  # fmt: skip
+
+    def equal(self, pairs: npt.NDArray[np.uint64], view: _View) -> npt.NDArray[np.int32]:
+        """Equal places of each pair (row << 32 | position) in a view."""
+        return self.old.equal(pairs, self.new, view.begin, view.end)
 
 
 def _within_window(reader: IndexReader, shards: Sequence[Ref], config: Config) -> npt.NDArray[np.uint8]:
@@ -180,17 +173,17 @@ def find_in_index(
     index: OpenIndex,
     signed: Sequence[Signed],
     shards: Sequence[Ref],
-    places: Ref,
+    copies: Sequence[Ref],
     part: int,
     config: Config,
     work: Path,
 ) -> BandPairs:
     """Pairs of every N_PARTS-th band, starting with `part`: IPC (NEW_AND_OLD), `right` is a position.
 
-    `places` from `fetch_places`.
+    `copies` from `index_places.fetch_places`, under `work`.
     """
     reader = index.read()
-    sides = _Sides(signed, shards, reader, places, config)
+    sides = _Sides(signed, shards, reader, Store(str(work)) if copies else reader.store, config)
     keys = [np.load(s.keys.path, mmap_mode="r") for s in signed]
     plan = bands(config)
     own = range(part, plan.n, N_PARTS)
@@ -225,14 +218,32 @@ def _hits_by_band(
     """For each band of the part, the old articles whose key may be a new one's: words, not in order."""
     tables = [_table_of(keys) for keys in new]
     hits: list[list[npt.NDArray[np.uint64]]] = [[] for _ in new]
-    for first, read in reader.batches("keys", [f"part_{part}"]):
-        for at, keys in _blocks(read[f"part_{part}"], len(new)):
-            out = np.empty(len(keys), np.uint64)
-            for band, (table, view) in enumerate(zip(tables, views, strict=True)):
-                begin = first + at
-                n = _hits(keys[:, band], view.may_meet[begin : begin + len(keys)], table, begin, out)
-                hits[band].append(out[:n].copy())
+    for first, lot in _lots(reader.fixed("keys", f"part_{part}")):
+        n_rows = sum(map(len, lot))
+        keys = np.empty((len(new), n_rows + _PADDING), np.uint32)
+        at = 0
+        for octets in lot:
+            _by_band(octets.ravel(), keys, at)
+            at += len(octets)
+        out = np.empty(n_rows, np.uint64)
+        for band, (table, view) in enumerate(zip(tables, views, strict=True)):
+            n = _hits(keys[band, :n_rows], view.may_meet[first : first + n_rows], table, first, out)
+            hits[band].append(out[:n].copy())
     return [np.concatenate([np.zeros(0, np.uint64), *parts]) for parts in hits]
+
+
+def _lots(
+    groups: Iterable[tuple[int, npt.NDArray[np.uint8]]],
+) -> Iterator[tuple[int, list[npt.NDArray[np.uint8]]]]:
+    """Row groups put together, up to _LOT rows, and how many rows are before."""
+    first, lot = 0, list[npt.NDArray[np.uint8]]()
+    for row, octets in groups:
+        if lot and row + len(octets) - first > _LOT:
+            yield first, lot
+            first, lot = row, []
+        lot.append(octets)
+    if lot:
+        yield first, lot
 
 
 def _table_of(keys: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint8]:
@@ -240,16 +251,6 @@ def _table_of(keys: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint8]:
     table = np.zeros(1 << (bits - 3), np.uint8)
     _mark(keys, table)
     return table
-
-
-def _blocks(column: pa.ChunkedArray, n_bands: int) -> Iterator[tuple[int, npt.NDArray[np.uint32]]]:
-    """The keys uint32 (rows, n_bands) of each chunk, and its first row."""
-    row = 0
-    for chunk in column.chunks:
-        begin = chunk.offset * n_bands
-        keys = np.frombuffer(chunk.buffers()[1], "<u4")[begin : begin + len(chunk) * n_bands]
-        yield row, keys.reshape(-1, n_bands)
-        row += len(chunk)
 
 
 def _pairs_of_band(
@@ -270,9 +271,7 @@ def _pairs_of_band(
 def _alike(lots: Sequence[npt.NDArray[np.uint64]], sides: _Sides, view: _View) -> npt.NDArray[np.uint64]:
     """The pairs of all lots with as many equal places as the view asks."""
     pairs = distinct(np.concatenate([np.zeros(0, np.uint64), *lots]))
-    equal = np.empty(len(pairs), np.int32)
-    _count(pairs, sides.new, sides.old, view.begin, view.end, equal)
-    return pairs[equal >= view.least]
+    return pairs[sides.equal(pairs, view) >= view.least]
 
 
 def _neighbours(
@@ -303,7 +302,7 @@ def _next_to(rows: Rows, positions: Rows, sides: _Sides, view: _View) -> npt.NDA
     """Pairs of a new article and an old one that are NEIGHBOURS or less apart in the order of signatures."""
     width = min(8, view.end - view.begin)
     lead = np.zeros((len(positions) + len(rows), 8), np.uint8)
-    lead[: len(positions), :width] = sides.old[positions, view.begin : view.begin + width]
+    lead[: len(positions), :width] = sides.old.columns(positions, view.begin, view.begin + width)
     lead[len(positions) :, :width] = sides.new[rows, view.begin : view.begin + width]
     is_new = np.arange(len(lead)) >= len(positions)
     article = np.concatenate((positions, rows))
@@ -323,9 +322,7 @@ def _describe(pairs: npt.NDArray[np.uint64], sides: _Sides, config: Config) -> p
     """Pairs with estimates, and the views whose minimum they reach (NEW_AND_OLD)."""
     estimates = []
     for view in sides.views:
-        equal = np.empty(len(pairs), np.int32)
-        _count(pairs, sides.new, sides.old, view.begin, view.end, equal)
-        share = equal / (view.end - view.begin)
+        share = sides.equal(pairs, view) / (view.end - view.begin)
         estimates.append(np.maximum(0, (share - 1 / 256) / (1 - 1 / 256)).astype(np.float32))
     limits = config.candidates
     found_by = (REPRINT * (estimates[0] >= limits.min_jaccard_reprint - 1e-6)

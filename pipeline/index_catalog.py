@@ -28,7 +28,7 @@ SEGMENTS, STATISTICS, UNTOLD = "segments", "statistics", "untold"  # folders
 # The tables of a segment; those that have a row for each article, in order.
 TABLES = ("articles", "keys", "places", "tokens", "pairs", "membership", "sections")
 BY_POSITION = ("articles", "keys", "places", "tokens")
-FORMAT = 3
+FORMAT = 4
 # Raise it when the same text gives other tokens: signatures and counts can't be compared then.
 TOKENISER = 1
 PERMUTATIONS = "affine32"

@@ -60,7 +60,7 @@ def unpack(index: OpenIndex, begin: int, end: int, number: int, work: Path) -> U
     """The articles at the positions [begin, end) as a group of that number."""
     reader = index.read()
     positions = pa.array(range(begin, end), pa.int64()).to_numpy()
-    known = reader.take("articles", positions, [*ARTICLE_SHARD.names[:-1], "n_tokens"])
+    known = reader.take(positions, [*ARTICLE_SHARD.names[:-1], "n_tokens"])
     shard = write_ipc(work / f"unpacked-{number:03d}.arrow", ARTICLE_SHARD, shard_batches(known))
     tokens = write_ipc(work / f"tokens-{number:03d}.arrow", KEPT, kept_batches(reader, positions))
     n_bytes = _BYTES_A_TOKEN * int(known["n_tokens"].to_numpy().sum())

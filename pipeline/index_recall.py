@@ -24,8 +24,9 @@ from pipeline.candidates import PAIRS, BandPairs
 from pipeline.clusters import components
 from pipeline.config import Config
 from pipeline.confirm import JUDGED
+from pipeline.index_rows import BATCH
 from pipeline.index_screen import OldPairs
-from pipeline.index_segments import BATCH, JUDGED_PAIRS, NEW_AND_OLD, IndexReader, OpenIndex, kept_batches
+from pipeline.index_segments import JUDGED_PAIRS, NEW_AND_OLD, IndexReader, OpenIndex, kept_batches
 from pipeline.schema import ARTICLE_SHARD
 from pipeline.screen import SCREENED
 from pipeline.shards import ShardGroup
@@ -158,7 +159,7 @@ def recall(
     reader = index.read()
     positions = read_ipc(planned.positions.path)["position"].to_numpy()[begin:end]
     columns = [*ARTICLE_SHARD.names[:-1], *(n for n in SIGNED_ARTICLES.names if n != "published")]
-    known = reader.take("articles", positions, columns)
+    known = reader.take(positions, columns)
     shard = write_ipc(work / f"recalled-{number:03d}.arrow", ARTICLE_SHARD, shard_batches(known))
     group = ShardGroup(number, planned.n_new + begin, (shard,))
     tokens = write_ipc(work / f"tokens-{number:03d}.arrow", KEPT, kept_batches(reader, positions))

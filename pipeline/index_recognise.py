@@ -105,7 +105,7 @@ def _same_text(shards: Sequence[Ref], rows: Rows, old: Rows, reader: IndexReader
             hash_terms(tokens.terms, begin, end) for begin, end in itertools.pairwise(tokens.indptr)
         ]
     positions = np.unique(old)
-    known = reader.take("articles", positions, ["text_hash"])["text_hash"].to_numpy()
+    known = reader.take(positions, ["text_hash"])["text_hash"].to_numpy()
     mine = hashes[np.searchsorted(distinct_rows, rows)]
     return np.asarray(mine == known[np.searchsorted(positions, old)])
 

@@ -17,8 +17,8 @@ from pipeline.arrow_columns import DAY, Rows, microseconds, times_of
 from pipeline.candidates import BandPairs, load_articles, within
 from pipeline.config import Config
 from pipeline.index_asked import asked
-from pipeline.index_segments import NEW_AND_OLD, OpenIndex, token_batches
-from pipeline.index_tokens import BAG_COLUMNS, bags_of, totals_of
+from pipeline.index_segments import NEW_AND_OLD, OpenIndex
+from pipeline.index_tokens import Stored, totals_of
 from pipeline.measures import measure_terms
 from pipeline.rule import load_rule
 from pipeline.screen import TermMeasurer, are_related, passes
@@ -54,9 +54,9 @@ def screen_old(
     left, right = (pairs[side].to_numpy().astype(np.int64) for side in ("left", "right"))
     positions, place = np.unique(right, return_inverse=True)
     reader = index.read()
-    known = reader.take("articles", positions, ["text_hash", "published_at", "n_tokens"])
+    known = reader.take(positions, ["text_hash", "published_at", "n_tokens"])
     n_tokens = known["n_tokens"].to_numpy().astype(np.int64)
-    old = token_batches(reader, positions, BAG_COLUMNS)
+    old = reader.tokens(positions, ["bag"])
     stays = _passing(old, n_tokens, signed, left, place, statistics, config)
     stays |= load_articles(signed, "text_hash")[left] == known["text_hash"].to_numpy()[place]
     stays |= (pairs["estimate_reprint"].to_numpy() >= ALIKE) | config.keep_rejected_candidates
@@ -83,27 +83,27 @@ def _between(found: Sequence[BandPairs], begin: int, end: int) -> pa.Table:
 
 
 def _passing(
-    old: Iterable[pa.Table], n_tokens: Rows, signed: Sequence[Signed], left: Rows, place: Rows,
+    old: Iterable[Stored], n_tokens: Rows, signed: Sequence[Signed], left: Rows, place: Rows,
     statistics: Ref, config: Config,
 ) -> npt.NDArray[np.bool_]:  # fmt: skip
     """Which pairs of the new articles `left` and the old ones `place`, ascending, pass; bool (n_pairs,).
 
-    `old`: BAG_COLUMNS of the old ones, some at a time, which have so many tokens.
+    `old`: the bags of the old ones, some at a time, which have so many tokens.
     """
     rule, counts = load_rule(config.calibration), TermStatistics.load(statistics)
     group, row = TermMeasurer(signed).locate(left)
     found = np.zeros(len(left), np.bool_)
     new: list[TermVectors] = []
     at = 0
-    for number, table in enumerate(old):
+    for number, stored in enumerate(old):
         if number % _BATCHES == 0:
             new = [TermVectors.load(s.bags, s.weights) for s in signed]
-        stop = at + len(table)
+        stop = at + len(stored.facts)
         own = slice(*np.searchsorted(place, (at, stop)).tolist())
         # What the screen weighs of a pair is the same both ways; so each old article is filled in once.
         pairs = (place[own] - at, group[own], row[own])
-        bags = asked(bags_of(table), new, *pairs)
-        vectors = TermVectors.of(bags, n_tokens[at:stop], weigh_some(bags, totals_of(table), counts))
+        bags = asked(stored, new, *pairs)
+        vectors = TermVectors.of(bags, n_tokens[at:stop], weigh_some(bags, totals_of(stored), counts))
         terms = measure_terms(vectors, new, *pairs)
         found[own] = passes(terms, rule) | are_related(terms, config)
         at = stop

@@ -20,18 +20,18 @@ from pipeline.arrow_columns import Rows, microseconds
 from pipeline.candidates import PAIRS
 from pipeline.config import Config
 from pipeline.confirm import JUDGED
-from pipeline.index_catalog import Catalog
+from pipeline.index_catalog import Catalog, Segment
+from pipeline.index_rows import BATCH, fixed_rows, stored_rows
 from pipeline.index_store import Store
-from pipeline.index_tokens import KEPT_COLUMNS, TOKENS, unpacked
+from pipeline.index_tokens import PARTS, TOKENS, Stored, unpacked
 from pipeline.schema import CLUSTER_EVENTS, REPEATED_SECTIONS, UTC_TIME
 from pipeline.shards import MAX_GROUPS
 from pipeline.signatures import bands
-from pipeline.tables import Ref
+from pipeline.tables import BY_TEXT, ROW_GROUP_BYTES, Layout, Ref, regroup
 
-# Rows of a Parquet row group. Of tokens a night needs a few articles here and there, of places all.
-TOKEN_ROWS, PLACE_ROWS = 1_024, 65_536
-# Old articles that are unpacked at a time.
-BATCH = 1_024
+# Rows of a Parquet row group. Of articles a night needs some here and there. What is read in place is one
+# page a group, and Arrow ends pages at 20,000 rows.
+_ARTICLE_ROWS, _IN_PLACE_ROWS = 8_192, 16_384
 # Row groups that are fetched ahead of the one that is worked on.
 AHEAD = 3
 # Bands of one column of keys: every MAX_GROUPS-th, as the calls of stage "candidates" take them.
@@ -55,12 +55,14 @@ NEW_AND_OLD = pa.schema([PAIRS.field("left"), pa.field("right", pa.int64()), *li
 def keys_schema(config: Config) -> pa.Schema:
     """Band keys, uint32 little-endian: column `part_K` holds those of the bands K, K + N_PARTS ..."""
     n = bands(config).n
-    return pa.schema([(f"part_{k}", pa.binary(4 * len(range(k, n, N_PARTS)))) for k in range(N_PARTS)])
+    widths = [4 * len(range(part, n, N_PARTS)) for part in range(N_PARTS)]
+    return pa.schema([pa.field(f"part_{k}", pa.binary(w), nullable=False) for k, w in enumerate(widths)])
 
 
 def places_schema(config: Config) -> pa.Schema:
     """The low byte of each place of both signatures."""
-    return pa.schema([("places", pa.binary(config.reprint.n_perm + config.respun.n_perm))])
+    width = config.reprint.n_perm + config.respun.n_perm
+    return pa.schema([pa.field("places", pa.binary(width), nullable=False)])
 
 
 def schema_of(table: str, config: Config) -> pa.Schema:
@@ -72,9 +74,13 @@ def schema_of(table: str, config: Config) -> pa.Schema:
     return keys_schema(config) if table == "keys" else places_schema(config)
 
 
-def row_group_rows(table: str) -> int:
-    """Rows of a row group of one of TABLES."""
-    return {"tokens": TOKEN_ROWS, "articles": 8 * TOKEN_ROWS}.get(table, PLACE_ROWS)
+def layout_of(table: str) -> Layout:
+    """How one of TABLES is laid out."""
+    if table == "tokens":
+        return Layout(_ARTICLE_ROWS, "rest", in_place=True)
+    if table in ("keys", "places"):
+        return Layout(_IN_PLACE_ROWS, in_place=True)
+    return Layout(_ARTICLE_ROWS) if table == "articles" else BY_TEXT
 
 
 @dataclass(frozen=True)
@@ -137,6 +143,14 @@ class IndexReader:
                 self.store.fetch_ahead(name, ((begin, c.total_compressed_size) for begin, c in begins))
             yield file.read_row_group(group, columns=columns and list(columns), use_threads=False)
 
+    def fixed(self, table: str, column: str) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
+        """A column of "keys" or "places", as `index_rows.fixed_rows`, and how many rows are before."""
+        row = 0
+        for segment in self.segments:
+            for octets in fixed_rows(self.store, segment.files[table].path, column):
+                yield row, octets
+                row += len(octets)
+
     def column(self, table: str, name: str) -> pa.ChunkedArray:
         """A column over all segments."""
         type_ = (
@@ -185,22 +199,14 @@ class IndexReader:
         confirmed = self.column("pairs", "is_confirmed").to_numpy()
         return sides[0], sides[1], np.asarray(confirmed, np.bool_)
 
-    def take(self, table: str, positions: Rows, columns: Sequence[str]) -> pa.Table:
-        """Columns at some positions, ascending, in a table with a row for each article."""
-        schema = {"articles": ARTICLES, "tokens": TOKENS}[table]
-        pieces = list(self.pieces(table, positions, columns))
-        return pa.Table.from_batches(
-            [b for piece in pieces for b in piece.to_batches()], pa.schema([schema.field(c) for c in columns])
-        ).combine_chunks()
+    def take(self, positions: Rows, columns: Sequence[str]) -> pa.Table:
+        """Columns of ARTICLES at some positions, ascending, in a table with a row for each article.
 
-    def pieces(self, table: str, positions: Rows, columns: Sequence[str]) -> Iterator[pa.Table]:
-        """What `take` gives, a row group at a time; only row groups that hold one of them are read."""
-        for segment, first in zip(self.segments, self.firsts.tolist(), strict=True):
-            begin, end = np.searchsorted(positions, [first, first + segment.n_articles])
-            if begin == end:
-                continue
-            own = positions[begin:end] - first
-            name = segment.files[table].path
+        Only row groups that hold one of them are read.
+        """
+        pieces = [pa.schema([ARTICLES.field(c) for c in columns]).empty_table()]
+        for segment, own in self._by_segment(positions):
+            name = segment.files["articles"].path
             with self.store.open_parquet(name) as file:
                 layout = file.metadata
                 ends = np.cumsum([0, *(layout.row_group(g).num_rows for g in range(layout.num_row_groups))])
@@ -208,23 +214,23 @@ class IndexReader:
                 groups = np.flatnonzero(np.diff(cuts)).tolist()
                 for group, read in zip(groups, self._row_groups(name, file, groups, columns), strict=True):
                     wanted = pa.array(own[cuts[group] : cuts[group + 1]] - ends[group])
-                    yield read.select(list(columns)).take(wanted).combine_chunks()
+                    pieces.append(read.select(list(columns)).take(wanted))
+        return pa.concat_tables(pieces).combine_chunks()
 
+    def tokens(self, positions: Rows, columns: Sequence[str]) -> Iterator[Stored]:
+        """Columns of PARTS of the articles at some positions, ascending, as `index_rows.stored_rows`."""
+        for segment, own in self._by_segment(positions):
+            yield from stored_rows(self.store, segment.files["tokens"].path, own, columns)
 
-def token_batches(reader: IndexReader, positions: Rows, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """Columns of TOKENS of the articles at some positions, ascending: BATCH articles a table."""
-    pending: list[pa.Table] = []
-    for piece in reader.pieces("tokens", positions, columns):
-        pending.append(piece)
-        if sum(map(len, pending)) >= BATCH:
-            table = pa.concat_tables(pending)
-            whole = len(table) // BATCH * BATCH
-            yield from (table.slice(at, BATCH).combine_chunks() for at in range(0, whole, BATCH))
-            pending = [table.slice(whole)]
-    if any(map(len, pending)):
-        yield pa.concat_tables(pending).combine_chunks()
+    def _by_segment(self, positions: Rows) -> Iterator[tuple[Segment, Rows]]:
+        """The segments that hold some of the positions, ascending, and which of their rows."""
+        for segment, first in zip(self.segments, self.firsts.tolist(), strict=True):
+            begin, end = np.searchsorted(positions, [first, first + segment.n_articles])
+            if begin < end:
+                yield segment, positions[begin:end] - first
 
 
 def kept_batches(reader: IndexReader, positions: Rows) -> Iterator[pa.RecordBatch]:
     """The tokens of the articles at some positions, ascending: KEPT without units, BATCH articles a batch."""
-    return map(unpacked, token_batches(reader, positions, KEPT_COLUMNS))
+    for table in regroup(map(unpacked, reader.tokens(positions, list(PARTS))), BATCH, ROW_GROUP_BYTES):
+        yield from table.combine_chunks().to_batches()

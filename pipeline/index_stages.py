@@ -10,6 +10,7 @@ from pipeline import (
     assemble,
     index_candidates,
     index_clusters,
+    index_places,
     index_recall,
     index_run,
     index_screen,
@@ -30,9 +31,9 @@ OLD_GROUPS = 2
 
 
 def places_stage(index: OpenIndex, groups: Sequence[ShardGroup], work: Path) -> Stage[Ref]:
-    """The places of the index's articles in one file; no call where nothing new is compared with them."""
-    calls = [(index, work)] * bool(groups)
-    return Stage("index-places", index_candidates.fetch_places, calls, ref_rows)
+    """Fetches the places of the index's articles; no call where they can be mapped, or nothing is new."""
+    calls = [(index, *file, work) for file in index_places.places_elsewhere(index)] if groups else []
+    return Stage("index-places", index_places.fetch_places, calls, lambda ref: ref.rows)
 
 
 def recall_stages(
@@ -43,7 +44,7 @@ def recall_stages(
     shards = weighed.accepted.shards
     found: list[BandPairs] = []
     left_over: list[index_screen.OldPairs] = []
-    if weighed.old_places is not None:
+    if index.statistics is not None and weighed.groups:
         found = run.map(
             "index-candidates",
             index_candidates.find_in_index,

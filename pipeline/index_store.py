@@ -19,7 +19,16 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from pipeline.errors import OutputError, RunError
-from pipeline.tables import Ref, atomic_file, remove_left_over, stream_digest, sync_folder, write_parquet
+from pipeline.tables import (
+    BY_TEXT,
+    Layout,
+    Ref,
+    atomic_file,
+    remove_left_over,
+    stream_digest,
+    sync_folder,
+    write_parquet,
+)
 
 # Of a longer piece the system would read the beginning only.
 _FETCHED_BYTES = 1 << 20
@@ -124,6 +133,16 @@ class Store:
         except (pa.ArrowException, OSError) as error:
             raise RunError(f"index {self.shown}: {name} can't be read: {error}") from None
 
+    @contextmanager
+    def open_file(self, name: str) -> Iterator[pa.NativeFile]:
+        """Any file, opened; a local one is mapped, and so is what is read of it. Raises RunError likewise."""
+        path = self._path(name)
+        try:
+            with pa.memory_map(path) if self.is_local else self._fs.open_input_file(path) as file:
+                yield file
+        except (pa.ArrowException, OSError) as error:
+            raise RunError(f"index {self.shown}: {name} can't be read: {error}") from None
+
     def fetch_ahead(self, name: str, parts: Iterable[tuple[int, int]]) -> None:
         """Have the system read parts of a local file, (first byte, bytes), that are asked for soon.
 
@@ -143,14 +162,14 @@ class Store:
 
     def write(
         self, name: str, schema: pa.Schema, data: pa.Table | Iterable[pa.RecordBatch], work: Path,
-        row_group_rows: int | None = None,
+        layout: Layout = BY_TEXT,
     ) -> Ref:  # fmt: skip
         """Write a table, elsewhere by way of a local file under `work`; the Ref's path is `name`."""
         if self.is_local:
-            ref = write_parquet(self._path(name), schema, data, row_group_rows)
+            ref = write_parquet(self._path(name), schema, data, layout)
             sync_folder(Path(ref.path).parent)
         else:
-            ref = write_parquet(work / name, schema, data, row_group_rows)
+            ref = write_parquet(work / name, schema, data, layout)
             self.put(ref.path, name)
             Path(ref.path).unlink()
         return Ref(name, ref.rows, ref.bytes, ref.digest)

@@ -7,6 +7,8 @@ tokens are put together again.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numba as nb
@@ -15,29 +17,107 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.arrays import BYTES, I64, READ_I64, READ_U32, U8, U32
-from pipeline.arrow_columns import fixed_array, plain
+from pipeline.arrow_columns import Rows, fixed_array
 from pipeline.bags import Bags, empty_slots, n_slots
 from pipeline.errors import RunError
 from pipeline.text import KEPT, list_array, list_values
 from pipeline.vectors import N_TOTALS
 
-# Lists are one value each, the bytes of their numbers: twice as fast to read as Parquet's own, no larger.
-# `term_keys`, `term_counts`, `term_flags`, `lead_size`: the article's bag, with the furniture that was frozen
-# with the statistics. `totals`: those of `vectors.TermVectors`, by the frozen counts. `other_terms`: distinct
-# terms that only its furniture has. `order`: where each token's term stands among both, in as many bits as
-# the last of them takes, the lowest first.
-TOKENS = pa.schema([
-    ("term_keys", pa.binary()), ("term_counts", pa.binary()), ("term_flags", pa.binary()),
-    ("lead_size", pa.int32()), ("totals", pa.binary(4 * N_TOTALS)), ("other_terms", pa.binary()),
-    ("order", pa.binary()), ("flags", pa.binary()), ("n_title", pa.int32()), ("line_keys", pa.binary()),
-    ("line_stops", pa.binary()), ("longest", pa.uint64()),
+# What is known of an article without a list: how many terms its bag has, how many of them stand in its lead,
+# how many other terms only its furniture has, its tokens, those of its title, its lines; the key of its
+# longest line; the totals of `vectors.TermVectors`, by the frozen counts.
+FACTS = np.dtype([
+    ("n_terms", "<i4"), ("lead_size", "<i4"), ("n_others", "<i4"), ("n_tokens", "<i4"), ("n_title", "<i4"),
+    ("n_lines", "<i4"), ("longest", "<u8"), ("totals", "<f4", (N_TOTALS,)),
 ])  # fmt: skip
-BAG_COLUMNS = ("term_keys", "term_counts", "term_flags", "lead_size", "totals")
-# Lists that both have, and columns.
-_LISTS: dict[str, type[np.generic]] = {"flags": np.uint8, "line_keys": np.uint64, "line_stops": np.int32}
-_VALUES = ("n_title", "longest")
-# What the tokens are put together of: all but the rest of the bags.
-KEPT_COLUMNS = tuple(name for name in TOKENS.names if name == "term_keys" or name not in BAG_COLUMNS)
+# The lists of an article, one behind the other: how long each is follows from the facts. `bag`: keys, counts
+# and flags of its terms, with the furniture that was frozen with the statistics. `rest`: keys of the other
+# terms; where each token's term stands among both, in as many bits as the last of them takes, the lowest
+# first; flags of the tokens; keys and stops of the lines.
+PARTS: dict[str, tuple[type[np.generic], ...]] = {
+    "bag": (np.uint32, np.uint8, np.uint8),
+    "rest": (np.uint32, np.uint8, np.uint8, np.uint64, np.int32),
+}
+# Nothing is null: so values lie in the file as they are here (see `index_rows`).
+TOKENS = pa.schema([
+    pa.field("facts", pa.binary(FACTS.itemsize), nullable=False),
+    *(pa.field(name, pa.binary(), nullable=False) for name in PARTS),
+])  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Some articles of TOKENS: their facts, FACTS (n,), and where they are.
+
+    `octets`: for columns of PARTS, bytes uint8, and where in them the value of each article begins, int64
+    (n,).
+    """
+
+    facts: npt.NDArray[np.void]
+    octets: Mapping[str, tuple[npt.NDArray[np.uint8], Rows]]
+
+
+def facts_of(octets: npt.NDArray[np.uint8]) -> npt.NDArray[np.void]:
+    """The facts of articles from their bytes, FACTS (n,). Raises RunError for damaged ones."""
+    facts = octets.view(FACTS)
+    n_terms, n_tokens = facts["n_terms"], facts["n_tokens"]
+    sound = (facts["lead_size"] >= 0) & (facts["lead_size"] <= n_terms) & (facts["n_others"] >= 0)
+    sound &= (facts["n_title"] >= 0) & (facts["n_title"] <= n_tokens) & (facts["n_lines"] >= 0)
+    if not sound.all():
+        raise RunError("index: an article must have 0 terms and tokens or more, a table of them is damaged")
+    return facts
+
+
+def lengths(facts: npt.NDArray[np.void], column: str) -> npt.NDArray[np.int64]:
+    """Bytes of each part of a column of PARTS, int64 (parts, n)."""
+    n_terms, n_others, n_tokens, n_lines = (
+        facts[name].astype(np.int64) for name in ("n_terms", "n_others", "n_tokens", "n_lines")
+    )
+    if column == "bag":
+        return np.stack((4 * n_terms, n_terms, n_terms))
+    # Bits that tell the last of the terms, as `_width` counts them.
+    width = np.frexp(np.maximum(n_terms + n_others - 1, 0))[1]
+    return np.stack((4 * n_others, (n_tokens * width + 7) >> 3, n_tokens, 8 * n_lines, 4 * n_lines))
+
+
+@nb.njit(nb.void(BYTES, READ_I64, U8, READ_I64, READ_I64), cache=True, nogil=True)
+def _copy(source, starts, target, target_starts, sizes):  # type: ignore[no-untyped-def]
+    """Copies `sizes` bytes each from where they start to where they go."""
+    for i in range(len(sizes)):
+        begin, to = starts[i], target_starts[i]
+        for j in range(sizes[i]):
+            target[to + j] = source[begin + j]
+
+
+def _joined(parts: Sequence[npt.NDArray[Any]], sizes: npt.NDArray[np.int64]) -> pa.Array:
+    """A value for each article: its bytes of every part, `sizes` (parts, n)."""
+    ends = np.cumsum(np.concatenate(([0], sizes.sum(axis=0))))
+    octets = np.empty(ends[-1], np.uint8)
+    at = ends[:-1].copy()
+    for part, size in zip(parts, sizes, strict=True):
+        _copy(np.ascontiguousarray(part).view(np.uint8), _begins(size), octets, at, size)
+        at += size
+    return pa.Array.from_buffers(
+        pa.binary(), len(at), [None, pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(octets)]
+    )
+
+
+def _parts(stored: Stored, column: str) -> tuple[list[npt.NDArray[Any]], list[Rows]]:
+    """Each part of a column, all articles one behind the other, and indptr int64 (n + 1,) of it."""
+    octets, at = stored.octets[column]
+    parts, indptrs = [], []
+    for size, dtype in zip(lengths(stored.facts, column), PARTS[column], strict=True):
+        indptr = np.concatenate((np.zeros(1, np.int64), np.cumsum(size)))
+        part = np.empty(indptr[-1], np.uint8)
+        _copy(octets, at, part, indptr[:-1], size)
+        at = at + size
+        parts.append(part.view(dtype))
+        indptrs.append(indptr // part.view(dtype).itemsize)
+    return parts, indptrs
+
+
+def _begins(sizes: Rows) -> Rows:
+    return np.cumsum(sizes) - sizes
 
 
 @nb.njit(nb.int64(nb.int64), cache=True, nogil=True, inline="always")
@@ -103,14 +183,12 @@ def _take_apart(terms, indptr, keys, ends, others, other_ends, order, order_ends
     cache=True, nogil=True,
 )  # fmt: skip
 def _put_together(keys, key_indptr, others, other_indptr, order, order_indptr, indptr, terms):  # type: ignore[no-untyped-def]
-    """Fills `terms`; False when a place is beyond an article's terms, or there are not as many as tokens."""
+    """Fills `terms`; False when a place is beyond an article's terms."""
     for i in range(len(indptr) - 1):
         n_tokens = indptr[i + 1] - indptr[i]
         size, n_others = key_indptr[i + 1] - key_indptr[i], other_indptr[i + 1] - other_indptr[i]
         width = _width(size + n_others)
         begin, end = order_indptr[i], order_indptr[i + 1]
-        if end - begin != (n_tokens * width + 7) >> 3 or (n_tokens > 0 and size + n_others == 0):
-            return False
         for j in range(n_tokens):
             first, word = begin + (j * width >> 3), np.uint64(0)
             for byte in range(first, min(first + 5, end)):
@@ -132,36 +210,36 @@ def packed(batch: pa.RecordBatch, bags: Bags, totals: npt.NDArray[np.float32]) -
     others, other_ends = np.empty(len(terms), np.uint32), np.empty(len(batch), np.int64)
     order, order_ends = np.zeros(4 * len(terms), np.uint8), np.empty(len(batch), np.int64)
     n = _take_apart(terms, indptr, bags.term_keys, bags.term_ends, others, other_ends, order, order_ends)
-    term_indptr, other_indptr, order_indptr = (
-        np.concatenate((np.zeros(1, np.int64), ends)) for ends in (bags.term_ends, other_ends, order_ends)
+    flags, line_keys, line_stops = (
+        list_values(batch.column(name)) for name in ("flags", "line_keys", "line_stops")
     )
-    columns = {
-        "term_keys": _binary(bags.term_keys, term_indptr),
-        "term_counts": _binary(bags.term_counts, term_indptr),
-        "term_flags": _binary(bags.term_flags, term_indptr),
-        "lead_size": pa.array(bags.lead_sizes),
-        "totals": fixed_array(totals),
-        "other_terms": _binary(others[:n], other_indptr),
-        "order": _binary(order, order_indptr),
-    }
-    columns |= {name: _binary(*list_values(batch.column(name))) for name in _LISTS}
-    columns |= {name: batch.column(name) for name in _VALUES}
-    return pa.record_batch([columns[name] for name in TOKENS.names], schema=TOKENS)
+    facts = np.zeros(len(batch), FACTS)
+    facts["n_terms"], facts["lead_size"] = np.diff(bags.term_ends, prepend=0), bags.lead_sizes
+    facts["n_others"], facts["n_tokens"] = np.diff(other_ends, prepend=0), np.diff(indptr)
+    facts["n_lines"], facts["totals"] = np.diff(line_keys[1]), totals
+    facts["n_title"], facts["longest"] = (batch.column(name).to_numpy() for name in ("n_title", "longest"))
+    bag = _joined((bags.term_keys, bags.term_counts, bags.term_flags), lengths(facts, "bag"))
+    rest = _joined((others[:n], order, flags[0], line_keys[0], line_stops[0]), lengths(facts, "rest"))
+    rows = facts.view(np.uint8).reshape(len(facts), FACTS.itemsize)
+    return pa.record_batch([fixed_array(rows), bag, rest], schema=TOKENS)
 
 
-def unpacked(table: pa.Table) -> pa.RecordBatch:
-    """Kept tokens (text.KEPT) of rows of KEPT_COLUMNS, units left empty. Raises RunError for damaged ones."""
-    n = len(table)
-    flags, indptr = _values(table, "flags", np.uint8)
-    keys, key_indptr = _values(table, "term_keys", np.uint32)
-    others, other_indptr = _values(table, "other_terms", np.uint32)
-    order, order_indptr = _values(table, "order", np.uint8)
+def unpacked(stored: Stored) -> pa.RecordBatch:
+    """Kept tokens (text.KEPT) of some articles, units left empty. Raises RunError for damaged ones."""
+    n = len(stored.facts)
+    (keys, _, _), (key_indptr, _, _) = _parts(stored, "bag")
+    (others, order, flags, line_keys, line_stops), indptrs = _parts(stored, "rest")
+    other_indptr, order_indptr, indptr, line_indptr, _ = indptrs
     terms = np.empty(len(flags), np.uint32)
     if not _put_together(keys, key_indptr, others, other_indptr, order, order_indptr, indptr, terms):
         raise RunError("index: the tokens of an article must be of its terms, a table of them is damaged")
-    columns = {"terms": list_array(terms, indptr)}
-    columns |= {name: list_array(*_values(table, name, dtype)) for name, dtype in _LISTS.items()}
-    columns |= {name: plain(table[name]) for name in _VALUES}
+    columns = {
+        "terms": list_array(terms, indptr),
+        "flags": list_array(flags, indptr),
+        "line_keys": list_array(line_keys, line_indptr),
+        "line_stops": list_array(line_stops, line_indptr),
+    }
+    columns |= {name: pa.array(stored.facts[name]) for name in ("n_title", "longest")}
     nothing = pa.array(np.zeros(n + 1, np.int32))
     for field in KEPT:
         if field.name not in columns:
@@ -169,42 +247,15 @@ def unpacked(table: pa.Table) -> pa.RecordBatch:
     return pa.record_batch([columns[name] for name in KEPT.names], schema=KEPT)
 
 
-def totals_of(table: pa.Table) -> npt.NDArray[np.float32]:
-    """The totals of some rows, (n, N_TOTALS). Raises RunError for damaged ones."""
-    column = plain(table["totals"])
-    octets = np.frombuffer(column.buffers()[1], np.float32)
-    totals = octets.reshape(-1, N_TOTALS)[column.offset : column.offset + len(column)]
+def totals_of(stored: Stored) -> npt.NDArray[np.float32]:
+    """The totals of some articles, (n, N_TOTALS). Raises RunError for damaged ones."""
+    totals = np.ascontiguousarray(stored.facts["totals"])
     if not np.isfinite(totals).all():
         raise RunError("index: the totals of an article must be numbers, a table of them is damaged")
     return totals
 
 
-def bags_of(table: pa.Table) -> Bags:
-    """The bags of some rows of BAG_COLUMNS; shares the table's memory. Raises RunError for damaged ones."""
-    keys, indptr = _values(table, "term_keys", np.uint32)
-    counts, of_counts = _values(table, "term_counts", np.uint8)
-    flags, of_flags = _values(table, "term_flags", np.uint8)
-    if not np.array_equal(indptr, of_counts) or not np.array_equal(indptr, of_flags):
-        raise RunError(
-            "index: the terms of an article must have a count and flags each, a table of them is damaged"
-        )
-    return Bags(keys, counts, flags, indptr[1:], plain(table["lead_size"]).to_numpy())
-
-
-def _binary(values: npt.NDArray[Any], indptr: npt.NDArray[np.int64]) -> pa.Array:
-    """A value for each row of `values`, its bytes."""
-    ends = pa.py_buffer((indptr * values.itemsize).astype(np.int32))
-    octets = pa.py_buffer(np.ascontiguousarray(values).view(np.uint8))
-    return pa.Array.from_buffers(pa.binary(), len(indptr) - 1, [None, ends, octets])
-
-
-def _values(
-    table: pa.Table, name: str, dtype: type[np.generic]
-) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
-    """The numbers of a column of bytes, and indptr int64 (rows + 1,)."""
-    column = plain(table[name])
-    width = np.dtype(dtype).itemsize
-    ends = np.frombuffer(column.buffers()[1], np.int32)[column.offset : column.offset + len(column) + 1]
-    first, n = int(ends[0]), int(ends[-1] - ends[0]) // width
-    values = np.frombuffer(column.buffers()[2], dtype, n, first) if n else np.zeros(0, dtype)
-    return values, ((ends - first) // width).astype(np.int64)
+def bags_of(stored: Stored) -> Bags:
+    """The bags of some articles."""
+    (keys, counts, flags), (indptr, _, _) = _parts(stored, "bag")
+    return Bags(keys, counts, flags, indptr[1:], np.ascontiguousarray(stored.facts["lead_size"]))

@@ -30,8 +30,8 @@ from pipeline.index_segments import (
     IndexReader,
     OpenIndex,
     keys_schema,
+    layout_of,
     places_schema,
-    row_group_rows,
     schema_of,
 )
 from pipeline.index_store import Store
@@ -169,7 +169,7 @@ def write_tables(
             schema_of(name, config),
             rows(),
             work,
-            row_group_rows(name),
+            layout_of(name),
         )
         for name, rows in tables.items()
     }
@@ -298,7 +298,7 @@ def membership_rows(named: Named, membership: Ref, numbers: Rows, everything: bo
 def earlier(index: OpenIndex, positions: Ref, versions: Ref, n_new: int) -> pa.Table:
     """`version_of` and `earlier_run_id` of all rows: of new articles the latter is null."""
     at = read_ipc(positions.path)["position"].to_numpy()
-    old = index.read().take("articles", at, ["version_of", "run_id"])
+    old = index.read().take(at, ["version_of", "run_id"])
     new = version_column(read_ipc(versions.path), 0, n_new)
     return pa.table({
         "version_of": pa.concat_arrays([new, plain(old["version_of"])]),

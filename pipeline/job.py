@@ -181,7 +181,7 @@ def weighing_stages(
     signed, *places = run.together(sign_stage(counted, config, work), *past)
     return Weighed(
         accepted, counted.groups, counted.tokens, counted.furniture, counted.bags, counted.statistics,
-        tuple(signed), recognised, next(chain.from_iterable(places), None),
+        tuple(signed), recognised, tuple(chain.from_iterable(places)),
     )  # fmt: skip
 
 

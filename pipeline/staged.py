@@ -29,7 +29,7 @@ class Weighed:
     statistics: Ref
     signed: tuple[Signed, ...]
     recognised: Recognised | None
-    old_places: Ref | None
+    old_places: tuple[Ref, ...]
 
 
 @dataclass(frozen=True)

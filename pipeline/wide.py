@@ -26,6 +26,10 @@ if config.DISABLE_JIT:  # type: ignore[attr-defined]
         """data[at:at + 8] as a little-endian word."""
         return np.uint64(int.from_bytes(data[at : at + 8].tobytes(), "little"))
 
+    def load_key(data: npt.NDArray[np.uint8], at: int) -> np.uint32:
+        """data[at:at + 4] as a little-endian number."""
+        return np.uint32(int.from_bytes(data[at : at + 4].tobytes(), "little"))
+
     def lowest_bit(word: np.uint64) -> int:
         """Place of the lowest bit that is set; 64 where there is none."""
         bits = int(word)
@@ -55,15 +59,24 @@ else:
         array = context.make_array(signature.args[0])(context, builder, arguments[0])
         return builder.gep(array.data, [arguments[1]])
 
-    @intrinsic
-    def load_word(context: Any, data: Any, at: Any) -> Any:
-        """data[at:at + 8] as a little-endian word; `at` need not be aligned and isn't checked."""
+    def _loader(n_bits: int) -> Any:
+        """What loads so many bits, which need not be aligned."""
 
         def load(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             place = _place(context, builder, signature, arguments)
-            return builder.load(builder.bitcast(place, ir.IntType(64).as_pointer()), align=1)
+            return builder.load(builder.bitcast(place, ir.IntType(n_bits).as_pointer()), align=1)
 
-        return nb.uint64(BYTES, nb.int64), load
+        return load
+
+    @intrinsic
+    def load_word(context: Any, data: Any, at: Any) -> Any:
+        """data[at:at + 8] as a little-endian word; `at` need not be aligned and isn't checked."""
+        return nb.uint64(BYTES, nb.int64), _loader(64)
+
+    @intrinsic
+    def load_key(context: Any, data: Any, at: Any) -> Any:
+        """data[at:at + 4] as a little-endian number; `at` need not be aligned and isn't checked."""
+        return nb.uint32(BYTES, nb.int64), _loader(32)
 
     @intrinsic
     def lowest_bit(context: Any, word: Any) -> Any:

@@ -24,7 +24,7 @@ from pipeline.report_pages import GONE
 from pipeline.report_texts import TEXTS_A_FILE, chosen_rows
 from pipeline.revisit import explain_articles, report_run
 from pipeline.schema import TABLES
-from pipeline.tables import write_parquet
+from pipeline.tables import Layout, write_parquet
 
 ROWS = stories(5, 12)
 HALF = len(ROWS) // 2
@@ -217,7 +217,7 @@ def test_only_row_groups_that_hold_a_text_are_decoded(tmp_path):
     rows = [{"article_id": f"a{i}", "title": None, "text": f"Text {i} " * 20} for i in range(12)]
     table = pa.Table.from_pylist(rows, schema=TABLES["texts"])
     path = tmp_path / "r" / "texts.parquet"
-    write_parquet(path, TABLES["texts"], table, row_group_rows=4)
+    write_parquet(path, TABLES["texts"], table, Layout(4))
     content = bytearray(path.read_bytes())
     text = pq.read_metadata(path).row_group(1).column(2)
     content[text.data_page_offset : text.data_page_offset + text.total_compressed_size] = bytes(
@@ -239,7 +239,7 @@ def test_no_more_is_decoded_than_may_be(tmp_path):
     rows = [{"article_id": f"a{i}", "title": None, "text": f"Text {i} " * 20} for i in range(12)]
     path = tmp_path / "r" / "texts.parquet"
     table = pa.Table.from_pylist(rows, schema=TABLES["texts"])
-    write_parquet(path, TABLES["texts"], table, row_group_rows=4)
+    write_parquet(path, TABLES["texts"], table, Layout(4))
     sizes = [pq.read_metadata(path).row_group(number).total_byte_size for number in range(3)]
     asked = pa.chunked_array([["a1", "a5", "a9"]])
     for n_groups in range(4):

@@ -142,12 +142,12 @@ def test_keys_that_compare_nothing_may_differ(index, tmp_path):
 def test_an_index_of_another_format_is_refused(other, index, tmp_path):
     catalog = json.loads((index / CATALOG).read_text())
     (index / CATALOG).write_text(json.dumps(catalog | {"format": 99} | other))
-    with pytest.raises(ConfigError, match="must have format 3, has 99"):
+    with pytest.raises(ConfigError, match="must have format 4, has 99"):
         run_night(SECOND, tmp_path, index, SETTINGS)
 
 
 @pytest.mark.parametrize("content", [
-    "", "{", "[]", "null", '{"format": 3}', '{"format": null}', "[" * 100_000, "\udcff"
+    "", "{", "[]", "null", '{"format": 4}', '{"format": null}', "[" * 100_000, "\udcff"
 ])  # fmt: skip
 def test_a_damaged_catalog_is_an_error_of_one_line(content, index, tmp_path):
     (index / CATALOG).write_text(content, errors="surrogateescape")

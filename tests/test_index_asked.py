@@ -13,6 +13,7 @@ from texts import EXAMPLES
 
 from pipeline.bags import Bags, bag
 from pipeline.index_asked import asked
+from pipeline.index_tokens import FACTS, Stored
 from pipeline.measures import measure_terms
 from pipeline.terms import TermStatistics
 from pipeline.vectors import TermVectors, weigh, weigh_some
@@ -40,6 +41,18 @@ def bags_of(articles: list[tuple[list[int], int]]) -> Bags:
     return Bags(keys, (places % 255 + 1).astype(np.uint8), (places % 7).astype(np.uint8), ends, leads)
 
 
+def stored(bags: Bags) -> Stored:
+    """The bags as an index has them."""
+    facts = np.zeros(bags.n_articles, FACTS)
+    facts["n_terms"], facts["lead_size"] = np.diff(bags.term_ends, prepend=0), bags.lead_sizes
+    octets, starts = b"?", []
+    for begin, end in zip([0, *bags.term_ends], bags.term_ends, strict=False):
+        starts.append(len(octets))
+        for values in (bags.term_keys, bags.term_counts, bags.term_flags):
+            octets += values[begin:end].tobytes()
+    return Stored(facts, {"bag": (np.frombuffer(octets, np.uint8), np.array(starts, np.int64))})
+
+
 def some_pairs(rng: random.Random, n_old: int, sizes: list[int]) -> tuple[np.ndarray, ...]:
     """Old rows, ascending, with groups and rows of new ones: a few of all pairs, some old ones in none."""
     pairs = [
@@ -57,7 +70,7 @@ def test_pairs_measure_the_same_by_the_terms_that_are_asked_for(old, first, seco
     whole = TermVectors.of(bags, np.diff(tokens.indptr), weigh(bags, counts))
     new = [weighed_by(counts, kept(texts)) for texts in (first, second)]
     pairs = some_pairs(rng, len(old), [len(first), len(second)])
-    own = asked(bags, new, *pairs)
+    own = asked(stored(bags), new, *pairs)
     thin = TermVectors.of(own, whole.n_tokens, weigh_some(own, whole.totals, counts))
     expected, found = (measure_terms(vectors, new, *pairs) for vectors in (whole, thin))
     for name, measured in vars(expected).items():
@@ -72,7 +85,7 @@ def test_what_is_asked_for_is_what_new_articles_of_the_pairs_may_have(old, new, 
     nothing = weigh(words, statistics(rng))
     vectors = [TermVectors.of(words, np.zeros(len(new), np.int64), nothing)]
     left, group, right = some_pairs(rng, len(old), [len(new)])
-    found = asked(bags, vectors, left, group, right)
+    found = asked(stored(bags), vectors, left, group, right)
     starts, own_starts = (np.concatenate(([0], b.term_ends)) for b in (bags, found))
     for i, (terms, _) in enumerate(old):
         asking = {term for row in right[left == i] for term in new[row][0]}
@@ -92,5 +105,7 @@ def test_most_terms_that_nobody_asks_for_are_left_out():
     old, new = (Bags(k, one, one, ends, leads) for k in np.split(keys, 2))
     counts = TermStatistics(LARGE, np.ones((1 << 8, 2), np.int32))
     rows = np.arange(500)
-    found = asked(old, [TermVectors.of(new, rows, weigh(new, counts))], rows, np.zeros_like(rows), rows)
+    found = asked(
+        stored(old), [TermVectors.of(new, rows, weigh(new, counts))], rows, np.zeros_like(rows), rows
+    )
     assert len(found.term_keys) < len(old.term_keys) / 8

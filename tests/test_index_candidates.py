@@ -35,9 +35,8 @@ def found_pairs(opened: OpenIndex, settings: Config, folder: Path) -> tuple[set,
     rows = ROWS[40:] + ROWS[3:9]
     signing = sign(folder, [(r["source"], r["title"], r["text"]) for r in rows], settings)
     shards = [shard for group in signing.groups for shard in group.shards]
-    places = index_candidates.fetch_places(opened, folder)
     parts = [
-        index_candidates.find_in_index(opened, signing.signed, shards, places, part, settings, folder)
+        index_candidates.find_in_index(opened, signing.signed, shards, (), part, settings, folder)
         for part in range(N_PARTS)
     ]
     found = {

@@ -19,6 +19,8 @@ SETTINGS = config()
 ROWS = news.stories(11, 24)
 FIRST, SECOND, THIRD = ROWS[::3], ROWS[1::3], ROWS[2::3]
 JOURNALLED = READS | READS_OF_AN_INDEX
+# Stages of a night on an index that lies in a folder: nothing has to be fetched there.
+OF_A_FOLDER = READS_OF_AN_INDEX.keys() - {"index-places"}
 
 
 def test_a_night_goes_on_from_any_call_and_ends_the_same(one_night, tmp_path):
@@ -26,7 +28,7 @@ def test_a_night_goes_on_from_any_call_and_ends_the_same(one_night, tmp_path):
     undisturbed = run_night(SECOND, tmp_path / "calm-night", calm, SETTINGS)
     stages = undisturbed.stages()
     calls = [stage["stage"] for stage in stages for _ in range(stage["n_calls"])]
-    assert READS_OF_AN_INDEX.keys() <= set(calls)
+    assert set(calls) >= OF_A_FOLDER
     for n in range(1, len(calls) + 1, 4):
         folder, index = tmp_path / str(n), Path(shutil.copytree(one_night, tmp_path / f"index-{n}"))
         with pytest.raises(RunError):
@@ -56,7 +58,7 @@ def test_what_was_found_in_an_index_that_has_changed_is_found_again(index, tmp_p
     resumed = run_night(SECOND, tmp_path / "b", index, SETTINGS, resume=True)
     expected = run_night(SECOND, tmp_path / "c", fresh, SETTINGS)
     again = {s["stage"] for s in resumed.stages() if s["n_reused"] < s["n_calls"]}
-    assert READS_OF_AN_INDEX.keys() <= again
+    assert again >= OF_A_FOLDER
     assert {"read", "text", "signatures", "candidates"} & again == set()
     assert (clusters(index), pairs(index)) == (clusters(fresh), pairs(fresh))
     for table in ("cluster_members", "clusters", "confirmed_pairs"):

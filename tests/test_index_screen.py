@@ -13,8 +13,7 @@ from stages import config
 from pipeline import index_admin
 from pipeline.executor import Silence, ThreadExecutor
 from pipeline.index_job import rebuild_index
-from pipeline.index_segments import token_batches
-from pipeline.index_tokens import BAG_COLUMNS, bags_of, totals_of
+from pipeline.index_tokens import bags_of, totals_of
 from pipeline.index_write import open_index
 from pipeline.terms import TermStatistics
 from pipeline.vectors import NORM, weigh
@@ -109,9 +108,9 @@ def test_the_index_has_the_totals_of_its_bags_by_its_statistics(tmp_path):
         opened = open_index(str(index), reader(index).catalog, tmp_path / f"open-{n}")
         known = opened.read()
         counts = TermStatistics.load(opened.statistics)
-        for table in token_batches(known, np.arange(known.n_articles), BAG_COLUMNS):
-            expected = weigh(bags_of(table), counts)["totals"]
-            np.testing.assert_allclose(totals_of(table), expected, rtol=1e-6)
+        for stored in known.tokens(np.arange(known.n_articles), ["bag"]):
+            expected = weigh(bags_of(stored), counts)["totals"]
+            np.testing.assert_allclose(totals_of(stored), expected, rtol=1e-6)
             assert expected[:, NORM].min() > 0
             assert len(np.unique(expected, axis=0)) > len(expected) / 2
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.arrow_columns import fixed_array
 from pipeline.bags import Bags, bag
 from pipeline.errors import RunError
-from pipeline.index_tokens import BAG_COLUMNS, TOKENS, bags_of, packed, totals_of, unpacked
+from pipeline.index_tokens import TOKENS, Stored, bags_of, facts_of, lengths, packed, totals_of, unpacked
 from pipeline.text import KEPT, kept_of
 from pipeline.token_scan import FURNITURE
 from pipeline.vectors import N_TOTALS
@@ -37,10 +38,22 @@ def batch_of(articles: list[list[tuple[int, bool]]]) -> tuple[pa.RecordBatch, Ba
     return batch, bag(kept)[0]
 
 
-def table_of(batch: pa.RecordBatch, bags: Bags) -> pa.Table:
-    """Both as an index has them, with totals that tell the articles apart."""
+def stored(batch: pa.RecordBatch, bags: Bags, rows: Sequence[int] | None = None) -> Stored:
+    """Both as an index has them, with totals that tell the articles apart; some rows of it."""
     totals = np.arange(len(batch) * N_TOTALS, dtype=np.float32).reshape(-1, N_TOTALS)
-    return pa.Table.from_batches([packed(batch, bags, totals)])
+    table = packed(batch, bags, totals)
+    assert table.schema == TOKENS
+    if rows is not None:
+        table = table.take(pa.array(rows, pa.int64()))
+    facts = facts_of(np.frombuffer(b"".join(table["facts"].to_pylist()), np.uint8))
+    octets = {}
+    for name in ("bag", "rest"):
+        values = table[name].to_pylist()
+        assert lengths(facts, name).sum(axis=0).tolist() == [len(v) for v in values]
+        # Something between them, which nobody may look at.
+        starts = np.cumsum([3, *(3 + len(v) for v in values)])[:-1].astype(np.int64)
+        octets[name] = (np.frombuffer(b"".join(b"..." + v for v in values), np.uint8), starts)
+    return Stored(facts, octets)
 
 
 @given(ARTICLES)
@@ -48,10 +61,9 @@ def table_of(batch: pa.RecordBatch, bags: Bags) -> pa.Table:
 @example([[], [(5, True)], [], [(5, True), (6, False), (5, False), (7, True)]])
 def test_what_is_taken_apart_is_put_together_again(articles):
     batch, bags = batch_of(articles)
-    table = table_of(batch, bags)
-    assert table.schema == TOKENS
-    assert unpacked(table).equals(batch)
-    found = bags_of(table.select(list(BAG_COLUMNS)))
+    kept = stored(batch, bags)
+    assert unpacked(kept).equals(batch)
+    found = bags_of(kept)
     for name, values in vars(bags).items():
         np.testing.assert_array_equal(getattr(found, name), values, name)
 
@@ -61,45 +73,45 @@ def test_any_rows_of_it_are_those_articles(articles, data):
     batch, bags = batch_of(articles)
     rows = data.draw(st.lists(st.integers(0, len(articles) - 1), unique=True)) if articles else []
     some, own = batch_of([articles[row] for row in rows])
-    table = table_of(batch, bags).take(pa.array(rows, pa.int64()))
+    kept = stored(batch, bags, rows)
     own_columns = [name for name in KEPT.names if name not in {"line_keys", "line_stops", "longest", "flags"}]
-    assert unpacked(table).select(own_columns).equals(some.select(own_columns))
-    np.testing.assert_array_equal(bags_of(table).term_keys, own.term_keys)
-    np.testing.assert_array_equal(totals_of(table)[:, 0], np.array(rows) * N_TOTALS)
-    begin = len(articles) // 2
-    cut = table_of(batch, bags).slice(begin)
-    assert unpacked(cut).equals(batch.slice(begin))
-    np.testing.assert_array_equal(bags_of(cut).term_counts, bags.some(begin, len(articles)).term_counts)
-    np.testing.assert_array_equal(totals_of(cut), totals_of(table_of(batch, bags))[begin:])
+    assert unpacked(kept).select(own_columns).equals(some.select(own_columns))
+    np.testing.assert_array_equal(bags_of(kept).term_keys, own.term_keys)
+    np.testing.assert_array_equal(totals_of(kept)[:, 0], np.array(rows) * N_TOTALS)
 
 
 def test_an_article_may_have_more_terms_than_two_bytes_tell():
     terms = [(term * 2_654_435_761 % 2**32, term % 2 == 0) for term in range(70_000)]
     batch, bags = batch_of([[(1, False)], terms + terms[::-1]])
-    assert unpacked(table_of(batch, bags)).equals(batch)
+    assert unpacked(stored(batch, bags)).equals(batch)
 
 
-@pytest.mark.parametrize("name", ["term_keys", "term_counts", "term_flags"])
-def test_terms_that_lack_something_are_an_error(name):
-    table = table_of(*batch_of([[(1, False)], [(2, False), (3, False)]]))
-    column = table[name].to_pylist()
-    damaged = table.set_column(TOKENS.get_field_index(name), TOKENS.field(name), [column[::-1]])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("n_terms", -1), ("lead_size", -1), ("lead_size", 3), ("n_others", -1), ("n_tokens", 0), ("n_title", -1),
+     ("n_lines", -1)],
+)  # fmt: skip
+def test_facts_that_can_not_be_are_an_error(name, value):
+    facts = stored(*batch_of([[(1, False), (2, True), (3, False)]])).facts.copy()
+    facts[name] = value
     with pytest.raises(RunError, match="damaged"):
-        bags_of(damaged)
+        facts_of(facts.view(np.uint8))
 
 
 def test_totals_that_are_no_numbers_are_an_error():
-    table = table_of(*batch_of([[(1, False)], [(2, False)]]))
-    damaged = np.frombuffer(b"\xff" * table["totals"].type.byte_width * 2, np.uint8).reshape(2, -1)
-    at = TOKENS.get_field_index("totals")
+    kept = stored(*batch_of([[(1, False)], [(2, False)]]))
+    facts = kept.facts.copy()
+    facts["totals"][1, 2] = np.nan
     with pytest.raises(RunError, match="damaged"):
-        totals_of(table.set_column(at, TOKENS.field(at), [fixed_array(damaged)]))
+        totals_of(Stored(facts, kept.octets))
 
 
-@pytest.mark.parametrize("order", [b"\x03", b"\x00\x00", b""])
-def test_places_that_are_none_of_the_terms_are_an_error(order):
-    table = table_of(*batch_of([[(1, False), (2, True), (3, False)]]))
-    assert table["order"].to_pylist() == [bytes([0 | 2 << 2 | 1 << 4])]
-    damaged = table.set_column(TOKENS.get_field_index("order"), TOKENS.field("order"), [[order]])
+def test_places_that_are_none_of_the_terms_are_an_error():
+    kept = stored(*batch_of([[(1, False), (2, True), (3, False)]]))
+    octets, (start,) = kept.octets["rest"]
+    order = start + 4  # behind the one term that is furniture only
+    assert octets[order] == 0 | 2 << 2 | 1 << 4
+    damaged = octets.copy()
+    damaged[order] = 3
     with pytest.raises(RunError, match="damaged"):
-        unpacked(damaged)
+        unpacked(Stored(kept.facts, {**kept.octets, "rest": (damaged, np.array([start]))}))

@@ -61,12 +61,12 @@ def test_regroup_reads_large_strings_and_no_size_column():
     assert [t.num_rows for t in tables.regroup([batch], 2, 1)] == [2, 1]
 
 
-def test_parquet_bytes_depend_on_the_rows_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "ROW_GROUP_ROWS", 64)
+def test_parquet_bytes_depend_on_the_rows_alone(tmp_path):
+    layout = tables.Layout(64)
     batch = make([f"text {i}" * (i % 7) for i in range(500)])
-    one = tables.write_parquet(tmp_path / "one.parquet", SCHEMA, pa.Table.from_batches([batch]))
+    one = tables.write_parquet(tmp_path / "one.parquet", SCHEMA, pa.Table.from_batches([batch]), layout)
     cuts = [batch.slice(i, 37) for i in range(0, 500, 37)]
-    two = tables.write_parquet(tmp_path / "two.parquet", SCHEMA, iter(cuts))
+    two = tables.write_parquet(tmp_path / "two.parquet", SCHEMA, iter(cuts), layout)
     assert one.digest == two.digest
     assert one.rows == two.rows == 500
     with pq.ParquetFile(tmp_path / "one.parquet") as file:

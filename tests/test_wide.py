@@ -11,7 +11,7 @@ from texts import EXAMPLES, JIT_OFF
 
 from pipeline.arrays import BYTES
 from pipeline.unicode import build
-from pipeline.wide import DIGITS, LETTERS, classes_of_64, load_word, lowest_bit
+from pipeline.wide import DIGITS, LETTERS, classes_of_64, load_key, load_word, lowest_bit
 
 WORDS = st.one_of(
     st.integers(0, 2**64 - 1),
@@ -29,6 +29,11 @@ BYTES_OF_TEXT = st.one_of(
 @nb.njit(nb.uint64(BYTES, nb.int64))
 def word_at(data, at):
     return load_word(data, at)
+
+
+@nb.njit(nb.uint32(BYTES, nb.int64))
+def key_at(data, at):
+    return load_key(data, at)
 
 
 @nb.njit(nb.int64(nb.uint64))
@@ -64,7 +69,10 @@ def naive_classes(block: bytes) -> tuple[int, ...]:
 @given(st.binary(min_size=8, max_size=80), st.data())
 def test_a_word_is_eight_bytes_lowest_first(data, draw):
     for at in {0, len(data) - 8, draw.draw(st.integers(0, len(data) - 8))}:
-        assert int(word_at(np.frombuffer(data, np.uint8), at)) == int.from_bytes(data[at : at + 8], "little")
+        octets = np.frombuffer(data, np.uint8)
+        assert int(word_at(octets, at)) == int.from_bytes(data[at : at + 8], "little")
+        for key in (at, at + 4):
+            assert int(key_at(octets, key)) == int.from_bytes(data[key : key + 4], "little")
 
 
 @EXAMPLES
@@ -96,4 +104,4 @@ def test_letters_and_digits_are_those_of_ascii():
 
 @pytest.mark.skipif(not JIT_OFF, reason="the twins for the interpreter are looked at without the JIT")
 def test_the_fallbacks_are_plain_functions():
-    assert {type(f).__name__ for f in (load_word, lowest_bit, classes_of_64)} == {"function"}
+    assert {type(f).__name__ for f in (load_key, load_word, lowest_bit, classes_of_64)} == {"function"}

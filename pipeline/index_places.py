@@ -1,0 +1,108 @@
+"""Places of the signatures of old articles: read where they lie, for pairs that share a band's key.
+
+Pairs are gone through in the order of the old articles, so that what is near in a mapped file is looked at
+together.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.arrays import BYTES, I64
+from pipeline.arrow_columns import Rows
+from pipeline.candidates import matches
+from pipeline.index_rows import fixed_layout
+from pipeline.index_segments import IndexReader, OpenIndex
+from pipeline.index_store import Store
+from pipeline.tables import Ref, atomic_file, file_ref
+from pipeline.wide import prefetch
+from pipeline.words import sort_words
+
+_PIECE_BYTES = 8 << 20  # that are fetched at a time
+# Pairs that are fetched ahead of the one that is looked at, and bytes of a line of the cache.
+_AHEAD, _LINE_BYTES = 4, 64
+_LOW = np.uint64(0xFFFFFFFF)
+
+
+@nb.njit(
+    nb.void(I64, nb.uint8[:, ::1], BYTES, I64, nb.int64, nb.int64, nb.int32[::1]), cache=True, nogil=True
+)
+def _count(rows, new_places, octets, starts, begin, end, out):  # type: ignore[no-untyped-def]
+    """Equal places, in the columns [begin, end), of each new row and the old article that starts there."""
+    width = new_places.shape[1]
+    for p in range(len(rows)):
+        if p + _AHEAD < len(rows):
+            for at in range(begin, end, _LINE_BYTES):
+                prefetch(octets, starts[p + _AHEAD] + at)
+                prefetch(new_places, rows[p + _AHEAD] * width + at)
+        old = octets[starts[p] : starts[p] + width].reshape(1, width)
+        out[p] = matches(new_places, rows[p], old, 0, begin, end)
+
+
+def fetch_places(index: OpenIndex, name: str, rows: int, work: Path) -> Ref:
+    """Copy a file with places, of so many articles, to where it can be mapped."""
+    with Store(index.location).open_file(name) as source, atomic_file(work / name) as copy:
+        shutil.copyfileobj(source, copy, _PIECE_BYTES)
+    return file_ref(work / name, rows)
+
+
+def places_elsewhere(index: OpenIndex) -> list[tuple[str, int]]:
+    """The files with places and their rows, by segment, where they can't be mapped; none where they can."""
+    if Store(index.location).is_local:
+        return []
+    return [(file.path, file.rows) for file in (s.files["places"] for s in index.live().segments)]
+
+
+class OldPlaces:
+    """The places of all old articles, by position, in files that can be mapped.
+
+    `store`: where these are, that of the index or one of copies.
+    """
+
+    def __init__(self, reader: IndexReader, store: Store) -> None:
+        names = [segment.files["places"].path for segment in reader.segments]
+        self._ends = np.append(reader.firsts, reader.n_articles)
+        self._layouts = [fixed_layout(store, name, "places") for name in names]
+        self._octets = [_mapped(store, name) for name in names]
+
+    def equal(
+        self, pairs: npt.NDArray[np.uint64], new_places: npt.NDArray[np.uint8], begin: int, end: int
+    ) -> npt.NDArray[np.int32]:
+        """Equal places of each pair (row << 32 | position) in the columns [begin, end), int32 (n,)."""
+        # By position, and which pair it is.
+        words = sort_words((pairs << np.uint64(32)) | np.arange(len(pairs), dtype=np.uint64), 32)
+        order = (words & _LOW).astype(np.int64)
+        rows = (pairs[order] >> np.uint64(32)).astype(np.int64)
+        ascending = np.empty(len(pairs), np.int32)
+        for own, octets, starts in self._where((words >> np.uint64(32)).astype(np.int64)):
+            _count(rows[own], new_places, octets, starts, begin, end, ascending[own])
+        equal = np.empty_like(ascending)
+        equal[order] = ascending
+        return equal
+
+    def columns(self, positions: Rows, begin: int, end: int) -> npt.NDArray[np.uint8]:
+        """The columns [begin, end) at some positions, ascending: uint8 (n, end - begin)."""
+        found = np.empty((len(positions), end - begin), np.uint8)
+        for own, octets, starts in self._where(positions):
+            found[own] = octets[starts[:, None] + np.arange(begin, end)]
+        return found
+
+    def _where(self, positions: Rows) -> Iterator[tuple[slice, npt.NDArray[np.uint8], Rows]]:
+        """For each file which of the positions, ascending, it has, and where in its bytes these start."""
+        cuts = np.searchsorted(positions, self._ends).tolist()
+        for at, (first, last) in enumerate(pairwise(cuts)):
+            if first < last:
+                rows = positions[first:last] - self._ends[at]
+                yield slice(first, last), self._octets[at], self._layouts[at].places(rows)
+
+
+def _mapped(store: Store, name: str) -> npt.NDArray[np.uint8]:
+    with store.open_file(name) as file:
+        return np.frombuffer(file.read_buffer(), np.uint8)
