@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import pyarrow.parquet as pq
+
 from pipeline.errors import RunError
 from pipeline.index_catalog import Catalog, require_catalog
 from pipeline.index_store import Store
@@ -74,8 +76,8 @@ def _difference(store: Store, ref: Ref) -> str | None:
                 f"must have {ref.bytes} bytes, XXH3 {ref.digest[:12]}, has {known[0]} bytes, XXH3 "
                 f"{known[1][:12]}"
             )
-        with store.open_parquet(ref.path) as file:
-            n_rows = file.metadata.num_rows
+        with store.open_file(ref) as opened:
+            n_rows = pq.read_metadata(opened).num_rows
     except (OSError, RunError) as error:
         return f"can't be read: {' '.join(str(error).split())}"
     return None if n_rows == ref.rows else f"must have {ref.rows} rows, has {n_rows}"

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from pipeline.arrays import BYTES, I64
 from pipeline.arrow_columns import Rows
 from pipeline.candidates import matches
+from pipeline.errors import RunError
 from pipeline.index_rows import fixed_layout
 from pipeline.index_segments import IndexReader, OpenIndex
 from pipeline.index_store import Store
@@ -46,18 +47,22 @@ def _count(rows, new_places, octets, starts, begin, end, out):  # type: ignore[n
         out[p] = matches(new_places, rows[p], old, 0, begin, end)
 
 
-def fetch_places(index: OpenIndex, name: str, rows: int, work: Path) -> Ref:
-    """Copy a file with places, of so many articles, to where it can be mapped."""
-    with Store(index.location).open_file(name) as source, atomic_file(work / name) as copy:
+def fetch_places(index: OpenIndex, places: Ref, work: Path) -> Ref:
+    """Copy a file with places to where it can be mapped. Raises RunError unless it is what was written."""
+    store = Store(index.location)
+    with store.open_file(places) as source, atomic_file(work / places.path) as copy:
         shutil.copyfileobj(source, copy, _PIECE_BYTES)
-    return file_ref(work / name, rows)
+    found = file_ref(work / places.path, places.rows)
+    if found.digest != places.digest:
+        raise RunError(
+            f"index {store.shown}: {places.path} can't be read: it is not the file that was written"
+        )
+    return found
 
 
-def places_elsewhere(index: OpenIndex) -> list[tuple[str, int]]:
-    """The files with places and their rows, by segment, where they can't be mapped; none where they can."""
-    if Store(index.location).is_local:
-        return []
-    return [(file.path, file.rows) for file in (s.files["places"] for s in index.live().segments)]
+def places_elsewhere(index: OpenIndex) -> list[Ref]:
+    """The files with places, by segment, where they can't be mapped; none where they can."""
+    return [] if Store(index.location).is_local else [s.files["places"] for s in index.live().segments]
 
 
 class OldPlaces:
@@ -67,10 +72,10 @@ class OldPlaces:
     """
 
     def __init__(self, reader: IndexReader, store: Store) -> None:
-        names = [segment.files["places"].path for segment in reader.segments]
+        files = [segment.files["places"] for segment in reader.segments]
         self._ends = np.append(reader.firsts, reader.n_articles)
-        self._layouts = [fixed_layout(store, name, "places") for name in names]
-        self._octets = [_mapped(store, name) for name in names]
+        self._layouts = [fixed_layout(store, file, "places") for file in files]
+        self._octets = [_mapped(store, file) for file in files]
 
     def equal(
         self, pairs: npt.NDArray[np.uint64], new_places: npt.NDArray[np.uint8], begin: int, end: int
@@ -103,6 +108,6 @@ class OldPlaces:
                 yield slice(first, last), self._octets[at], self._layouts[at].places(rows)
 
 
-def _mapped(store: Store, name: str) -> npt.NDArray[np.uint8]:
-    with store.open_file(name) as file:
-        return np.frombuffer(file.read_buffer(), np.uint8)
+def _mapped(store: Store, file: Ref) -> npt.NDArray[np.uint8]:
+    with store.open_file(file) as opened:
+        return np.frombuffer(opened.read_buffer(), np.uint8)

@@ -15,7 +15,7 @@ from pipeline.config import Config
 from pipeline.index_catalog import Segment
 from pipeline.index_clusters import Named
 from pipeline.index_recall import shard_batches
-from pipeline.index_segments import ARTICLES, IndexReader, OpenIndex, kept_batches
+from pipeline.index_segments import ARTICLES, IndexReader, OpenIndex, batch_ends, kept_batches
 from pipeline.index_write import (
     freeze,
     keys_rows,
@@ -61,8 +61,9 @@ def unpack(index: OpenIndex, begin: int, end: int, number: int, work: Path) -> U
     reader = index.read()
     positions = pa.array(range(begin, end), pa.int64()).to_numpy()
     known = reader.take(positions, [*ARTICLE_SHARD.names[:-1], "n_tokens"])
-    shard = write_ipc(work / f"unpacked-{number:03d}.arrow", ARTICLE_SHARD, shard_batches(known))
-    tokens = write_ipc(work / f"tokens-{number:03d}.arrow", KEPT, kept_batches(reader, positions))
+    ends = batch_ends(known["n_tokens"].to_numpy())
+    shard = write_ipc(work / f"unpacked-{number:03d}.arrow", ARTICLE_SHARD, shard_batches(known, ends))
+    tokens = write_ipc(work / f"tokens-{number:03d}.arrow", KEPT, kept_batches(reader, positions, ends))
     n_bytes = _BYTES_A_TOKEN * int(known["n_tokens"].to_numpy().sum())
     return Unpacked(ShardGroup(number, begin, (shard,)), tokens, n_bytes)
 

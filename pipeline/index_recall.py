@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,15 @@ from pipeline.candidates import PAIRS, BandPairs
 from pipeline.clusters import components
 from pipeline.config import Config
 from pipeline.confirm import JUDGED
-from pipeline.index_rows import BATCH
 from pipeline.index_screen import OldPairs
-from pipeline.index_segments import JUDGED_PAIRS, NEW_AND_OLD, IndexReader, OpenIndex, kept_batches
+from pipeline.index_segments import (
+    JUDGED_PAIRS,
+    NEW_AND_OLD,
+    IndexReader,
+    OpenIndex,
+    batch_ends,
+    kept_batches,
+)
 from pipeline.schema import ARTICLE_SHARD
 from pipeline.screen import SCREENED
 from pipeline.shards import ShardGroup
@@ -160,9 +167,10 @@ def recall(
     positions = read_ipc(planned.positions.path)["position"].to_numpy()[begin:end]
     columns = [*ARTICLE_SHARD.names[:-1], *(n for n in SIGNED_ARTICLES.names if n != "published")]
     known = reader.take(positions, columns)
-    shard = write_ipc(work / f"recalled-{number:03d}.arrow", ARTICLE_SHARD, shard_batches(known))
+    ends = batch_ends(known["n_tokens"].to_numpy())
+    shard = write_ipc(work / f"recalled-{number:03d}.arrow", ARTICLE_SHARD, shard_batches(known, ends))
     group = ShardGroup(number, planned.n_new + begin, (shard,))
-    tokens = write_ipc(work / f"tokens-{number:03d}.arrow", KEPT, kept_batches(reader, positions))
+    tokens = write_ipc(work / f"tokens-{number:03d}.arrow", KEPT, kept_batches(reader, positions, ends))
     counts = TermStatistics.load(statistics)
     bags = terms.keep_bags(group, tokens, furniture, config, work)
     facts = known.append_column("published", microseconds(known["published_at"]))
@@ -170,11 +178,13 @@ def recall(
     return Recalled(group, tokens, _signed(group, bags, facts, counts, work))
 
 
-def shard_batches(known: pa.Table) -> Iterator[pa.RecordBatch]:
-    """Old articles (`index_segments.ARTICLES`) as in a shard, with the text "", in batches."""
+def shard_batches(known: pa.Table, ends: Sequence[int]) -> Iterator[pa.RecordBatch]:
+    """Old articles (`index_segments.ARTICLES`) as in a shard, with the text "", batches with those ends."""
     texts = pa.array(np.full(len(known), "", object), pa.string())
     table = known.select(ARTICLE_SHARD.names[:-1]).append_column("text", texts)
-    return iter(table.cast(ARTICLE_SHARD).to_batches(BATCH))
+    table = table.cast(ARTICLE_SHARD).combine_chunks()
+    for begin, end in pairwise([0, *ends]):
+        yield from table.slice(begin, end - begin).to_batches()
 
 
 def _signed(

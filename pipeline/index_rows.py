@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +21,10 @@ import pyarrow.parquet as pq
 from pipeline.arrow_columns import Rows
 from pipeline.index_store import Store
 from pipeline.index_tokens import FACTS, TOKENS, Stored, facts_of, lengths
+from pipeline.tables import Ref
 
-# Articles at a time.
-BATCH = 1_024
+# Articles of a batch at most, and their bytes.
+BATCH, _BATCH_BYTES = 1_024, 16 << 20
 # Row groups that are fetched ahead of the one that is worked on.
 _AHEAD = 3
 # Bytes between two articles that are fetched as well: to go on reading is quicker than to start anew.
@@ -54,17 +56,22 @@ class _Page:
         """The bytes of the values. Raises ArrowInvalid unless they are one plain page, not compressed."""
         opened.seek(self.begin)
         octets = np.frombuffer(opened.read_buffer(self.size), np.uint8)
-        header = self._header()
-        if len(octets) != self.size or self.size <= self.n_bytes or octets[: len(header)].tobytes() != header:
+        header = octets[: max(self.size - self.n_bytes, 0)].tobytes()
+        if len(octets) != self.size or header not in self._headers():
             raise pa.ArrowInvalid(
                 f"from byte {self.begin} on it must have {self.n_values} plain values of {self.n_bytes} bytes"
             )
         return octets[self.size - self.n_bytes :]
 
-    def _header(self) -> bytes:
-        """How the header must begin, in Thrift's compact protocol: type, both sizes, values, encoding."""
+    def _headers(self) -> tuple[bytes, bytes]:
+        """What the header may be, in Thrift's compact protocol: type, both sizes, values, encodings.
+
+        Arrow puts statistics behind them, empty as none are asked for.
+        """
         size = b"\x15" + _varint(2 * self.n_bytes)
-        return b"\x15\x00" + size + size + b"\x2c\x15" + _varint(2 * self.n_values) + b"\x15\x00"
+        values = b"\x2c\x15" + _varint(2 * self.n_values) + b"\x15\x00\x15\x06\x15\x06"
+        known = b"\x15\x00" + size + size + values
+        return known + b"\x1c\x00\x00\x00", known + b"\x00\x00"
 
 
 def _varint(number: int) -> bytes:
@@ -84,6 +91,14 @@ class _Wanted:
     pages: dict[str, _Page]
     places: dict[str, tuple[Rows, Rows]]
 
+    @property
+    def sizes(self) -> Rows:
+        """Bytes of each article in all columns, int64 (n,)."""
+        total = np.zeros(len(self.facts), np.int64)
+        for _, sizes in self.places.values():
+            total += sizes
+        return total
+
     def near(self, column: str) -> Iterator[tuple[int, int]]:
         """Where the values of a column are in the file, those that are near in one: (first byte, bytes)."""
         begins, sizes = self.places[column]
@@ -102,31 +117,44 @@ class _Wanted:
         return values, begins
 
 
-def stored_rows(store: Store, name: str, rows: Rows, columns: Sequence[str]) -> Iterator[Stored]:
-    """Some rows, ascending, of a table of TOKENS: their facts and columns of PARTS, BATCH at most at a time.
+def ends_of_batches(sizes: Rows, most: int) -> list[int]:
+    """Where batches end of articles that take so much each: after BATCH, or `most` in all but for a single one."""
+    ends = [0]
+    total = np.cumsum(sizes, dtype=np.int64)
+    while ends[-1] < len(total):
+        before = int(total[ends[-1] - 1]) if ends[-1] else 0
+        fits = int(np.searchsorted(total, before + most, side="right"))
+        ends.append(min(max(fits, ends[-1] + 1), ends[-1] + BATCH))
+    return ends[1:]
+
+
+def stored_rows(store: Store, file: Ref, rows: Rows, columns: Sequence[str]) -> Iterator[Stored]:
+    """Some rows, ascending, of a table of TOKENS: their facts and columns of PARTS, in batches.
 
     What comes next is fetched while one is worked on. They may be mapped, for as long as nobody takes the
     next. Raises RunError when the file is gone or damaged.
     """
-    with store.open_parquet(name) as file:
-        if not file.schema_arrow.equals(TOKENS):
+    with store.open_parquet(file) as parquet:
+        if not parquet.schema_arrow.equals(TOKENS):
             raise pa.ArrowInvalid("it must have the columns of tokens, has others")
-        layout = file.metadata
-    groups = list(_wanted(store, name, layout, rows, columns))
+        layout = parquet.metadata
+    groups = list(_wanted(store, file, layout, rows, columns))
     for at, group in enumerate(groups):
         for following in groups[at + _AHEAD if at else 1 : at + _AHEAD + 1]:
             for column in columns:
-                store.fetch_ahead(name, following.near(column))
+                store.fetch_ahead(file.path, following.near(column))
         # Mapped anew for each group: what was touched counts as memory for as long as it is mapped.
-        with store.open_file(name) as opened:
+        with store.open_file(file) as opened:
             octets = {column: group.octets(opened, column) for column in columns}
-        for begin in range(0, len(group.facts), BATCH):
-            own = slice(begin, begin + BATCH)
-            yield Stored(group.facts[own], {c: (values, at[own]) for c, (values, at) in octets.items()})
+        source = f"index {store.shown}: {file.path}"
+        for begin, end in pairwise([0, *ends_of_batches(group.sizes, _BATCH_BYTES)]):
+            own = slice(begin, end)
+            parts = {column: (values, starts[own]) for column, (values, starts) in octets.items()}
+            yield Stored(group.facts[own], parts, source)
 
 
 def _wanted(
-    store: Store, name: str, layout: pq.FileMetaData, rows: Rows, columns: Sequence[str]
+    store: Store, file: Ref, layout: pq.FileMetaData, rows: Rows, columns: Sequence[str]
 ) -> Iterator[_Wanted]:
     """The row groups that have one of the rows."""
     ends = np.cumsum([0, *(layout.row_group(g).num_rows for g in range(layout.num_row_groups))])
@@ -134,10 +162,12 @@ def _wanted(
     groups = np.flatnonzero(np.diff(cuts)).tolist()
     chunks = [{c: layout.row_group(g).column(i) for i, c in enumerate(TOKENS.names)} for g in groups]
     pages = [_Page.of(c["facts"], c["facts"].num_values * FACTS.itemsize) for c in chunks]
-    store.fetch_ahead(name, ((page.begin, page.size) for page in pages))
-    with store.open_file(name) as opened:
+    store.fetch_ahead(file.path, ((page.begin, page.size) for page in pages))
+    with store.open_file(file) as opened:
         for group, chunk, page in zip(groups, chunks, pages, strict=True):
             facts = facts_of(page.values(opened))
+            if len(facts) != ends[group + 1] - ends[group]:
+                raise pa.ArrowInvalid(f"row group {group} must have as many facts as rows")
             own = rows[cuts[group] : cuts[group + 1]] - ends[group]
             of_column, places = {}, {}
             for column in columns:
@@ -165,37 +195,39 @@ class FixedLayout:
         return np.asarray(self.begins[group] + (rows - self.ends[group]) * self.width)
 
 
-def fixed_layout(store: Store, name: str, column: str) -> FixedLayout:
+def fixed_layout(store: Store, file: Ref, column: str) -> FixedLayout:
     """Where a column of values of one length is. Raises RunError when the file is gone or damaged."""
-    width, pages = _fixed_pages(store, name, column)
-    with store.open_file(name) as opened:
+    width, pages = _fixed_pages(store, file, column)
+    with store.open_file(file) as opened:
         for page in pages:
             page.values(opened)
     ends = np.cumsum([0, *(page.n_values for page in pages)])
     return FixedLayout(width, ends.astype(np.int64), np.array([page.first for page in pages], np.int64))
 
 
-def fixed_rows(store: Store, name: str, column: str) -> Iterator[npt.NDArray[np.uint8]]:
+def fixed_rows(store: Store, file: Ref, column: str) -> Iterator[npt.NDArray[np.uint8]]:
     """A column of values of one length, a row group at a time: uint8 (rows, width), mapped where it is local.
 
     Raises RunError when the file is gone or damaged.
     """
-    width, pages = _fixed_pages(store, name, column)
+    width, pages = _fixed_pages(store, file, column)
     for at, page in enumerate(pages):
         following = pages[at + _AHEAD if at else 1 : at + _AHEAD + 1]
-        store.fetch_ahead(name, ((p.begin, p.size) for p in following))
-        with store.open_file(name) as opened:
+        store.fetch_ahead(file.path, ((p.begin, p.size) for p in following))
+        with store.open_file(file) as opened:
             values = page.values(opened)
         yield values.reshape(-1, width)
 
 
-def _fixed_pages(store: Store, name: str, column: str) -> tuple[int, list[_Page]]:
+def _fixed_pages(store: Store, file: Ref, column: str) -> tuple[int, list[_Page]]:
     """The width of a column of values of one length, and its pages."""
-    with store.open_parquet(name) as file:
-        schema, layout = file.schema_arrow, file.metadata
+    with store.open_parquet(file) as parquet:
+        schema, layout = parquet.schema_arrow, parquet.metadata
         at = schema.get_field_index(column)
         if at < 0 or not pa.types.is_fixed_size_binary(schema.field(at).type) or schema.field(at).nullable:
             raise pa.ArrowInvalid(f"it must have {column}, of one length and never null")
         width: int = schema.field(at).type.byte_width
         chunks = [layout.row_group(g).column(at) for g in range(layout.num_row_groups)]
+        if sum(chunk.num_values for chunk in chunks) != file.rows:
+            raise pa.ArrowInvalid(f"{column} must have {file.rows} values")
         return width, [_Page.of(chunk, chunk.num_values * width) for chunk in chunks]

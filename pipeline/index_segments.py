@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,19 +22,21 @@ from pipeline.candidates import PAIRS
 from pipeline.config import Config
 from pipeline.confirm import JUDGED
 from pipeline.index_catalog import Catalog, Segment
-from pipeline.index_rows import BATCH, fixed_rows, stored_rows
+from pipeline.index_rows import ends_of_batches, fixed_rows, stored_rows
 from pipeline.index_store import Store
 from pipeline.index_tokens import PARTS, TOKENS, Stored, unpacked
 from pipeline.schema import CLUSTER_EVENTS, REPEATED_SECTIONS, UTC_TIME
 from pipeline.shards import MAX_GROUPS
 from pipeline.signatures import bands
-from pipeline.tables import BY_TEXT, ROW_GROUP_BYTES, Layout, Ref, regroup
+from pipeline.tables import BY_TEXT, Layout, Ref
 
 # Rows of a Parquet row group. Of articles a night needs some here and there. What is read in place is one
 # page a group, and Arrow ends pages at 20,000 rows.
 _ARTICLE_ROWS, _IN_PLACE_ROWS = 8_192, 16_384
 # Row groups that are fetched ahead of the one that is worked on.
 AHEAD = 3
+# Tokens of a batch of old articles at most, where one has not more: of a thousand articles of 4 KB 700,000.
+_BATCH_TOKENS = 1 << 20
 # Bands of one column of keys: every MAX_GROUPS-th, as the calls of stage "candidates" take them.
 N_PARTS = MAX_GROUPS
 
@@ -49,6 +52,8 @@ JUDGED_PAIRS = pa.schema([
 ])  # fmt: skip
 # The cluster of an article from this segment's nights on; the last one holds. `representative` is a number.
 MEMBERSHIP = pa.schema([("number", pa.int64()), ("cluster", pa.uint64()), ("representative", pa.int64())])
+# Tables that are the same whatever the configuration.
+_SCHEMAS = {"articles": ARTICLES, "tokens": TOKENS, "pairs": JUDGED_PAIRS, "membership": MEMBERSHIP}
 NEW_AND_OLD = pa.schema([PAIRS.field("left"), pa.field("right", pa.int64()), *list(PAIRS)[2:]])
 
 
@@ -67,8 +72,7 @@ def places_schema(config: Config) -> pa.Schema:
 
 def schema_of(table: str, config: Config) -> pa.Schema:
     """The columns of one of TABLES."""
-    fixed = {"articles": ARTICLES, "tokens": TOKENS, "pairs": JUDGED_PAIRS, "membership": MEMBERSHIP,
-             "sections": REPEATED_SECTIONS}  # fmt: skip
+    fixed = _SCHEMAS | {"sections": REPEATED_SECTIONS}
     if table in fixed:
         return fixed[table]
     return keys_schema(config) if table == "keys" else places_schema(config)
@@ -87,12 +91,14 @@ def layout_of(table: str) -> Layout:
 class OpenIndex:
     """An index as it was when the run began: where it is, and a copy of its catalog under the run's folder.
 
-    The copy's Ref stands for all that the stages read of the index: what the catalog names never changes.
-    `furniture` and `statistics` are the frozen ones in the form of the stages, None before the first night.
+    The copy's Ref stands for what the stages read of the index: files that the catalog names never change,
+    but for damage and what is put back. `state` tells that (`Store.state`), so that it is read again. `furniture`
+    and `statistics` are the frozen ones in the form of the stages, None before the first night.
     """
 
     location: str
     catalog: Ref
+    state: str
     furniture: Ref | None
     statistics: Ref | None
 
@@ -123,9 +129,12 @@ class IndexReader:
         """
         row = 0
         for segment in self.segments:
-            name = segment.files[table].path
-            with self.store.open_parquet(name) as file:
-                for read in self._row_groups(name, file, range(file.num_row_groups), columns):
+            ref = segment.files[table]
+            with self.store.open_parquet(ref) as file:
+                expected = _SCHEMAS.get(table)
+                if expected is not None and not file.schema_arrow.equals(expected):
+                    raise pa.ArrowInvalid(f"it must have the columns of {table}, has others")
+                for read in self._row_groups(ref.path, file, range(file.num_row_groups), columns):
                     yield row, read
                     row += read.num_rows
 
@@ -147,15 +156,13 @@ class IndexReader:
         """A column of "keys" or "places", as `index_rows.fixed_rows`, and how many rows are before."""
         row = 0
         for segment in self.segments:
-            for octets in fixed_rows(self.store, segment.files[table].path, column):
+            for octets in fixed_rows(self.store, segment.files[table], column):
                 yield row, octets
                 row += len(octets)
 
     def column(self, table: str, name: str) -> pa.ChunkedArray:
         """A column over all segments."""
-        type_ = (
-            {"articles": ARTICLES, "membership": MEMBERSHIP, "pairs": JUDGED_PAIRS}[table].field(name).type
-        )
+        type_ = _SCHEMAS[table].field(name).type
         chunks = [c for _, t in self.batches(table, [name]) for c in t[name].chunks]
         return pa.chunked_array(chunks, type_)
 
@@ -190,7 +197,7 @@ class IndexReader:
         """The rows of cluster_events that the next run is to tell, in their order."""
         if self.catalog.untold is None:
             return []
-        with self.store.open_parquet(self.catalog.untold.path) as file:
+        with self.store.open_parquet(self.catalog.untold) as file:
             return list(file.read().cast(CLUSTER_EVENTS).to_batches())
 
     def links(self) -> tuple[Rows, Rows, npt.NDArray[np.bool_]]:
@@ -206,13 +213,15 @@ class IndexReader:
         """
         pieces = [pa.schema([ARTICLES.field(c) for c in columns]).empty_table()]
         for segment, own in self._by_segment(positions):
-            name = segment.files["articles"].path
-            with self.store.open_parquet(name) as file:
+            ref = segment.files["articles"]
+            with self.store.open_parquet(ref) as file:
                 layout = file.metadata
                 ends = np.cumsum([0, *(layout.row_group(g).num_rows for g in range(layout.num_row_groups))])
                 cuts = np.searchsorted(own, ends)
                 groups = np.flatnonzero(np.diff(cuts)).tolist()
-                for group, read in zip(groups, self._row_groups(name, file, groups, columns), strict=True):
+                for group, read in zip(
+                    groups, self._row_groups(ref.path, file, groups, columns), strict=True
+                ):
                     wanted = pa.array(own[cuts[group] : cuts[group + 1]] - ends[group])
                     pieces.append(read.select(list(columns)).take(wanted))
         return pa.concat_tables(pieces).combine_chunks()
@@ -220,7 +229,7 @@ class IndexReader:
     def tokens(self, positions: Rows, columns: Sequence[str]) -> Iterator[Stored]:
         """Columns of PARTS of the articles at some positions, ascending, as `index_rows.stored_rows`."""
         for segment, own in self._by_segment(positions):
-            yield from stored_rows(self.store, segment.files["tokens"].path, own, columns)
+            yield from stored_rows(self.store, segment.files["tokens"], own, columns)
 
     def _by_segment(self, positions: Rows) -> Iterator[tuple[Segment, Rows]]:
         """The segments that hold some of the positions, ascending, and which of their rows."""
@@ -230,7 +239,13 @@ class IndexReader:
                 yield segment, positions[begin:end] - first
 
 
-def kept_batches(reader: IndexReader, positions: Rows) -> Iterator[pa.RecordBatch]:
-    """The tokens of the articles at some positions, ascending: KEPT without units, BATCH articles a batch."""
-    for table in regroup(map(unpacked, reader.tokens(positions, list(PARTS))), BATCH, ROW_GROUP_BYTES):
-        yield from table.combine_chunks().to_batches()
+def batch_ends(n_tokens: Rows) -> list[int]:
+    """Where batches of old articles end that have so many tokens: what they take is bounded."""
+    return ends_of_batches(n_tokens, _BATCH_TOKENS)
+
+
+def kept_batches(reader: IndexReader, positions: Rows, ends: Sequence[int]) -> Iterator[pa.RecordBatch]:
+    """The tokens of the articles at some positions, ascending, KEPT without units: batches so cut."""
+    for begin, end in pairwise([0, *ends]):
+        pieces = [unpacked(stored) for stored in reader.tokens(positions[begin:end], list(PARTS))]
+        yield from pa.Table.from_batches(pieces).combine_chunks().to_batches()

@@ -32,7 +32,7 @@ OLD_GROUPS = 2
 
 def places_stage(index: OpenIndex, groups: Sequence[ShardGroup], work: Path) -> Stage[Ref]:
     """Fetches the places of the index's articles; no call where they can be mapped, or nothing is new."""
-    calls = [(index, *file, work) for file in index_places.places_elsewhere(index)] if groups else []
+    calls = [(index, file, work) for file in index_places.places_elsewhere(index)] if groups else []
     return Stage("index-places", index_places.fetch_places, calls, lambda ref: ref.rows)
 
 

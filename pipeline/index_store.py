@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import xxhash
 from pyarrow import fs
 
 from pipeline.errors import OutputError, RunError
@@ -124,24 +125,53 @@ class Store:
             remove_left_over(Path(self._path(folder)))
 
     @contextmanager
-    def open_parquet(self, name: str) -> Iterator[pq.ParquetFile]:
-        """A Parquet file, opened. Raises RunError when it is gone or damaged, also where it is read from."""
-        try:
-            opened = self._fs.open_input_file(self._path(name))
-            with pq.ParquetFile(opened, pre_buffer=not self.is_local) as file:
-                yield file
-        except (pa.ArrowException, OSError) as error:
-            raise RunError(f"index {self.shown}: {name} can't be read: {error}") from None
+    def open_parquet(self, ref: Ref) -> Iterator[pq.ParquetFile]:
+        """A Parquet file, opened. Raises RunError as `open_file` does, and where `ref` has other rows."""
+        with (
+            self._opened(ref, self._fs.open_input_file) as opened,
+            pq.ParquetFile(opened, pre_buffer=not self.is_local) as file,
+        ):
+            if file.metadata.num_rows != ref.rows:
+                raise pa.ArrowInvalid(f"it must have {ref.rows} rows, has {file.metadata.num_rows}")
+            yield file
 
     @contextmanager
-    def open_file(self, name: str) -> Iterator[pa.NativeFile]:
-        """Any file, opened; a local one is mapped, and so is what is read of it. Raises RunError likewise."""
-        path = self._path(name)
+    def open_file(self, ref: Ref) -> Iterator[pa.NativeFile]:
+        """Any file, opened; a local one is mapped, and so is what is read of it.
+
+        Raises RunError when it is gone, damaged or has not the length of `ref`, also where it is read from.
+        """
+        with self._opened(ref, pa.memory_map if self.is_local else self._fs.open_input_file) as opened:
+            yield opened
+
+    @contextmanager
+    def _opened(self, ref: Ref, how: Callable[[str], pa.NativeFile]) -> Iterator[pa.NativeFile]:
         try:
-            with pa.memory_map(path) if self.is_local else self._fs.open_input_file(path) as file:
-                yield file
-        except (pa.ArrowException, OSError) as error:
-            raise RunError(f"index {self.shown}: {name} can't be read: {error}") from None
+            with how(self._path(ref.path)) as opened:
+                if opened.size() != ref.bytes:
+                    raise pa.ArrowInvalid(f"it must have {ref.bytes} bytes, has {opened.size()}")
+                yield opened
+        # A ValueError is what a damaged footer may end in, too.
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise RunError(f"index {self.shown}: {ref.path} can't be read: {error}") from None
+
+    def state(self, refs: Iterable[Ref]) -> str:
+        """A digest of when files were written or put back and how long they are, as the store tells it."""
+        if self.is_local:
+            told = [self._told(ref) for ref in refs]
+        else:
+            found = self._fs.get_file_info(fs.FileSelector(self._root, recursive=True, allow_not_found=True))
+            known = {entry.path: (entry.size, entry.mtime_ns) for entry in found}
+            told = [(ref.path, *known.get(self._path(ref.path), ())) for ref in refs]
+        return xxhash.xxh3_128_hexdigest(repr(told).encode())
+
+    def _told(self, ref: Ref) -> tuple[Any, ...]:
+        try:
+            found = os.stat(self._path(ref.path))
+        except OSError:
+            return (ref.path,)
+        # The time of change, too: who puts a copy back may keep the time of writing.
+        return ref.path, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
 
     def fetch_ahead(self, name: str, parts: Iterable[tuple[int, int]]) -> None:
         """Have the system read parts of a local file, (first byte, bytes), that are asked for soon.

@@ -50,21 +50,26 @@ class Stored:
     """Some articles of TOKENS: their facts, FACTS (n,), and where they are.
 
     `octets`: for columns of PARTS, bytes uint8, and where in them the value of each article begins, int64
-    (n,).
+    (n,). `source` names the file in errors.
     """
 
     facts: npt.NDArray[np.void]
     octets: Mapping[str, tuple[npt.NDArray[np.uint8], Rows]]
+    source: str
+
+    def damaged(self, rule: str) -> RunError:
+        """An error that says what must hold."""
+        return RunError(f"{self.source} can't be read: {rule}")
 
 
 def facts_of(octets: npt.NDArray[np.uint8]) -> npt.NDArray[np.void]:
-    """The facts of articles from their bytes, FACTS (n,). Raises RunError for damaged ones."""
+    """The facts of articles from their bytes, FACTS (n,). Raises ArrowInvalid for damaged ones."""
     facts = octets.view(FACTS)
     n_terms, n_tokens = facts["n_terms"], facts["n_tokens"]
     sound = (facts["lead_size"] >= 0) & (facts["lead_size"] <= n_terms) & (facts["n_others"] >= 0)
     sound &= (facts["n_title"] >= 0) & (facts["n_title"] <= n_tokens) & (facts["n_lines"] >= 0)
     if not sound.all():
-        raise RunError("index: an article must have 0 terms and tokens or more, a table of them is damaged")
+        raise pa.ArrowInvalid("an article must have 0 terms and tokens or more")
     return facts
 
 
@@ -232,7 +237,9 @@ def unpacked(stored: Stored) -> pa.RecordBatch:
     other_indptr, order_indptr, indptr, line_indptr, _ = indptrs
     terms = np.empty(len(flags), np.uint32)
     if not _put_together(keys, key_indptr, others, other_indptr, order, order_indptr, indptr, terms):
-        raise RunError("index: the tokens of an article must be of its terms, a table of them is damaged")
+        raise stored.damaged("the tokens of an article must be of its terms")
+    if ((line_stops < 0) | (line_stops > np.repeat(np.diff(indptr), np.diff(line_indptr)))).any():
+        raise stored.damaged("the lines of an article must end in it")
     columns = {
         "terms": list_array(terms, indptr),
         "flags": list_array(flags, indptr),
@@ -251,7 +258,7 @@ def totals_of(stored: Stored) -> npt.NDArray[np.float32]:
     """The totals of some articles, (n, N_TOTALS). Raises RunError for damaged ones."""
     totals = np.ascontiguousarray(stored.facts["totals"])
     if not np.isfinite(totals).all():
-        raise RunError("index: the totals of an article must be numbers, a table of them is damaged")
+        raise stored.damaged("the totals of an article must be numbers")
     return totals
 
 

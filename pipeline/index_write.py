@@ -82,19 +82,20 @@ def open_index(location: str, catalog: Catalog, work: Path) -> OpenIndex:
     copy = work / "index.json"
     copy.write_bytes(catalog.to_json())
     known = file_ref(copy, catalog.n_articles)
+    state = store.state(catalog.files)
     frozen = catalog.statistics
     if frozen is None:
-        return OpenIndex(location, known, None, None)
-    with store.open_parquet(frozen.terms.path) as file:
+        return OpenIndex(location, known, state, None, None)
+    with store.open_parquet(frozen.terms) as file:
         table = file.read()
     counts = np.column_stack([table[name].to_numpy() for name in TERMS.names]).astype(np.int32)
     # Whoever asks for a term has it: a term that nobody had when the counts were frozen is one article's.
     np.maximum(counts[:, 0], 1, out=counts[:, 0])
     statistics = TermStatistics(frozen.n_articles, counts).save(work / "terms.npy")
-    with store.open_parquet(frozen.furniture.path) as file:
+    with store.open_parquet(frozen.furniture) as file:
         lines = file.read().combine_chunks().to_batches()
     furniture = write_ipc(work / "furniture.arrow", FOUND, lines)
-    return OpenIndex(location, known, furniture, statistics)
+    return OpenIndex(location, known, state, furniture, statistics)
 
 
 def freeze(store: Store, version: str, furniture: Ref, statistics: Ref, work: Path) -> Statistics:
@@ -127,7 +128,7 @@ def drift(index: OpenIndex, bags: Sequence[ArrayFiles]) -> float:
         return 0.0
     catalog = index.live()
     assert catalog.statistics is not None
-    with Store(index.location).open_parquet(catalog.statistics.terms.path) as file:
+    with Store(index.location).open_parquet(catalog.statistics.terms) as file:
         unknown = file.read(columns=["df"])["df"].to_numpy() == 0
     n = n_unknown = 0
     for files in bags:

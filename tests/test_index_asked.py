@@ -50,7 +50,7 @@ def stored(bags: Bags) -> Stored:
         starts.append(len(octets))
         for values in (bags.term_keys, bags.term_counts, bags.term_flags):
             octets += values[begin:end].tobytes()
-    return Stored(facts, {"bag": (np.frombuffer(octets, np.uint8), np.array(starts, np.int64))})
+    return Stored(facts, {"bag": (np.frombuffer(octets, np.uint8), np.array(starts, np.int64))}, "")
 
 
 def some_pairs(rng: random.Random, n_old: int, sizes: list[int]) -> tuple[np.ndarray, ...]:

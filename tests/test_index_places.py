@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import index_places
+from pipeline.errors import RunError
 from pipeline.index_places import OldPlaces, fetch_places
 from pipeline.index_segments import IndexReader, OpenIndex
 from pipeline.index_store import Store
@@ -44,9 +45,8 @@ def places(request, tmp_path_factory) -> OldPlaces:
     files = _Files(folder)
     store = files.store
     if request.param == "fetched":
-        index = OpenIndex(str(folder), Ref("", 0, 0, ""), None, None)
-        named = [(s.files["places"].path, s.files["places"].rows) for s in files.segments]
-        copies = [fetch_places(index, name, rows, folder / "work") for name, rows in named]
+        index = OpenIndex(str(folder), Ref("", 0, 0, ""), "", None, None)
+        copies = [fetch_places(index, s.files["places"], folder / "work") for s in files.segments]
         store = Store(str(folder / "work"))
         assert [copy.rows for copy in copies] == list(SIZES)
     reader: IndexReader = files  # type: ignore[assignment]
@@ -72,5 +72,17 @@ def test_columns_are_those_of_the_positions(places):
 
 
 def test_only_what_lies_elsewhere_is_fetched(tmp_path):
-    index = OpenIndex(str(tmp_path), Ref("", 0, 0, ""), None, None)
+    index = OpenIndex(str(tmp_path), Ref("", 0, 0, ""), "", None, None)
     assert index_places.places_elsewhere(index) == []
+
+
+@pytest.mark.parametrize("damage", ["changed", "cut off"])
+def test_a_copy_of_what_is_damaged_is_an_error(damage, tmp_path):
+    files = _Files(tmp_path)
+    ref = files.segments[2].files["places"]
+    path = tmp_path / ref.path
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] if damage == "cut off" else data[:200] + b"?" + data[201:])
+    index = OpenIndex(str(tmp_path), Ref("", 0, 0, ""), "", None, None)
+    with pytest.raises(RunError, match=rf"^index {tmp_path}: {ref.path} can't be read"):
+        fetch_places(index, ref, tmp_path / "work")

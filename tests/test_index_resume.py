@@ -65,6 +65,29 @@ def test_what_was_found_in_an_index_that_has_changed_is_found_again(index, tmp_p
         assert resumed.rows(table) == expected.rows(table)
 
 
+def test_what_was_found_in_damaged_files_is_found_again(one_night, index, tmp_path):
+    """They are put back before the night goes on. What the files of the night say is taken over."""
+    expected = run_night(
+        SECOND, tmp_path / "calm", Path(shutil.copytree(one_night, tmp_path / "copy")), SETTINGS
+    )
+    (path,) = (index / "segments").glob("*/places.parquet")
+    good = path.read_bytes()
+    # All values of the one page, behind its header.
+    path.write_bytes(good[:60] + bytes(640 * len(FIRST) - 60) + good[640 * len(FIRST) :])
+    calls = [s["stage"] for s in expected.stages() for _ in range(s["n_calls"])]
+    with pytest.raises(RunError):
+        n_calls = calls.index("recall-plan") + 1
+        run_night(SECOND, tmp_path, index, SETTINGS, execute=Dying(n_calls, OSError(errno.EIO, "no")))
+    path.write_bytes(good)
+    night = run_night(SECOND, tmp_path, index, SETTINGS, resume=True)
+    again = {s["stage"] for s in night.stages() if s["n_reused"] < s["n_calls"]}
+    assert again >= {"index-candidates", "index-screen", "recall-plan"}
+    assert {"read", "text", "signatures", "candidates"} & again == set()
+    assert pairs(index) == pairs(calm)
+    for table in ("cluster_members", "clusters", "confirmed_pairs"):
+        assert night.rows(table) == expected.rows(table)
+
+
 class Killed(BaseException):
     """The process ends, and nothing that would have followed happens."""
 

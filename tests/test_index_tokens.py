@@ -27,7 +27,7 @@ def batch_of(articles: list[list[tuple[int, bool]]]) -> tuple[pa.RecordBatch, Ba
     rows = [
         {
             "terms": [term for term, _ in article], "flags": [n % 8 for n in range(len(article))],
-            "n_title": len(article) // 3, "line_keys": [7, 2**64 - 1 - n], "line_stops": [n, len(article)],
+            "n_title": len(article) // 3, "line_keys": [7, 2**64 - 1 - n], "line_stops": [min(n, len(article)), len(article)],
             "longest": 2**63 + n, "unit_starts": [], "unit_kinds": [],
         }
         for n, article in enumerate(articles)
@@ -53,7 +53,7 @@ def stored(batch: pa.RecordBatch, bags: Bags, rows: Sequence[int] | None = None)
         # Something between them, which nobody may look at.
         starts = np.cumsum([3, *(3 + len(v) for v in values)])[:-1].astype(np.int64)
         octets[name] = (np.frombuffer(b"".join(b"..." + v for v in values), np.uint8), starts)
-    return Stored(facts, octets)
+    return Stored(facts, octets, "index x: tokens")
 
 
 @given(ARTICLES)
@@ -94,7 +94,7 @@ def test_an_article_may_have_more_terms_than_two_bytes_tell():
 def test_facts_that_can_not_be_are_an_error(name, value):
     facts = stored(*batch_of([[(1, False), (2, True), (3, False)]])).facts.copy()
     facts[name] = value
-    with pytest.raises(RunError, match="damaged"):
+    with pytest.raises(pa.ArrowInvalid, match="0 terms and tokens or more"):
         facts_of(facts.view(np.uint8))
 
 
@@ -102,8 +102,8 @@ def test_totals_that_are_no_numbers_are_an_error():
     kept = stored(*batch_of([[(1, False)], [(2, False)]]))
     facts = kept.facts.copy()
     facts["totals"][1, 2] = np.nan
-    with pytest.raises(RunError, match="damaged"):
-        totals_of(Stored(facts, kept.octets))
+    with pytest.raises(RunError, match="index x: tokens can't be read"):
+        totals_of(Stored(facts, kept.octets, kept.source))
 
 
 def test_places_that_are_none_of_the_terms_are_an_error():
@@ -113,5 +113,16 @@ def test_places_that_are_none_of_the_terms_are_an_error():
     assert octets[order] == 0 | 2 << 2 | 1 << 4
     damaged = octets.copy()
     damaged[order] = 3
-    with pytest.raises(RunError, match="damaged"):
-        unpacked(Stored(kept.facts, {**kept.octets, "rest": (damaged, np.array([start]))}))
+    with pytest.raises(RunError, match="index x: tokens can't be read"):
+        unpacked(Stored(kept.facts, {**kept.octets, "rest": (damaged, np.array([start]))}, kept.source))
+
+
+@pytest.mark.parametrize("stop", [-1, 4])
+def test_lines_that_end_elsewhere_are_an_error(stop):
+    batch, bags = batch_of([[(1, False), (2, True), (3, False)]])
+    at = KEPT.get_field_index("line_stops")
+    wrong = batch.set_column(at, KEPT.field(at), pa.array([[0, stop]], KEPT.field(at).type))
+    with pytest.raises(
+        RunError, match="index x: tokens can't be read: the lines of an article must end in it"
+    ):
+        unpacked(stored(wrong, bags))
