@@ -118,7 +118,7 @@ class _Wanted:
 
 
 def ends_of_batches(sizes: Rows, most: int) -> list[int]:
-    """Where batches end of articles that take so much each: after BATCH, or `most` in all but for a single one."""
+    """Where batches of articles of such sizes end: after BATCH, or `most` in all but for a single one."""
     ends = [0]
     total = np.cumsum(sizes, dtype=np.int64)
     while ends[-1] < len(total):

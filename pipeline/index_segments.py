@@ -92,8 +92,8 @@ class OpenIndex:
     """An index as it was when the run began: where it is, and a copy of its catalog under the run's folder.
 
     The copy's Ref stands for what the stages read of the index: files that the catalog names never change,
-    but for damage and what is put back. `state` tells that (`Store.state`), so that it is read again. `furniture`
-    and `statistics` are the frozen ones in the form of the stages, None before the first night.
+    but for damage and what is put back, which `state` tells (`Store.state`): then they are read again.
+    `furniture` and `statistics` are the frozen ones in the form of the stages, None before the first night.
     """
 
     location: str

@@ -30,10 +30,10 @@ from pipeline.tables import Ref, ref_rows
 OLD_GROUPS = 2
 
 
-def places_stage(index: OpenIndex, groups: Sequence[ShardGroup], work: Path) -> Stage[Ref]:
-    """Fetches the places of the index's articles; no call where they can be mapped, or nothing is new."""
+def places_stages(index: OpenIndex, groups: Sequence[ShardGroup], work: Path) -> list[Stage[Ref]]:
+    """Fetching the places of the index's articles; nothing where they can be mapped, or nothing is new."""
     calls = [(index, file, work) for file in index_places.places_elsewhere(index)] if groups else []
-    return Stage("index-places", index_places.fetch_places, calls, lambda ref: ref.rows)
+    return [Stage("index-places", index_places.fetch_places, calls, ref_rows)] if calls else []
 
 
 def recall_stages(

@@ -46,7 +46,7 @@ from pipeline.index_segments import OpenIndex
 from pipeline.index_stages import (
     OLD_GROUPS,
     name_stage,
-    places_stage,
+    places_stages,
     recall_stages,
     recalled_wording,
     segment_stages,
@@ -177,7 +177,7 @@ def weighing_stages(
         )
         accepted = recognised.of(accepted)
     counted = term_stages(accepted.shards, accepted.text_bytes, config, run, work, index)
-    past = [places_stage(index, counted.groups, work)] if index and index.statistics else []
+    past = places_stages(index, counted.groups, work) if index and index.statistics else []
     signed, *places = run.together(sign_stage(counted, config, work), *past)
     return Weighed(
         accepted, counted.groups, counted.tokens, counted.furniture, counted.bags, counted.statistics,

@@ -67,9 +67,8 @@ def test_what_was_found_in_an_index_that_has_changed_is_found_again(index, tmp_p
 
 def test_what_was_found_in_damaged_files_is_found_again(one_night, index, tmp_path):
     """They are put back before the night goes on. What the files of the night say is taken over."""
-    expected = run_night(
-        SECOND, tmp_path / "calm", Path(shutil.copytree(one_night, tmp_path / "copy")), SETTINGS
-    )
+    calm = Path(shutil.copytree(one_night, tmp_path / "copy"))
+    expected = run_night(SECOND, tmp_path / "calm", calm, SETTINGS)
     (path,) = (index / "segments").glob("*/places.parquet")
     good = path.read_bytes()
     # All values of the one page, behind its header.

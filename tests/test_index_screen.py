@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 import made_up_news as news
 import numpy as np
 import pytest
-from indexes import Night, reader, run_night
+from indexes import Night, clusters, pairs, reader, run_night
 from stages import config
 
-from pipeline import index_admin
+from pipeline import index_admin, index_segments
 from pipeline.executor import Silence, ThreadExecutor
 from pipeline.index_job import rebuild_index
 from pipeline.index_tokens import bags_of, totals_of
@@ -90,6 +90,24 @@ def test_old_articles_of_a_template_are_recalled_although_no_pair_of_theirs_pass
     ]
     assert degrees[0] == degrees[1]
     assert degrees[0].keys() == bulletins
+
+
+def test_old_articles_of_any_number_of_tokens_are_a_batch(tmp_path, monkeypatch):
+    """Long articles come a few at a time; what is found is the same."""
+    rows = news.stories(5, 24)
+    found = []
+    for most in (1, 500, 1 << 20):
+        monkeypatch.setattr(index_segments, "_BATCH_TOKENS", most)
+        index = tmp_path / str(most) / "index"
+        for night in (rows[::2], rows[1::2]):
+            run_night(night, tmp_path / str(most), index, config())
+        rebuild_index(str(index), config(), ThreadExecutor(1), Silence())
+        known = reader(index)
+        batches = list(index_segments.kept_batches(known, np.arange(len(rows)), index_segments.batch_ends(
+            known.take(np.arange(len(rows)), ["n_tokens"])["n_tokens"].to_numpy())))  # fmt: skip
+        found.append((len(batches), clusters(index), pairs(index)))
+    assert found[0][0] == len(rows) > found[1][0] > found[2][0] == 1
+    assert found[0][1:] == found[1][1:] == found[2][1:]
 
 
 def test_the_index_has_the_totals_of_its_bags_by_its_statistics(tmp_path):

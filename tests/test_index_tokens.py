@@ -27,7 +27,8 @@ def batch_of(articles: list[list[tuple[int, bool]]]) -> tuple[pa.RecordBatch, Ba
     rows = [
         {
             "terms": [term for term, _ in article], "flags": [n % 8 for n in range(len(article))],
-            "n_title": len(article) // 3, "line_keys": [7, 2**64 - 1 - n], "line_stops": [min(n, len(article)), len(article)],
+            "n_title": len(article) // 3, "line_keys": [7, 2**64 - 1 - n],
+            "line_stops": [min(n, len(article)), len(article)],
             "longest": 2**63 + n, "unit_starts": [], "unit_kinds": [],
         }
         for n, article in enumerate(articles)
