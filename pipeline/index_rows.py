@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -25,8 +25,8 @@ from pipeline.tables import Ref
 
 # Articles of a batch at most, and their bytes.
 BATCH, _BATCH_BYTES = 1_024, 16 << 20
-# Row groups that are fetched ahead of the one that is worked on.
-_AHEAD = 3
+# Row groups of fixed values, and bytes of others, that are fetched ahead of what is worked on.
+_AHEAD, _AHEAD_BYTES = 3, 64 << 20
 # Bytes between two articles that are fetched as well: to go on reading is quicker than to start anew.
 _GAP = 1 << 15
 # Bytes before a value of a binary column: its length.
@@ -139,10 +139,13 @@ def stored_rows(store: Store, file: Ref, rows: Rows, columns: Sequence[str]) -> 
             raise pa.ArrowInvalid("it must have the columns of tokens, has others")
         layout = parquet.metadata
     groups = list(_wanted(store, file, layout, rows, columns))
+    ahead = [[part for column in columns for part in group.near(column)] for group in groups]
+    total = np.cumsum([sum(n_bytes for _, n_bytes in parts) for parts in ahead])
+    fetched = 0
     for at, group in enumerate(groups):
-        for following in groups[at + _AHEAD if at else 1 : at + _AHEAD + 1]:
-            for column in columns:
-                store.fetch_ahead(file.path, following.near(column))
+        stop = int(np.searchsorted(total, total[at] + _AHEAD_BYTES, side="right"))
+        store.fetch_ahead(file.path, chain.from_iterable(ahead[fetched:stop]))
+        fetched = max(fetched, stop)
         # Mapped anew for each group: what was touched counts as memory for as long as it is mapped.
         with store.open_file(file) as opened:
             octets = {column: group.octets(opened, column) for column in columns}

@@ -246,6 +246,11 @@ def batch_ends(n_tokens: Rows) -> list[int]:
 
 def kept_batches(reader: IndexReader, positions: Rows, ends: Sequence[int]) -> Iterator[pa.RecordBatch]:
     """The tokens of the articles at some positions, ascending, KEPT without units: batches so cut."""
+    pending: list[pa.RecordBatch] = []
+    read = map(unpacked, reader.tokens(positions, list(PARTS)))
     for begin, end in pairwise([0, *ends]):
-        pieces = [unpacked(stored) for stored in reader.tokens(positions[begin:end], list(PARTS))]
-        yield from pa.Table.from_batches(pieces).combine_chunks().to_batches()
+        while sum(map(len, pending)) < end - begin:
+            pending.append(next(read))
+        table = pa.Table.from_batches(pending)
+        yield from table.slice(0, end - begin).combine_chunks().to_batches()
+        pending = table.slice(end - begin).to_batches()
