@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +24,12 @@ from pipeline.index_store import Store
 from pipeline.index_tokens import FACTS, TOKENS, Stored, facts_of, lengths
 from pipeline.tables import Ref
 
+T = TypeVar("T")
+
 # Articles of a batch at most, and their bytes.
 BATCH, _BATCH_BYTES = 1_024, 16 << 20
-# Row groups of fixed values, and bytes of others, that are fetched ahead of what is worked on.
-_AHEAD, _AHEAD_BYTES = 3, 64 << 20
+# Bytes that are fetched ahead of what is worked on.
+_AHEAD_BYTES = 64 << 20
 # Bytes between two articles that are fetched as well: to go on reading is quicker than to start anew.
 _GAP = 1 << 15
 # Bytes before a value of a binary column: its length.
@@ -128,6 +131,27 @@ def ends_of_batches(sizes: Rows, most: int) -> list[int]:
     return ends[1:]
 
 
+def chosen_groups(layout: pq.FileMetaData, rows: Rows) -> list[tuple[int, Rows]]:
+    """The row groups that have some of the rows, ascending, and which of their own rows these are."""
+    ends = np.cumsum([0, *(layout.row_group(g).num_rows for g in range(layout.num_row_groups))])
+    cuts = np.searchsorted(rows, ends)
+    return [(g, rows[cuts[g] : cuts[g + 1]] - ends[g]) for g in np.flatnonzero(np.diff(cuts)).tolist()]
+
+
+def fetching(
+    store: Store, file: Ref, pieces: Sequence[T], parts: Sequence[Sequence[tuple[int, int]]]
+) -> Iterator[T]:
+    """The pieces of work in their order. Parts of the file, (first byte, bytes), come ahead of it."""
+    total = np.cumsum([sum(n_bytes for _, n_bytes in own) for own in parts])
+    fetched = 0
+    for at, piece in enumerate(pieces):
+        stop = int(np.searchsorted(total, total[at] + _AHEAD_BYTES, side="right"))
+        if stop > fetched:
+            store.fetch_ahead(file.path, chain.from_iterable(parts[fetched:stop]))
+            fetched = stop
+        yield piece
+
+
 def stored_rows(store: Store, file: Ref, rows: Rows, columns: Sequence[str]) -> Iterator[Stored]:
     """Some rows, ascending, of a table of TOKENS: their facts and columns of PARTS, in batches.
 
@@ -139,13 +163,8 @@ def stored_rows(store: Store, file: Ref, rows: Rows, columns: Sequence[str]) -> 
             raise pa.ArrowInvalid("it must have the columns of tokens, has others")
         layout = parquet.metadata
     groups = list(_wanted(store, file, layout, rows, columns))
-    ahead = [[part for column in columns for part in group.near(column)] for group in groups]
-    total = np.cumsum([sum(n_bytes for _, n_bytes in parts) for parts in ahead])
-    fetched = 0
-    for at, group in enumerate(groups):
-        stop = int(np.searchsorted(total, total[at] + _AHEAD_BYTES, side="right"))
-        store.fetch_ahead(file.path, chain.from_iterable(ahead[fetched:stop]))
-        fetched = max(fetched, stop)
+    near = [[part for column in columns for part in group.near(column)] for group in groups]
+    for group in fetching(store, file, groups, near):
         # Mapped anew for each group: what was touched counts as memory for as long as it is mapped.
         with store.open_file(file) as opened:
             octets = {column: group.octets(opened, column) for column in columns}
@@ -160,18 +179,15 @@ def _wanted(
     store: Store, file: Ref, layout: pq.FileMetaData, rows: Rows, columns: Sequence[str]
 ) -> Iterator[_Wanted]:
     """The row groups that have one of the rows."""
-    ends = np.cumsum([0, *(layout.row_group(g).num_rows for g in range(layout.num_row_groups))])
-    cuts = np.searchsorted(rows, ends)
-    groups = np.flatnonzero(np.diff(cuts)).tolist()
-    chunks = [{c: layout.row_group(g).column(i) for i, c in enumerate(TOKENS.names)} for g in groups]
+    groups = chosen_groups(layout, rows)
+    chunks = [{c: layout.row_group(g).column(i) for i, c in enumerate(TOKENS.names)} for g, _ in groups]
     pages = [_Page.of(c["facts"], c["facts"].num_values * FACTS.itemsize) for c in chunks]
     store.fetch_ahead(file.path, ((page.begin, page.size) for page in pages))
     with store.open_file(file) as opened:
-        for group, chunk, page in zip(groups, chunks, pages, strict=True):
+        for (group, own), chunk, page in zip(groups, chunks, pages, strict=True):
             facts = facts_of(page.values(opened))
-            if len(facts) != ends[group + 1] - ends[group]:
+            if len(facts) != layout.row_group(group).num_rows:
                 raise pa.ArrowInvalid(f"row group {group} must have as many facts as rows")
-            own = rows[cuts[group] : cuts[group + 1]] - ends[group]
             of_column, places = {}, {}
             for column in columns:
                 sizes = lengths(facts, column).sum(axis=0)
@@ -214,9 +230,7 @@ def fixed_rows(store: Store, file: Ref, column: str) -> Iterator[npt.NDArray[np.
     Raises RunError when the file is gone or damaged.
     """
     width, pages = _fixed_pages(store, file, column)
-    for at, page in enumerate(pages):
-        following = pages[at + _AHEAD if at else 1 : at + _AHEAD + 1]
-        store.fetch_ahead(file.path, ((p.begin, p.size) for p in following))
+    for page in fetching(store, file, pages, [[(page.begin, page.size)] for page in pages]):
         with store.open_file(file) as opened:
             values = page.values(opened)
         yield values.reshape(-1, width)

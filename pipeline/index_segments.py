@@ -7,6 +7,7 @@ index. A *number* is the article's for good. Numbers ascend with the positions.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -22,7 +23,7 @@ from pipeline.candidates import PAIRS
 from pipeline.config import Config
 from pipeline.confirm import JUDGED
 from pipeline.index_catalog import Catalog, Segment
-from pipeline.index_rows import ends_of_batches, fixed_rows, stored_rows
+from pipeline.index_rows import chosen_groups, ends_of_batches, fetching, fixed_rows, stored_rows
 from pipeline.index_store import Store
 from pipeline.index_tokens import PARTS, TOKENS, Stored, unpacked
 from pipeline.schema import CLUSTER_EVENTS, REPEATED_SECTIONS, UTC_TIME
@@ -33,8 +34,6 @@ from pipeline.tables import BY_TEXT, Layout, Ref
 # Rows of a Parquet row group. Of articles a night needs some here and there. What is read in place is one
 # page a group, and Arrow ends pages at 20,000 rows.
 _ARTICLE_ROWS, _IN_PLACE_ROWS = 8_192, 16_384
-# Row groups that are fetched ahead of the one that is worked on.
-AHEAD = 3
 # Tokens of a batch of old articles at most, where one has not more: of a thousand articles of 4 KB 700,000.
 _BATCH_TOKENS = 1 << 20
 # Bands of one column of keys: every MAX_GROUPS-th, as the calls of stage "candidates" take them.
@@ -129,27 +128,30 @@ class IndexReader:
         """
         row = 0
         for segment in self.segments:
-            ref = segment.files[table]
-            with self.store.open_parquet(ref) as file:
-                expected = _SCHEMAS.get(table)
-                if expected is not None and not file.schema_arrow.equals(expected):
-                    raise pa.ArrowInvalid(f"it must have the columns of {table}, has others")
-                for read in self._row_groups(ref.path, file, range(file.num_row_groups), columns):
+            with self._opened(segment, table) as file:
+                for read in self._row_groups(segment.files[table], file, range(file.num_row_groups), columns):
                     yield row, read
                     row += read.num_rows
 
+    @contextmanager
+    def _opened(self, segment: Segment, table: str) -> Iterator[pq.ParquetFile]:
+        """A table of a segment, as `Store.open_parquet`. Raises RunError, too, when it has other columns."""
+        with self.store.open_parquet(segment.files[table]) as file:
+            if table in _SCHEMAS and not file.schema_arrow.equals(_SCHEMAS[table]):
+                raise pa.ArrowInvalid(f"it must have the columns of {table}, has others")
+            yield file
+
     def _row_groups(
-        self, name: str, file: pq.ParquetFile, groups: Sequence[int], columns: Sequence[str] | None
+        self, ref: Ref, file: pq.ParquetFile, groups: Sequence[int], columns: Sequence[str] | None
     ) -> Iterator[pa.Table]:
         """Row groups of a file, in their order. What comes next is fetched while one is worked on."""
         layout = file.metadata
         paths = [layout.schema.column(i).path.split(".")[0] for i in range(layout.num_columns)]
         own = [i for i, path in enumerate(paths) if columns is None or path in columns]
-        for at, group in enumerate(groups):
-            for following in groups[at + AHEAD if at else 1 : at + AHEAD + 1]:
-                chunks = map(layout.row_group(following).column, own)
-                begins = ((c.dictionary_page_offset or c.data_page_offset, c) for c in chunks)
-                self.store.fetch_ahead(name, ((begin, c.total_compressed_size) for begin, c in begins))
+        chunks = [[layout.row_group(group).column(i) for i in own] for group in groups]
+        parts = [[(c.dictionary_page_offset or c.data_page_offset, c.total_compressed_size) for c in of_group]
+                 for of_group in chunks]  # fmt: skip
+        for group in fetching(self.store, ref, groups, parts):
             yield file.read_row_group(group, columns=columns and list(columns), use_threads=False)
 
     def fixed(self, table: str, column: str) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
@@ -213,17 +215,11 @@ class IndexReader:
         """
         pieces = [pa.schema([ARTICLES.field(c) for c in columns]).empty_table()]
         for segment, own in self._by_segment(positions):
-            ref = segment.files["articles"]
-            with self.store.open_parquet(ref) as file:
-                layout = file.metadata
-                ends = np.cumsum([0, *(layout.row_group(g).num_rows for g in range(layout.num_row_groups))])
-                cuts = np.searchsorted(own, ends)
-                groups = np.flatnonzero(np.diff(cuts)).tolist()
-                for group, read in zip(
-                    groups, self._row_groups(ref.path, file, groups, columns), strict=True
-                ):
-                    wanted = pa.array(own[cuts[group] : cuts[group + 1]] - ends[group])
-                    pieces.append(read.select(list(columns)).take(wanted))
+            with self._opened(segment, "articles") as file:
+                chosen = chosen_groups(file.metadata, own)
+                tables = self._row_groups(segment.files["articles"], file, [g for g, _ in chosen], columns)
+                for (_, rows), read in zip(chosen, tables, strict=True):
+                    pieces.append(read.select(list(columns)).take(pa.array(rows)))
         return pa.concat_tables(pieces).combine_chunks()
 
     def tokens(self, positions: Rows, columns: Sequence[str]) -> Iterator[Stored]:

@@ -100,7 +100,7 @@ def _joined(parts: Sequence[npt.NDArray[Any]], sizes: npt.NDArray[np.int64]) -> 
     octets = np.empty(ends[-1], np.uint8)
     at = ends[:-1].copy()
     for part, size in zip(parts, sizes, strict=True):
-        _copy(np.ascontiguousarray(part).view(np.uint8), _begins(size), octets, at, size)
+        _copy(np.ascontiguousarray(part).view(np.uint8), np.cumsum(size) - size, octets, at, size)
         at += size
     return pa.Array.from_buffers(
         pa.binary(), len(at), [None, pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(octets)]
@@ -119,10 +119,6 @@ def _parts(stored: Stored, column: str) -> tuple[list[npt.NDArray[Any]], list[Ro
         parts.append(part.view(dtype))
         indptrs.append(indptr // part.view(dtype).itemsize)
     return parts, indptrs
-
-
-def _begins(sizes: Rows) -> Rows:
-    return np.cumsum(sizes) - sizes
 
 
 @nb.njit(nb.int64(nb.int64), cache=True, nogil=True, inline="always")

@@ -177,7 +177,7 @@ def weighing_stages(
         )
         accepted = recognised.of(accepted)
     counted = term_stages(accepted.shards, accepted.text_bytes, config, run, work, index)
-    past = places_stages(index, counted.groups, work) if index and index.statistics else []
+    past = places_stages(index, counted.groups, work) if index else []
     signed, *places = run.together(sign_stage(counted, config, work), *past)
     return Weighed(
         accepted, counted.groups, counted.tokens, counted.furniture, counted.bags, counted.statistics,
