@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.shards import ShardGroup
-from pipeline.tables import Ref, atomic_file, file_ref
+from pipeline.tables import Ref, atomic_file
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,12 @@ def write_arrays(
     work: Path,
 ) -> ArrayFiles:  # fmt: skip
     """Writes the arrays of all batches, one after the other; those named `..._ends` are counted on."""
-    paths = {name: work / f"{name}-{group.number:03d}.bin" for name in types}
     rows = dict.fromkeys(types, 0)
     offsets = {name: 0 for name in types if name.endswith("_ends")}
     with ExitStack() as stack:
-        files = {name: stack.enter_context(atomic_file(path)) for name, path in paths.items()}
+        files = {
+            name: stack.enter_context(atomic_file(work / f"{name}-{group.number:03d}.bin")) for name in types
+        }
         for batch in batches:
             for name, dtype in types.items():
                 values: npt.NDArray[Any] = batch[name].astype(dtype, copy=False)
@@ -57,7 +58,7 @@ def write_arrays(
                     offsets[name] = int(values[-1])
                 files[name].write(np.ascontiguousarray(values).data)
                 rows[name] += values.size
-    refs = {name: (np.dtype(types[name]).name, file_ref(path, rows[name])) for name, path in paths.items()}
+    refs = {name: (np.dtype(types[name]).name, file.ref(rows[name])) for name, file in files.items()}
     return ArrayFiles(group.first_row, group.n_articles, refs)
 
 

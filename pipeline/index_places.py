@@ -22,7 +22,7 @@ from pipeline.errors import RunError
 from pipeline.index_rows import fixed_layout
 from pipeline.index_segments import IndexReader, OpenIndex
 from pipeline.index_store import Store
-from pipeline.tables import Ref, atomic_file, file_ref
+from pipeline.tables import Ref, atomic_file
 from pipeline.wide import prefetch
 from pipeline.words import sort_words
 
@@ -52,7 +52,7 @@ def fetch_places(index: OpenIndex, places: Ref, work: Path) -> Ref:
     store = Store(index.location)
     with store.open_file(places) as source, atomic_file(work / places.path) as copy:
         shutil.copyfileobj(source, copy, _PIECE_BYTES)
-    found = file_ref(work / places.path, places.rows)
+    found = copy.ref(places.rows)
     if found.digest != places.digest:
         raise RunError(
             f"index {store.shown}: {places.path} can't be read: it is not the file that was written"

@@ -38,7 +38,7 @@ from pipeline.schema import ARTICLE_SHARD
 from pipeline.screen import SCREENED
 from pipeline.shards import ShardGroup
 from pipeline.signatures import SIGNED_ARTICLES, SIGNED_LINES, Signed
-from pipeline.tables import Ref, atomic_file, file_ref, read_ipc, write_ipc
+from pipeline.tables import Ref, atomic_file, read_ipc, write_ipc
 from pipeline.terms import TermStatistics
 from pipeline.text import KEPT
 
@@ -192,10 +192,9 @@ def _signed(
 ) -> Signed:
     """As stage "signatures" leaves it, but for keys and places, which nobody asks for any more."""
     name = f"{group.number:03d}"
-    nothing = work / f"unsigned-{name}.bin"
-    with atomic_file(nothing):
+    with atomic_file(work / f"unsigned-{name}.bin") as nothing:
         pass
-    empty = file_ref(nothing, 0)
+    empty = nothing.ref(0)
     return Signed(
         group.first_row,
         bags,
