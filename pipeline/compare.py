@@ -9,17 +9,18 @@ from typing import Any
 import numba as nb
 import numpy as np
 
-from pipeline.arrays import BYTES, F32, I32, I64, READ_F32, READ_I32, READ_I64, READ_U16, READ_U32, U64
+from pipeline.arrays import BYTES, F32, I32, I64, READ_F32, READ_I32, READ_I64, READ_U16, READ_U32, U32
 from pipeline.shards import MAX_GROUPS
 from pipeline.vectors import (
     NAME,
     NUMBER,
     RARE,
-    RARITY_STEPS,
     TELLING,
     TOLD_IN_TITLE,
     VERY_RARE,
     log_count,
+    rarity_of,
+    tf_idf_of,
     told_weight,
 )
 from pipeline.wide import prefetch
@@ -37,9 +38,9 @@ DOT, DOT_NAMES, DOT_NUMBERS, RARE_SHARED, VERY_RARE_SHARED, RARE_NUMBERS_SHARED 
     REPEATED_FACTS, TITLE_FACTS,
 ) = range(6, 24, 2)  # fmt: skip
 N_SUMS = 24
+IN_LEAD = 8  # joins the bits of a term's kind
 LINE_VALUES = 16  # of four bytes in a line of the cache
-FILTER_WORDS = 64  # 4,096 bits: of articles of 350 terms one miss in twelve gets past it
-FILTER_MASK = np.uint32(FILTER_WORDS - 1)
+LEAST_SLOTS = 1 << 14  # of rows of 380 keys one miss in forty meets a key
 # Columns of `replaced`. A stretch of more bigrams than LONGEST_STRETCH is no place: there the two just go on
 # differently.
 FACTS, PLACES = range(2)
@@ -67,13 +68,16 @@ def _longest(ends, rows):  # type: ignore[no-untyped-def]
     return longest
 
 
-@nb.njit(nb.int64(nb.int64), cache=True, nogil=True, inline="always")
-def _room(n_keys):  # type: ignore[no-untyped-def]
-    """Slots for so many keys: a power of two, a quarter full at most, since a long search is mispredicted."""
-    size = 4
+@nb.njit(I32(nb.int64), cache=True, nogil=True)
+def _slots(n_keys):  # type: ignore[no-untyped-def]
+    """Empty slots for so many keys: a power of two, and so many that most keys of another row meet none.
+
+    LEAST_SLOTS fill the first cache or two; a search past other keys would be mispredicted.
+    """
+    size = LEAST_SLOTS
     while size < 4 * n_keys:
         size *= 2
-    return size
+    return np.zeros(size, np.int32)
 
 
 @nb.njit(nb.uint32(nb.uint32, nb.uint32), cache=True, nogil=True, inline="always")
@@ -82,55 +86,47 @@ def _slot(key, mask):  # type: ignore[no-untyped-def]
     return np.uint32(np.uint32(key ^ (key >> np.uint32(16))) & mask)
 
 
-@nb.njit(nb.uint32(READ_U32, nb.int64, nb.int64, I32, U64), cache=True, nogil=True)
-def _fill(keys, begin, end, slots, may_hold):  # type: ignore[no-untyped-def]
-    """Puts keys[begin:end] (distinct) into slots, as index - begin + 1; returns the mask.
+@nb.njit(nb.void(READ_U32, nb.int64, nb.int64, I32, U32, nb.int64), cache=True, nogil=True)
+def _fill(keys, begin, end, slots, used, n_used):  # type: ignore[no-untyped-def]
+    """Puts keys[begin:end] (distinct) into slots, as index - begin + 1, in the stead of those before.
 
-    `may_hold` uint64 (FILTER_WORDS,) gets a bit for each key: most keys of the other side miss it, which
-    costs less than looking into the slots.
+    `used` uint32 has the `n_used` slots that are taken, and gets those of these keys.
     """
-    room = _room(end - begin)
-    slots[:room] = 0
-    may_hold[:] = 0
-    mask = np.uint32(room - 1)
+    for k in range(n_used):
+        slots[used[k]] = 0
+    mask = np.uint32(len(slots) - 1)
     for j in range(begin, end):
-        key = keys[j]
-        may_hold[(key >> np.uint32(6)) & FILTER_MASK] |= np.uint64(1) << np.uint64(key & np.uint32(63))
-        slot = _slot(key, mask)
+        slot = _slot(keys[j], mask)
         while slots[slot] != 0:
             slot = np.uint32(np.uint32(slot + np.uint32(1)) & mask)
         slots[slot] = np.int32(j - begin + 1)
-    return mask
+        used[j - begin] = slot
 
 
-@nb.njit(
-    nb.int64(READ_U32, nb.int64, I32, nb.uint32, U64, READ_U32, nb.int64, nb.int64, I64, I64),
-    cache=True, nogil=True,
-)  # fmt: skip
-def _matches(keys_l, begin, slots, mask, may_hold, keys_r, begin_r, end_r, at_l, at_r):  # type: ignore[no-untyped-def]
+@nb.njit(nb.int64(READ_U32, nb.int64, I32, READ_U32, nb.int64, nb.int64, I64, I64), cache=True, nogil=True)
+def _matches(keys_l, begin, slots, keys_r, begin_r, end_r, at_l, at_r):  # type: ignore[no-untyped-def]
     """Finds the keys_r[begin_r:end_r] among the filled keys; returns how many there are.
 
     `at_l` and `at_r` get where they stand in `keys_l` and `keys_r`, in the order of the latter. Nothing
     branches on whether a key is there, which could not be predicted.
     """
-    n_likely = np.int64(0)
-    for j in range(begin_r, end_r):
-        key = keys_r[j]
+    mask = np.uint32(len(slots) - 1)
+    n_likely = np.uint64(0)  # unsigned, an index isn't asked whether it counts from the end
+    for j in range(np.uint64(begin_r), np.uint64(end_r)):
         at_r[n_likely] = j
-        word = may_hold[(key >> np.uint32(6)) & FILTER_MASK]
-        n_likely += np.int64((word >> np.uint64(key & np.uint32(63))) & np.uint64(1))
-    n = np.int64(0)
+        n_likely += np.uint64(slots[_slot(keys_r[j], mask)] != 0)
+    n = np.uint64(0)
     for h in range(n_likely):
-        j = at_r[h]
-        key = keys_r[j]
+        k = np.uint64(at_r[h])
+        key = keys_r[k]
         slot = _slot(key, mask)
         i = begin + slots[slot] - 1
         while slots[slot] != 0 and keys_l[i] != key:
             slot = np.uint32(np.uint32(slot + np.uint32(1)) & mask)
             i = begin + slots[slot] - 1
-        at_l[n], at_r[n] = i, j
-        n += np.int64(i >= begin)
-    return n
+        at_l[n], at_r[n] = i, k
+        n += np.uint64(i >= begin)
+    return np.int64(n)
 
 
 @nb.njit(nb.float32(nb.float32, nb.float32), cache=True, nogil=True, inline="always")
@@ -138,19 +134,14 @@ def _beyond(rarity, limit):  # type: ignore[no-untyped-def]
     return max(np.float32(0), np.float32(rarity - limit))
 
 
-@nb.njit(nb.float32(nb.int32), cache=True, nogil=True, inline="always")
-def _rarity(steps):  # type: ignore[no-untyped-def]
-    return np.float32(np.float32(steps) * np.float32(1 / RARITY_STEPS))
-
-
-@nb.njit(nb.void(nb.int64, F32, F32, I32, I32, I32, F32), cache=True, nogil=True, fastmath=SUMS_IN_ANY_ORDER)
-def _sum_both(n, weights_l, weights_r, kinds_l, kinds_r, rarities, sums):  # type: ignore[no-untyped-def]
+@nb.njit(nb.void(nb.int64, F32, F32, I32, I32, F32, F32), cache=True, nogil=True, fastmath=SUMS_IN_ANY_ORDER)
+def _sum_both(n, tf_idf_l, tf_idf_r, kinds_l, kinds_r, rarities, sums):  # type: ignore[no-untyped-def]
     """The columns of `term_sums` that the two sides share, of n terms that both have."""
     fact, number, none = np.int32(NAME | NUMBER), np.int32(NUMBER), np.float32(0)
     dot = names = numbers = in_l = in_r = none
     rare = very_rare = rare_numbers = rare_names_l = rare_names_r = none
     for h in range(n):
-        weight_l, weight_r = weights_l[h], weights_r[h]
+        weight_l, weight_r = tf_idf_l[h], tf_idf_r[h]
         product = weight_l * weight_r
         kind_l, kind_r = kinds_l[h] & fact, kinds_r[h] & fact
         # Of equal terms one may be written with a digit and the other without: Ⅳ and iv.
@@ -160,7 +151,7 @@ def _sum_both(n, weights_l, weights_r, kinds_l, kinds_r, rarities, sums):  # typ
         numbers += product if both_numbers else none
         in_l += weight_l * weight_l
         in_r += weight_r * weight_r
-        rarity = _rarity(rarities[h])
+        rarity = rarities[h]
         beyond = _beyond(rarity, np.float32(RARE))
         rare += beyond
         very_rare += _beyond(rarity, np.float32(VERY_RARE))
@@ -174,29 +165,30 @@ def _sum_both(n, weights_l, weights_r, kinds_l, kinds_r, rarities, sums):  # typ
 
 
 @nb.njit(
-    nb.void(nb.int64, I32, F32, F32, I64, nb.int64, I64, nb.int64, I32, nb.int64, F32),
+    nb.void(nb.int64, I32, I32, F32, F32, F32, nb.int64, F32),
     cache=True, nogil=True, fastmath=SUMS_IN_ANY_ORDER,
 )  # fmt: skip
-def _sum_side(n, kinds, logs, logs_other, at, stop_lead, at_other, stop_lead_other, rarities, side, sums):  # type: ignore[no-untyped-def]
+def _sum_side(n, kinds, kinds_other, logs, logs_other, rarities, side, sums):  # type: ignore[no-untyped-def]
     """The columns of `term_sums` of one side, 0 for l and 1 for r, of n terms that both have.
 
     `logs` are the `log_count` of each: 0 of what is said once.
     """
-    none = np.float32(0)
+    none, lead_bit = np.float32(0), np.int32(IN_LEAD)
     repeats = by_both = repeated_facts = lead = lead_facts = in_both_leads = title_facts = none
     for h in range(n):
-        rarity = _rarity(rarities[h])
+        rarity = rarities[h]
         told = told_weight(rarity)
         is_fact = (kinds[h] & np.int32(NAME | NUMBER)) != 0
         repeated = told * logs[h]
         repeats += repeated
         by_both += repeated if logs_other[h] > none else none
         repeated_facts += repeated if is_fact else none
-        in_lead = rarity * rarity if (at[h] < stop_lead) & (rarity >= np.float32(TELLING)) else none
+        leads = ((kinds[h] & lead_bit) != 0) & (rarity >= np.float32(TELLING))
+        in_lead = rarity * rarity if leads else none
         lead += in_lead
         fact_in_lead = in_lead if is_fact else none
         lead_facts += fact_in_lead
-        in_both_leads += fact_in_lead if at_other[h] < stop_lead_other else none
+        in_both_leads += fact_in_lead if (kinds_other[h] & lead_bit) != 0 else none
         title_facts += told if is_fact & ((kinds[h] & np.int32(TOLD_IN_TITLE)) != 0) else none
     sums[REPEATS + side], sums[REPEATED_BY_BOTH + side] = repeats, by_both
     sums[REPEATED_FACTS + side], sums[LEAD + side] = repeated_facts, lead
@@ -206,71 +198,75 @@ def _sum_side(n, kinds, logs, logs_other, at, stop_lead, at_other, stop_lead_oth
 
 @nb.njit(
     nb.void(
-        READ_U32, READ_F32, BYTES, BYTES, READ_U16, READ_I64, READ_I32,
-        in_groups(READ_U32), in_groups(READ_F32), in_groups(BYTES), in_groups(BYTES), in_groups(READ_I64),
-        in_groups(READ_I32), I64, I64, I64, nb.float32[:, ::1],
+        READ_U32, BYTES, BYTES, READ_U16, READ_I64, READ_I32,
+        in_groups(READ_U32), in_groups(BYTES), in_groups(BYTES), in_groups(READ_I64), in_groups(READ_I32),
+        I64, I64, I64, nb.float32[:, ::1],
     ),
     cache=True, nogil=True,
 )  # fmt: skip
 def term_sums(  # type: ignore[no-untyped-def]
-    keys_l, weights_l, kinds_l, counts_l, rarity_l, ends_l, lead_l,
-    all_keys, all_weights, all_kinds, all_counts, all_ends, all_leads, left, group_r, right, out,
+    keys_l, kinds_l, counts_l, rarity_l, ends_l, leads_l,
+    all_keys, all_kinds, all_counts, all_ends, all_leads, left, group_r, right, out,
 ):  # fmt: skip
     """Sums over the terms that both articles of a pair have, out float32 (n_pairs, N_SUMS).
 
     The right rows are of MAX_GROUPS groups of articles, a tuple of arrays each: so all pairs of a left row
     come one after the other, and its table is filled once. A term's rarity is the collection's, the same on
-    both sides.
+    both sides. Weights are not normalised.
     """
-    slots = np.empty(_room(_longest(ends_l, left)), np.int32)
-    may_hold = np.empty(FILTER_WORDS, np.uint64)
+    longest_l = _longest(ends_l, left)
+    slots, used, n_used = _slots(longest_l), np.empty(longest_l, np.uint32), np.int64(0)
+    own_kinds, own_logs = np.empty(longest_l, np.int32), np.empty(longest_l, np.float32)
+    own_rarity, own_tf_idf = np.empty(longest_l, np.float32), np.empty(longest_l, np.float32)
     longest = 1
     for p in range(len(right)):
         ends_r = all_ends[group_r[p]]
         longest = max(longest, ends_r[right[p]] - _begin(ends_r, right[p]))
     at_l, at_r = np.empty(longest + 1, np.int64), np.empty(longest + 1, np.int64)
-    shared_l, shared_r = np.empty(longest, np.float32), np.empty(longest, np.float32)
+    tf_idf_l, tf_idf_r = np.empty(longest, np.float32), np.empty(longest, np.float32)
     logs_l, logs_r = np.empty(longest, np.float32), np.empty(longest, np.float32)
     shared_kinds_l, shared_kinds_r = np.empty(longest, np.int32), np.empty(longest, np.int32)
-    rarities = np.empty(longest, np.int32)
-    mask = np.uint32(0)
+    rarities = np.empty(longest, np.float32)
+    begin = np.int64(0)
     previous = -1
     for p in range(len(left)):
-        begin = _begin(ends_l, left[p])
         if left[p] != previous:
             previous = left[p]
-            mask = _fill(keys_l, begin, ends_l[left[p]], slots, may_hold)
+            begin = _begin(ends_l, previous)
+            _fill(keys_l, begin, ends_l[previous], slots, used, n_used)
+            n_used = ends_l[previous] - begin
+            for place in range(n_used):
+                j = begin + place
+                leads = np.int32(place < leads_l[previous])
+                own_kinds[place] = np.int32(kinds_l[j]) | (np.int32(IN_LEAD) * leads)
+                own_logs[place] = log_count(counts_l[j])
+                own_rarity[place] = rarity_of(rarity_l[j])
+                own_tf_idf[place] = tf_idf_of(own_logs[place], own_rarity[place])
         group = group_r[p]
-        keys_r, weights_r, kinds_r, counts_r = (
-            all_keys[group], all_weights[group], all_kinds[group], all_counts[group]
-        )  # fmt: skip
+        keys_r, kinds_r, counts_r = all_keys[group], all_kinds[group], all_counts[group]
         begin_r, end_r = _begin(all_ends[group], right[p]), all_ends[group][right[p]]
-        stop_lead_l, stop_lead_r = begin + lead_l[left[p]], begin_r + all_leads[group][right[p]]
+        stop_lead = np.uint64(begin_r + all_leads[group][right[p]])
         if p + 1 < len(left):
             group, row = group_r[p + 1], right[p + 1]
             first, last = _begin(all_ends[group], row), all_ends[group][row]
             # The next row lies anywhere in files of gigabytes: fetched now, it is there when its turn comes.
             for j in range(first, last, LINE_VALUES):
                 prefetch(all_keys[group], j)
-                prefetch(all_weights[group], j)
             for j in range(first, last, 4 * LINE_VALUES):
                 prefetch(all_counts[group], j)
                 prefetch(all_kinds[group], j)
-        n = _matches(keys_l, begin, slots, mask, may_hold, keys_r, begin_r, end_r, at_l, at_r)
+        n = _matches(keys_l, begin, slots, keys_r, begin_r, end_r, at_l, at_r)
         for h in range(n):
-            # Unsigned: there is no index from the end to look for.
-            i, k = np.uint64(at_l[h]), np.uint64(at_r[h])
-            shared_l[h], shared_r[h] = weights_l[i], weights_r[k]
-            shared_kinds_l[h], shared_kinds_r[h] = kinds_l[i], kinds_r[k]
-            logs_l[h], logs_r[h] = log_count(counts_l[i]), log_count(counts_r[k])
-            rarities[h] = rarity_l[i]
-        _sum_both(n, shared_l, shared_r, shared_kinds_l, shared_kinds_r, rarities, out[p])
-        _sum_side(
-            n, shared_kinds_l, logs_l, logs_r, at_l, stop_lead_l, at_r, stop_lead_r, rarities, 0, out[p]
-        )
-        _sum_side(
-            n, shared_kinds_r, logs_r, logs_l, at_r, stop_lead_r, at_l, stop_lead_l, rarities, 1, out[p]
-        )
+            i, k = np.uint64(at_l[h] - begin), np.uint64(at_r[h])
+            rarity, log = own_rarity[i], log_count(counts_r[k])
+            rarities[h] = rarity
+            logs_l[h], logs_r[h] = own_logs[i], log
+            tf_idf_l[h], tf_idf_r[h] = own_tf_idf[i], tf_idf_of(log, rarity)
+            shared_kinds_l[h] = own_kinds[i]
+            shared_kinds_r[h] = np.int32(kinds_r[k]) | (np.int32(IN_LEAD) * np.int32(k < stop_lead))
+        _sum_both(n, tf_idf_l, tf_idf_r, shared_kinds_l, shared_kinds_r, rarities, out[p])
+        _sum_side(n, shared_kinds_l, shared_kinds_r, logs_l, logs_r, rarities, 0, out[p])
+        _sum_side(n, shared_kinds_r, shared_kinds_l, logs_r, logs_l, rarities, 1, out[p])
 
 
 @nb.njit(
@@ -278,20 +274,19 @@ def term_sums(  # type: ignore[no-untyped-def]
 )
 def dots(keys_l, weights_l, ends_l, keys_r, weights_r, ends_r, left, right, out):  # type: ignore[no-untyped-def]
     """Dot product of each pair of rows, float32 (n_pairs,)."""
-    slots = np.empty(_room(_longest(ends_l, left)), np.int32)
-    may_hold = np.empty(FILTER_WORDS, np.uint64)
-    longest = _longest(ends_r, right)
+    longest_l, longest = _longest(ends_l, left), _longest(ends_r, right)
+    slots, used, n_used = _slots(longest_l), np.empty(longest_l, np.uint32), np.int64(0)
     at_l, at_r = np.empty(longest + 1, np.int64), np.empty(longest + 1, np.int64)
-    mask = np.uint32(0)
     previous = -1
     for p in range(len(left)):
         begin = _begin(ends_l, left[p])
         if left[p] != previous:
             previous = left[p]
-            mask = _fill(keys_l, begin, ends_l[left[p]], slots, may_hold)
+            _fill(keys_l, begin, ends_l[left[p]], slots, used, n_used)
+            n_used = ends_l[left[p]] - begin
         begin_r, end_r = _begin(ends_r, right[p]), ends_r[right[p]]
         dot = 0.0
-        for h in range(_matches(keys_l, begin, slots, mask, may_hold, keys_r, begin_r, end_r, at_l, at_r)):
+        for h in range(_matches(keys_l, begin, slots, keys_r, begin_r, end_r, at_l, at_r)):
             dot += weights_l[at_l[h]] * weights_r[at_r[h]]
         out[p] = dot
 
@@ -299,19 +294,18 @@ def dots(keys_l, weights_l, ends_l, keys_r, weights_r, ends_r, left, right, out)
 @nb.njit(nb.void(READ_U32, READ_I64, READ_U32, READ_I64, I64, I64, I64, I64), cache=True, nogil=True)
 def overlaps(keys_l, ends_l, keys_r, ends_r, left, right, shared, longest):  # type: ignore[no-untyped-def]
     """Keys that each pair of rows has in common, and the most of them in a row on the right side."""
-    slots = np.empty(_room(_longest(ends_l, left)), np.int32)
-    may_hold = np.empty(FILTER_WORDS, np.uint64)
-    most = _longest(ends_r, right)
+    longest_l, most = _longest(ends_l, left), _longest(ends_r, right)
+    slots, used, n_used = _slots(longest_l), np.empty(longest_l, np.uint32), np.int64(0)
     at_l, at_r = np.empty(most + 1, np.int64), np.empty(most + 1, np.int64)
-    mask = np.uint32(0)
     previous = -1
     for p in range(len(left)):
         begin = _begin(ends_l, left[p])
         if left[p] != previous:
             previous = left[p]
-            mask = _fill(keys_l, begin, ends_l[left[p]], slots, may_hold)
+            _fill(keys_l, begin, ends_l[left[p]], slots, used, n_used)
+            n_used = ends_l[left[p]] - begin
         begin_r, end_r = _begin(ends_r, right[p]), ends_r[right[p]]
-        n = _matches(keys_l, begin, slots, mask, may_hold, keys_r, begin_r, end_r, at_l, at_r)
+        n = _matches(keys_l, begin, slots, keys_r, begin_r, end_r, at_l, at_r)
         run = best = 0
         for h in range(n):
             run = run + 1 if h > 0 and at_r[h] == at_r[h - 1] + 1 else 1
@@ -363,20 +357,19 @@ def replaced(  # type: ignore[no-untyped-def]
     other lacks there, half of it if it has them elsewhere: the less of both sides, summed over the places.
     The same for (l, r) as for (r, l).
     """
-    slots = np.empty(_room(_longest(ends_l, left)), np.int32)
-    may_hold = np.empty(FILTER_WORDS, np.uint64)
-    most = _longest(ends_r, right)
+    longest_l, most = _longest(ends_l, left), _longest(ends_r, right)
+    slots, used, n_used = _slots(longest_l), np.empty(longest_l, np.uint32), np.int64(0)
     at_l, at_r = np.empty(most + 1, np.int64), np.empty(most + 1, np.int64)
-    shared = np.zeros(_longest(ends_l, left), np.uint8)
-    mask = np.uint32(0)
+    shared = np.zeros(longest_l, np.uint8)
     previous = -1
     for p in range(len(left)):
         begin, end = _begin(ends_l, left[p]), ends_l[left[p]]
         if left[p] != previous:
             previous = left[p]
-            mask = _fill(keys_l, begin, end, slots, may_hold)
+            _fill(keys_l, begin, end, slots, used, n_used)
+            n_used = end - begin
         begin_r, end_r = _begin(ends_r, right[p]), ends_r[right[p]]
-        n = _matches(keys_l, begin, slots, mask, may_hold, keys_r, begin_r, end_r, at_l, at_r)
+        n = _matches(keys_l, begin, slots, keys_r, begin_r, end_r, at_l, at_r)
         for h in range(n):
             shared[at_l[h] - begin] = 1
         out[p] = 0

@@ -14,7 +14,7 @@ from pipeline.config import Config
 from pipeline.measures import Measures
 from pipeline.rule import Rule, load_rule
 from pipeline.schema import OF_TERMS
-from pipeline.screen import PAIRS_AT_A_TIME, TermMeasurer, are_related, by_blocks, passes
+from pipeline.screen import PAIRS_AT_A_TIME, TermMeasurer, are_related, blocks, passes
 from pipeline.signatures import Signed
 from pipeline.tables import Ref, read_ipc, write_ipc
 from pipeline.wording import Wording
@@ -57,7 +57,9 @@ class Measurer(TermMeasurer):
 
     def measure(self, left: np.ndarray, right: np.ndarray) -> Measures:
         """All measures of the pairs of rows int64 (n,), in their order; there must be one."""
-        return by_blocks(left, right, self._measure)
+        parts = blocks(left, right)
+        lots = [self._measure(left[part], right[part]) for part in parts]
+        return measures.take(measures.concatenate(lots), np.argsort(np.concatenate(parts)))
 
     def _measure(self, left: np.ndarray, right: np.ndarray) -> Measures:
         terms = self.measure_terms(left, right)

@@ -201,7 +201,8 @@ def _shared(vectors: TermVectors, spelt: Telling) -> tuple[Term, ...]:
     rows = [_row(vectors, i) for i in (0, 1)]
     own = (vectors.term_keys[rows[0]], vectors.term_keys[rows[1]])
     keys, left, right = np.intersect1d(own[0], own[1], return_indices=True)
-    products = vectors.term_weights[rows[0]][left] * vectors.term_weights[rows[1]][right]
+    weights = vectors.weights()
+    products = weights[rows[0]][left] * weights[rows[1]][right]
     kinds_l, kinds_r = _fact_kinds(vectors, 0)[left], _fact_kinds(vectors, 1)[right]
     kinds = np.where(kinds_r > 0, kinds_l, 0)  # a fact where both have it as one, as in the cosine of names
     rarity = vectors.term_rarity[rows[0]][left]
@@ -213,7 +214,7 @@ def _alone(vectors: TermVectors, i: int, spelt: Telling) -> tuple[Term, ...]:
     own, other = _row(vectors, i), _row(vectors, 1 - i)
     kinds = _fact_kinds(vectors, i)
     chosen = np.flatnonzero((kinds > 0) & ~np.isin(vectors.term_keys[own], vectors.term_keys[other]))
-    squares = vectors.term_weights[own][chosen] ** 2
+    squares = vectors.weights()[own][chosen] ** 2
     keys, rarity = vectors.term_keys[own][chosen], vectors.term_rarity[own][chosen]
     return _terms(keys, kinds[chosen], rarity, squares, N_ALONE, spelt)
 

@@ -125,11 +125,10 @@ def measure_terms(
     sums = np.empty((len(left), compare.N_SUMS), np.float32)
     groups = [*of_r, *[of_r[0]] * (MAX_GROUPS - len(of_r))]
     compare.term_sums(  # type: ignore[call-arg]
-        of_l.term_keys, of_l.term_weights, of_l.term_kinds, of_l.term_counts, of_l.term_rarity,
-        of_l.term_ends, of_l.lead_sizes,
+        of_l.term_keys, of_l.term_kinds, of_l.term_counts, of_l.term_rarity, of_l.term_ends, of_l.lead_sizes,
         *(
             tuple(getattr(v, name) for v in groups)
-            for name in ("term_keys", "term_weights", "term_kinds", "term_counts", "term_ends", "lead_sizes")
+            for name in ("term_keys", "term_kinds", "term_counts", "term_ends", "lead_sizes")
         ),
         left, group_r, right, sums,
     )  # fmt: skip
@@ -140,6 +139,12 @@ def measure_terms(
         total_r[own] = own_vectors.totals[right[own]]
         n_tokens_r[own] = own_vectors.n_tokens[right[own]]
     totals = (total_l, total_r)
+    # An article without terms shares none.
+    norms = [np.where(total[:, vectors.NORM] > 0, total[:, vectors.NORM], np.float32(1)) for total in totals]
+    for column in (compare.DOT, compare.DOT_NAMES, compare.DOT_NUMBERS):
+        sums[:, column] /= norms[0] * norms[1]
+    for side, norm in enumerate(norms):
+        sums[:, compare.SHARED + side] /= norm * norm
 
     def shares(column: int, of: int, doubt: float) -> tuple[np.ndarray, np.ndarray]:
         """Shares of l and of r; an article that has little of it is judged the less by it (`doubt`)."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,26 +22,20 @@ PAIRS_AT_A_TIME = 250_000
 # Articles whose arrays are mapped at a time, on each side of the pairs. What is touched of a mapped file
 # counts as memory until it is unmapped, and in a large collection pairs touch all of it.
 ARTICLES_AT_A_TIME = 100_000
+# Pairs whose measures are in memory together: a column of them fits the processor's cache.
+MEASURED_AT_A_TIME = 8_192
 
 SCREENED = pa.schema([*PAIRS, ("passes", pa.bool_())])
 
 
-Lot = TypeVar("Lot", bound=TermMeasures)
 Rows = npt.NDArray[np.int64]
 
 
-def by_blocks(left: Rows, right: Rows, measure: Callable[[Rows, Rows], Lot]) -> Lot:
-    """What `measure` says of pairs of rows (n,), in their order, asked for a block of articles on each side.
-
-    There must be a pair.
-    """
-    blocks = (left // ARTICLES_AT_A_TIME << 32) | right // ARTICLES_AT_A_TIME
-    if (blocks == blocks[0]).all():
-        return measure(left, right)
-    order = np.argsort(blocks, kind="stable")
-    parts = np.split(order, run_starts(blocks[order])[1:])
-    lots = [measure(left[part], right[part]) for part in parts]
-    return measures.take(measures.concatenate(lots), np.argsort(order))
+def blocks(left: Rows, right: Rows) -> list[Rows]:
+    """Pairs of rows (n,), by index, a lot for each two blocks of articles that they are of, in order."""
+    both = (left // ARTICLES_AT_A_TIME << 32) | right // ARTICLES_AT_A_TIME
+    order = np.argsort(both, kind="stable")
+    return np.split(order, run_starts(both[order])[1:])
 
 
 class TermMeasurer:
@@ -57,24 +50,40 @@ class TermMeasurer:
         group = np.searchsorted(self._firsts, rows, side="right") - 1
         return group, rows - self._firsts[group]
 
-    def measure_terms(self, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> TermMeasures:
+    def measure_terms(self, left: Rows, right: Rows) -> TermMeasures:
         """Term measures of the pairs of rows int64 (n,), in their order; there must be one."""
-        return by_blocks(left, right, self._measure_terms)
+        lots = list(self._lots(left, right))
+        order = np.argsort(np.concatenate([chosen for chosen, _ in lots]))
+        return measures.take(measures.concatenate([lot for _, lot in lots]), order)
 
-    def _measure_terms(self, left: Rows, right: Rows) -> TermMeasures:
-        vectors = [TermVectors.load(s.bags, s.weights) for s in self._signed]
-        (group_l, rows_l), (group_r, rows_r) = self.locate(left), self.locate(right)
-        order, lots = [], []
-        for group in np.unique(group_l).tolist():
-            chosen = np.flatnonzero(group_l == group)
-            chosen = chosen[np.argsort(rows_l[chosen], kind="stable")]
-            order.append(chosen)
-            lots.append(
-                measures.measure_terms(
-                    vectors[group], vectors, rows_l[chosen], group_r[chosen], rows_r[chosen]
-                )
-            )
-        return measures.take(measures.concatenate(lots), np.argsort(np.concatenate(order)))
+    def judge(
+        self, left: Rows, right: Rows, judge: Callable[[TermMeasures], npt.NDArray[np.bool_]]
+    ) -> npt.NDArray[np.bool_]:
+        """What `judge` says of the term measures of each pair of rows int64 (n,), bool (n,).
+
+        It is asked for some pairs at a time, in any order, and their measures are gone then.
+        """
+        said = np.empty(len(left), np.bool_)
+        for chosen, lot in self._lots(left, right):
+            said[chosen] = judge(lot)
+        return said
+
+    def _lots(self, left: Rows, right: Rows) -> Iterator[tuple[Rows, TermMeasures]]:
+        """Measures of some pairs at a time, by index."""
+        for block in blocks(left, right):
+            vectors = [TermVectors.load(s.bags, s.weights) for s in self._signed]
+            (group_l, rows_l), (group_r, rows_r) = self.locate(left[block]), self.locate(right[block])
+            for group in np.unique(group_l).tolist():
+                own = np.flatnonzero(group_l == group)
+                own = own[np.argsort(rows_l[own], kind="stable")]
+                for at in range(0, len(own), MEASURED_AT_A_TIME):
+                    some = own[at : at + MEASURED_AT_A_TIME]
+                    yield (
+                        block[some],
+                        measures.measure_terms(
+                            vectors[group], vectors, rows_l[some], group_r[some], rows_r[some]
+                        ),
+                    )
 
 
 def passes(terms: TermMeasures, rule: Rule) -> npt.NDArray[np.bool_]:
@@ -100,13 +109,15 @@ def screen_slice(
     text_hash = load_articles(signed, "text_hash")
     table = read_ipc(pairs.path)
 
+    def stays(terms: TermMeasures) -> npt.NDArray[np.bool_]:
+        return passes(terms, rule) | are_related(terms, config)
+
     def lots() -> Iterator[pa.RecordBatch]:
         for at in range(begin, end, PAIRS_AT_A_TIME):
             lot = table.slice(at, min(PAIRS_AT_A_TIME, end - at)).combine_chunks()
             left, right = (lot[side].to_numpy().astype(np.int64) for side in ("left", "right"))
             same_text = text_hash[left] == text_hash[right]
-            terms = measurer.measure_terms(left, right)
-            passing = pa.array(passes(terms, rule) | same_text | are_related(terms, config))
+            passing = pa.array(same_text | measurer.judge(left, right, stays))
             screened = lot.append_column(SCREENED.field("passes"), passing)
             yield from (
                 screened if config.keep_rejected_candidates else screened.filter(passing)

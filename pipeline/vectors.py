@@ -17,7 +17,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.preprocessing import normalize
 
 from pipeline.array_files import ArrayFiles, write_arrays
-from pipeline.arrays import BYTES, F32, I32, READ_COUNTS, READ_I32, READ_I64, READ_U16, READ_U32, U8
+from pipeline.arrays import BYTES, I32, READ_COUNTS, READ_I32, READ_I64, READ_U16, READ_U32, U8
 from pipeline.bags import MOST_COUNTED, Bags
 from pipeline.shards import ShardGroup
 from pipeline.terms import AHEAD, TermStatistics
@@ -44,8 +44,8 @@ N_TOTALS = 10
 class TermVectors:
     """Rows of n articles. Row i is [term_ends[i - 1], term_ends[i]) of the arrays (from 0 for i = 0).
 
-    `term_keys` uint32, `term_weights` float32 (L2-normalised TF-IDF), `term_kinds` uint8 (NAME, NUMBER,
-    TOLD_IN_TITLE), `term_counts` uint8, `term_rarity` uint16 (of 1 / RARITY_STEPS), `term_ends` int64 (n,).
+    `term_keys` uint32, `term_kinds` uint8 (NAME, NUMBER, TOLD_IN_TITLE), `term_counts` uint8, `term_rarity`
+    uint16 (of 1 / RARITY_STEPS), `term_ends` int64 (n,). TF-IDF weights follow from these (`weights`).
     `lead_sizes` int32 (n,): terms of a row, its first, that stand in the lead. `n_tokens` int64 (n,),
     furniture included. `totals` float32 (n, N_TOTALS), sums over an article's terms: squared weights of its
     names and numbers, and of its numbers; rarity of rare names, and of rare numbers; squared rarity of the
@@ -55,7 +55,6 @@ class TermVectors:
     """
 
     term_keys: npt.NDArray[np.uint32]
-    term_weights: npt.NDArray[np.float32]
     term_kinds: npt.NDArray[np.uint8]
     term_counts: npt.NDArray[np.uint8]
     term_rarity: npt.NDArray[np.uint16]
@@ -76,15 +75,21 @@ class TermVectors:
     ) -> "TermVectors":
         """Of bags, their articles' tokens, and what `weigh` makes of them."""
         return cls(
-            bags.term_keys, weighed["term_weights"], weighed["term_kinds"], bags.term_counts,
-            weighed["term_rarity"], bags.term_ends, bags.lead_sizes, n_tokens,
-            weighed["totals"].reshape(-1, N_TOTALS),
+            bags.term_keys, weighed["term_kinds"], bags.term_counts, weighed["term_rarity"], bags.term_ends,
+            bags.lead_sizes, n_tokens, weighed["totals"].reshape(-1, N_TOTALS),
         )  # fmt: skip
 
+    def weights(self) -> npt.NDArray[np.float32]:
+        """The TF-IDF weight of each term, float32 (n_terms,), rows L2-normalised.
 
-WEIGHT_TYPES = {
-    "term_weights": np.float32, "term_kinds": np.uint8, "term_rarity": np.uint16, "totals": np.float32
-}  # fmt: skip
+        As by scikit-learn's TfidfTransformer(sublinear_tf=True), with the idf that the rarity tells.
+        """
+        idf = np.float32(1) + self.term_rarity * np.float32(1 / RARITY_STEPS)
+        norms = np.repeat(self.totals[:, NORM], np.diff(self.term_ends, prepend=0))
+        return np.asarray((np.float32(1) + _LOGS[self.term_counts]) * idf / norms, np.float32)
+
+
+WEIGHT_TYPES = {"term_kinds": np.uint8, "term_rarity": np.uint16, "totals": np.float32}
 
 
 def tfidf(
@@ -143,19 +148,30 @@ def log_count(count):  # type: ignore[no-untyped-def]
     return _LOGS[count]
 
 
-@nb.njit(
-    nb.void(F32, F32, BYTES, BYTES, READ_U16, READ_I64, READ_I32, nb.float32[:, ::1]), cache=True, nogil=True
-)
-def _total(weights, idf, kinds, counts, rarities, ends, lead_sizes, totals):  # type: ignore[no-untyped-def]
+@nb.njit(nb.float32(nb.uint16), cache=True, nogil=True, inline="always")
+def rarity_of(steps):  # type: ignore[no-untyped-def]
+    """Rarity from `TermVectors.term_rarity`."""
+    return np.float32(np.float32(steps) * np.float32(1 / RARITY_STEPS))
+
+
+@nb.njit(nb.float32(nb.float32, nb.float32), cache=True, nogil=True, inline="always")
+def tf_idf_of(log, rarity):  # type: ignore[no-untyped-def]
+    """Weight, not normalised, of a term with this `log_count` and rarity."""
+    return np.float32((np.float32(1) + log) * (np.float32(1) + rarity))
+
+
+@nb.njit(nb.void(BYTES, BYTES, READ_U16, READ_I64, READ_I32, nb.float32[:, ::1]), cache=True, nogil=True)
+def _total(kinds, counts, rarities, ends, lead_sizes, totals):  # type: ignore[no-untyped-def]
     """Fills `TermVectors.totals`."""
     begin = 0
     for i in range(len(ends)):
         totals[i] = 0
-        squares = 0.0
+        squares = names = numbers = 0.0
         for j in range(begin, ends[i]):
-            rarity = np.float32(rarities[j] / np.float32(RARITY_STEPS))
-            tf_idf = np.float64((np.float32(1) + log_count(counts[j])) * idf[j])
-            squares += tf_idf * tf_idf
+            rarity = rarity_of(rarities[j])
+            tf_idf = np.float64(tf_idf_of(log_count(counts[j]), rarity))
+            square = tf_idf * tf_idf
+            squares += square
             is_fact = kinds[j] & (NAME | NUMBER)
             repeated = told_weight(rarity) * log_count(counts[j])
             totals[i, REPEATS] += repeated
@@ -163,52 +179,47 @@ def _total(weights, idf, kinds, counts, rarities, ends, lead_sizes, totals):  # 
             if leads:
                 totals[i, LEAD] += rarity * rarity
             if is_fact:
-                square = weights[j] * weights[j]
-                totals[i, NAMES] += square
+                names += square
                 totals[i, REPEATED_FACTS] += repeated
                 if leads:
                     totals[i, LEAD_FACTS] += rarity * rarity
                 if kinds[j] & TOLD_IN_TITLE:
                     totals[i, TITLE_FACTS] += told_weight(rarity)
                 if is_fact == NUMBER:
-                    totals[i, NUMBERS] += square
+                    numbers += square
                     totals[i, RARE_NUMBERS] += max(np.float32(0), np.float32(rarity - np.float32(TELLING)))
                 else:
                     totals[i, RARE_NAMES] += max(np.float32(0), np.float32(rarity - np.float32(RARE)))
+        if squares > 0:
+            totals[i, NAMES], totals[i, NUMBERS] = names / squares, numbers / squares
         totals[i, NORM] = np.float32(np.sqrt(squares))
         begin = ends[i]
 
 
 def weigh(bags: Bags, statistics: TermStatistics) -> dict[str, npt.NDArray[np.generic]]:
     """The arrays of WEIGHT_TYPES for some bags; `totals` (n, N_TOTALS)."""
-    idf, kinds, rarity = _tell(bags, statistics)
-    weights = tfidf(bags.term_counts, idf, bags.term_ends)
+    kinds, rarity = _tell(bags, statistics)
     totals = np.empty((bags.n_articles, N_TOTALS), np.float32)
-    _total(weights, idf, kinds, bags.term_counts, rarity, bags.term_ends, bags.lead_sizes, totals)
-    return {"term_weights": weights, "term_kinds": kinds, "term_rarity": rarity, "totals": totals}
+    _total(kinds, bags.term_counts, rarity, bags.term_ends, bags.lead_sizes, totals)
+    return {"term_kinds": kinds, "term_rarity": rarity, "totals": totals}
 
 
 def weigh_some(
     bags: Bags, totals: npt.NDArray[np.float32], statistics: TermStatistics
 ) -> dict[str, npt.NDArray[np.generic]]:
     """What `weigh` says of the terms of `bags`, a part of each article's, from the `totals` of them all."""
-    idf, kinds, rarity = _tell(bags, statistics)
-    norms = np.repeat(totals[:, NORM], np.diff(bags.term_ends, prepend=0))
-    weights = (np.float32(1) + _LOGS[bags.term_counts]) * idf / norms
-    return {"term_weights": weights, "term_kinds": kinds, "term_rarity": rarity, "totals": totals}
+    kinds, rarity = _tell(bags, statistics)
+    return {"term_kinds": kinds, "term_rarity": rarity, "totals": totals}
 
 
-def _tell(
-    bags: Bags, statistics: TermStatistics
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8], npt.NDArray[np.uint16]]:
-    """The idf, kind and rarity of each term."""
+def _tell(bags: Bags, statistics: TermStatistics) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint16]]:
+    """The kind and rarity of each term."""
     n = len(bags.term_keys)
     df, kinds = np.empty(n, np.int32), np.empty(n, np.uint8)
     look_up(bags.term_keys, bags.term_flags, statistics.counts, df, kinds)
-    idf = statistics.idf(df)
     # Counts that weren't cut at the number of articles give an idf below 1, which would wrap.
-    rarity = np.round(np.maximum(idf - np.float32(1), 0) * np.float32(RARITY_STEPS)).astype(np.uint16)
-    return idf, kinds, rarity
+    rarity = np.maximum(statistics.idf(df) - np.float32(1), 0) * np.float32(RARITY_STEPS)
+    return kinds, np.round(rarity).astype(np.uint16)
 
 
 def write_group(group: ShardGroup, bags: ArrayFiles, statistics: TermStatistics, work: Path) -> ArrayFiles:

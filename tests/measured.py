@@ -35,8 +35,8 @@ def weighed_by(statistics: TermStatistics, tokens: KeptTokens) -> TermVectors:
     bags = bag(tokens)[0]
     weighed = weigh(bags, statistics)
     return TermVectors(
-        bags.term_keys, weighed["term_weights"], weighed["term_kinds"], bags.term_counts,
-        weighed["term_rarity"], bags.term_ends, bags.lead_sizes, np.diff(tokens.indptr), weighed["totals"],
+        bags.term_keys, weighed["term_kinds"], bags.term_counts, weighed["term_rarity"], bags.term_ends,
+        bags.lead_sizes, np.diff(tokens.indptr), weighed["totals"],
     )  # fmt: skip
 
 
@@ -56,10 +56,11 @@ def vectors_of(texts, rng=None) -> tuple[TermVectors, Wording]:
 def terms_of(of: TermVectors) -> list[dict[int, naive.Term]]:
     """Each article's terms by key, for plain Python."""
     rows = []
+    weights = of.weights()
     for begin, end, lead in zip([0, *of.term_ends[:-1]], of.term_ends, of.lead_sizes, strict=True):
         rows.append({
             int(of.term_keys[j]): naive.Term(
-                float(of.term_weights[j]), int(of.term_kinds[j]), int(of.term_counts[j]),
+                float(weights[j]), int(of.term_kinds[j]), int(of.term_counts[j]),
                 of.term_rarity[j] / RARITY_STEPS, j - begin < lead,
             )
             for j in range(begin, end)

@@ -22,16 +22,10 @@ from pipeline import candidates
 from pipeline.array_files import ArrayFiles
 from pipeline.config import Config
 from pipeline.signatures import REPRINT, RESPUN, Signed, bands
-from pipeline.tables import Ref, atomic_file, file_ref, read_ipc, write_ipc
+from pipeline.tables import read_ipc, write_ipc, write_npy
 
 SMALL = ("reprint.n_perm=16", "respun.n_bands=4", "respun.rows_per_band=2")
 DESCRIBED = pa.schema([("text_hash", pa.uint64()), ("is_signed", pa.uint8())])
-
-
-def save(path: Path, values: np.ndarray) -> Ref:
-    with atomic_file(path) as file:
-        np.save(file, values)
-    return file_ref(path, len(values))
 
 
 def signed_of(
@@ -44,7 +38,7 @@ def signed_of(
         batch = pa.record_batch([np.arange(n, dtype=np.uint64), is_signed[rows]], schema=DESCRIBED)
         articles = write_ipc(folder / f"articles-{number}.arrow", DESCRIBED, [batch])
         own = np.ascontiguousarray(keys[:, rows]), np.ascontiguousarray(places[rows])
-        saved = [save(folder / f"{i}-{number}.npy", values) for i, values in enumerate(own)]
+        saved = [write_npy(folder / f"{i}-{number}.npy", values, n) for i, values in enumerate(own)]
         first_row = 0 if number == 0 else cut
         no_terms = ArrayFiles(first_row, n, {})
         groups.append(Signed(first_row, no_terms, no_terms, articles, *saved, articles))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import naive
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
@@ -76,12 +77,19 @@ def test_dots_are_scipys(rows):
 
 
 @dataclass(frozen=True)
-class TermRows(Rows):
+class TermRows:
     """Rows with all that `term_sums` is told of a term; rarity is of the key, the same in every row."""
 
+    keys: np.ndarray
+    kinds: np.ndarray
+    ends: np.ndarray
     counts: np.ndarray
     rarity: np.ndarray
     leads: np.ndarray
+
+    @property
+    def weights(self) -> np.ndarray:
+        return (1 + np.log(self.counts.astype(float))) * (1 + self.rarity / RARITY_STEPS)
 
     def terms(self, row: int) -> dict[int, naive.Term]:
         begin = int(self.ends[row - 1]) if row else 0
@@ -94,8 +102,9 @@ class TermRows(Rows):
         }  # fmt: skip
 
 
-NO_ROWS = TermRows(*(np.zeros(0, dtype) for dtype in (np.uint32, np.float32, np.uint8, np.int64)),
-                   *(np.zeros(0, dtype) for dtype in (np.uint8, np.uint16, np.int32)))  # fmt: skip
+NO_ROWS = TermRows(
+    *(np.zeros(0, dtype) for dtype in (np.uint32, np.uint8, np.int64, np.uint8, np.uint16, np.int32))
+)
 KINDS = (0, NAME, NUMBER, TOLD_IN_TITLE, NAME | TOLD_IN_TITLE, NUMBER | TOLD_IN_TITLE)
 # Around the rarities from which something counts.
 RARITIES = (0.0, 1.9, 2.2, 2.5, 3.0, 4.0, 4.5, 6.0, 6.5, 9.0)
@@ -107,7 +116,6 @@ def term_rows(rng, vocabulary: dict[int, int], n_rows: int) -> TermRows:
     flat = [key for row in rows for key in row]
     return TermRows(
         np.array(flat, np.uint32),
-        np.array([rng.uniform(0.01, 1) for _ in flat], np.float32),
         np.array([rng.choice(KINDS) for _ in flat], np.uint8),
         np.cumsum([len(row) for row in rows], dtype=np.int64),
         np.array([rng.choice((1, 1, 2, 5)) for _ in flat], np.uint8),
@@ -122,9 +130,8 @@ def summed(of_l: TermRows, of_r: list[TermRows], pairs: list[tuple[int, int, int
     left, group_r, right = (np.array([pair[k] for pair in pairs], np.int64) for k in range(3))
     out = np.full((len(pairs), compare.N_SUMS), np.nan, np.float32)
     compare.term_sums(
-        of_l.keys, of_l.weights, of_l.kinds, of_l.counts, of_l.rarity, of_l.ends, of_l.leads,
-        *(tuple(getattr(g, name) for g in groups)
-          for name in ("keys", "weights", "kinds", "counts", "ends", "leads")),
+        of_l.keys, of_l.kinds, of_l.counts, of_l.rarity, of_l.ends, of_l.leads,
+        *(tuple(getattr(g, name) for g in groups) for name in ("keys", "kinds", "counts", "ends", "leads")),
         left, group_r, right, out,
     )  # fmt: skip
     return out
@@ -163,28 +170,33 @@ def test_the_columns_are_in_the_order_of_their_names():
     def sums(kind_l: int, kind_r: int, rarity: float, counts=(1, 1), leads=(0, 0)) -> dict[int, float]:
         sides = [
             TermRows(
-                np.array([7], np.uint32), np.array([weight], np.float32), np.array([kind], np.uint8),
-                np.array([1]), np.array([count], np.uint8),
-                np.array([round(rarity * RARITY_STEPS)], np.uint16), np.array([lead], np.int32),
+                np.array([7], np.uint32), np.array([kind], np.uint8), np.array([1]),
+                np.array([count], np.uint8), np.array([round(rarity * RARITY_STEPS)], np.uint16),
+                np.array([lead], np.int32),
             )
-            for weight, kind, count, lead in zip((0.5, 0.25), (kind_l, kind_r), counts, leads, strict=True)
+            for kind, count, lead in zip((kind_l, kind_r), counts, leads, strict=True)
         ]  # fmt: skip
         [row] = summed(sides[0], [sides[1]], [(0, 0, 0)])
         return {column: round(float(v), 4) for column, v in enumerate(row) if v}
 
-    common = {compare.DOT: 0.125, compare.SHARED: 0.25, compare.SHARED + 1: 0.0625}
-    rare = common | {compare.RARE_SHARED: 3.0, compare.VERY_RARE_SHARED: 1.0}
+    def weights(rarity: float, counts=(1, 1)) -> dict[int, float]:
+        left, right = ((1 + math.log(count)) * (1 + rarity) for count in counts)
+        sums = {compare.DOT: left * right, compare.SHARED: left**2, compare.SHARED + 1: right**2}
+        return {column: round(value, 4) for column, value in sums.items()}
+
+    common = weights(2)
+    rare = weights(7) | {compare.RARE_SHARED: 3.0, compare.VERY_RARE_SHARED: 1.0}
     assert sums(0, 0, 2) == common
     assert sums(0, 0, 7) == rare
     assert sums(NAME, 0, 7) == rare | {compare.RARE_NAMES_SHARED: 3.0}
     assert sums(0, NAME, 7) == rare | {compare.RARE_NAMES_SHARED + 1: 3.0}
-    of_names = {compare.DOT_NAMES: 0.125, compare.RARE_NAMES_SHARED: 3.0, compare.RARE_NAMES_SHARED + 1: 3.0}
+    of_names = {compare.DOT_NAMES: 64.0, compare.RARE_NAMES_SHARED: 3.0, compare.RARE_NAMES_SHARED + 1: 3.0}
     assert sums(NAME, NAME, 7) == rare | of_names
-    of_numbers = {compare.DOT_NAMES: 0.125, compare.DOT_NUMBERS: 0.125, compare.RARE_NUMBERS_SHARED: 5.0}
+    of_numbers = {compare.DOT_NAMES: 64.0, compare.DOT_NUMBERS: 64.0, compare.RARE_NUMBERS_SHARED: 5.0}
     assert sums(NUMBER, NUMBER, 7) == rare | of_numbers
     # A name for one and a number for the other (IV, and the numeral of one character) is no number of both.
     for kinds, side in (((NAME, NUMBER), 0), ((NUMBER, NAME), 1)):
-        expected = rare | {compare.DOT_NAMES: 0.125, compare.RARE_NAMES_SHARED + side: 3.0}
+        expected = rare | {compare.DOT_NAMES: 64.0, compare.RARE_NAMES_SHARED + side: 3.0}
         assert sums(*kinds, 7) == expected
     assert sums(0, 0, 2, leads=(1, 0)) == common | {compare.LEAD: 4.0}
     assert sums(0, 0, 2, leads=(0, 1)) == common | {compare.LEAD + 1: 4.0}
@@ -192,16 +204,18 @@ def test_the_columns_are_in_the_order_of_their_names():
     in_lead = {compare.LEAD_FACTS: 4.0, compare.LEAD_FACTS_IN_LEAD: 4.0}
     assert sums(NAME, 0, 2, leads=(1, 1)) == common | both_lead | in_lead
     twice, four = round(math.log(2), 4), round(math.log(4), 4)
-    assert sums(0, 0, 3, counts=(2, 1)) == common | {compare.REPEATS: twice}
+    assert sums(0, 0, 3, counts=(2, 1)) == weights(3, (2, 1)) | {compare.REPEATS: twice}
     repeats = {
         compare.REPEATS: twice, compare.REPEATS + 1: four, compare.REPEATED_BY_BOTH: twice,
         compare.REPEATED_BY_BOTH + 1: four,
     }  # fmt: skip
-    assert sums(0, 0, 3, counts=(2, 4)) == common | repeats
-    assert sums(0, NAME, 3, counts=(2, 4)) == common | repeats | {compare.REPEATED_FACTS + 1: four}
+    assert sums(0, 0, 3, counts=(2, 4)) == pytest.approx(weights(3, (2, 4)) | repeats, abs=1e-3)
+    assert sums(0, NAME, 3, counts=(2, 4)) == sums(0, 0, 3, counts=(2, 4)) | {
+        compare.REPEATED_FACTS + 1: four
+    }
     told = NAME | TOLD_IN_TITLE
-    assert sums(TOLD_IN_TITLE, told, 3) == common | {compare.TITLE_FACTS + 1: 1.0}
-    assert sums(told, 0, 3) == common | {compare.TITLE_FACTS: 1.0}
+    assert sums(TOLD_IN_TITLE, told, 3) == weights(3) | {compare.TITLE_FACTS + 1: 1.0}
+    assert sums(told, 0, 3) == weights(3) | {compare.TITLE_FACTS: 1.0}
 
 
 @EXAMPLES
@@ -209,11 +223,17 @@ def test_the_columns_are_in_the_order_of_their_names():
 def test_cosines_of_the_sums_are_scipys(rows):
     """Of all terms, of names and numbers, and of numbers; and the weight that is on shared terms."""
     of_l, of_r, left, right = rows
+    # Counts of 1 to 5, whatever they are, and a rarity for each key.
     sides = [
-        TermRows(r.keys, r.weights, r.kinds, r.ends, np.ones(len(r.keys), np.uint8),
-                 np.zeros(len(r.keys), np.uint16), np.zeros(len(r.ends), np.int32))
+        TermRows(
+            r.keys, r.kinds, r.ends, (1 + r.weights * 4).astype(np.uint8),
+            (r.keys % KEYS * 700).astype(np.uint16), np.zeros(len(r.ends), np.int32),
+        )
         for r in (of_l, of_r)
     ]  # fmt: skip
+    of_l, of_r = (
+        replace(r, weights=side.weights.astype(np.float32)) for r, side in zip(rows, sides, strict=False)
+    )
     # The right side twice, as groups 0 and 1, which the pairs take in turn.
     chosen = zip(left.tolist(), (np.arange(len(left)) % 2).tolist(), right.tolist(), strict=True)
     out = summed(sides[0], [sides[1]] * 2, list(chosen))

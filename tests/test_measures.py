@@ -38,7 +38,7 @@ def test_cosines_are_scikit_learns(texts):
     def cosines(weights: np.ndarray) -> np.ndarray:
         return cosine_similarity(dense(built.term_keys, weights, built.term_ends))[left, right]
 
-    weights, own = built.term_weights, built.term_kinds & (NAME | NUMBER)
+    weights, own = built.weights(), built.term_kinds & (NAME | NUMBER)
     np.testing.assert_allclose(found.cosine, cosines(weights), atol=1e-5)
     # A cosine of nothing is 0, here as there; a term that only one side spells as a name counts for its side.
     for name, least in (("cosine_names", NAME), ("cosine_numbers", NUMBER)):
@@ -72,12 +72,12 @@ def test_overlaps_of_shingles_are_those_of_sets(texts):
 def test_shares_of_weight(texts):
     built, worded = vectors_of(texts)
     found, left, right = all_pairs((built, worded))
-    squares = dense(built.term_keys, built.term_weights, built.term_ends) ** 2
+    squares = dense(built.term_keys, built.weights(), built.term_ends) ** 2
     shared = (squares[left] > 0) & (squares[right] > 0)
     np.testing.assert_allclose(found.weight_l_in_r, (squares[left] * shared).sum(axis=1), atol=1e-6)
     np.testing.assert_allclose(found.weight_r_in_l, (squares[right] * shared).sum(axis=1), atol=1e-6)
     for name, least in (("names", NAME), ("numbers", NUMBER)):
-        weights = np.where(built.term_kinds & (NAME | NUMBER) >= least, built.term_weights, 0)
+        weights = np.where(built.term_kinds & (NAME | NUMBER) >= least, built.weights(), 0)
         total = (dense(built.term_keys, weights, built.term_ends) ** 2).sum(axis=1)
         np.testing.assert_allclose(getattr(found, f"{name}_l"), total[left], atol=1e-6)
         np.testing.assert_allclose(getattr(found, f"{name}_r"), total[right], atol=1e-6)

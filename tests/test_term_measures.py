@@ -144,9 +144,8 @@ def test_groups_on_the_right_are_asked_each_for_its_own():
         first = int(whole.term_ends[a - 1]) if a else 0
         own = slice(first, int(whole.term_ends[b - 1]))
         return TermVectors(
-            whole.term_keys[own], whole.term_weights[own], whole.term_kinds[own], whole.term_counts[own],
-            whole.term_rarity[own], whole.term_ends[a:b] - first, whole.lead_sizes[a:b], whole.n_tokens[a:b],
-            whole.totals[a:b],
+            whole.term_keys[own], whole.term_kinds[own], whole.term_counts[own], whole.term_rarity[own],
+            whole.term_ends[a:b] - first, whole.lead_sizes[a:b], whole.n_tokens[a:b], whole.totals[a:b],
         )  # fmt: skip
 
     left, right = (np.repeat(np.arange(5), 5), np.tile(np.arange(5), 5))
