@@ -23,6 +23,7 @@ from pipeline.arrow_columns import DAY, NO_TIME, times_of
 from pipeline.config import Config
 from pipeline.signatures import REPRINT, RESPUN, Signed, bands
 from pipeline.tables import Ref, read_ipc, write_ipc
+from pipeline.wide import prefetch
 from pipeline.words import distinct, run_starts, sort_words
 
 # In an oversized bucket, how many neighbours (in the order of signatures) an article is paired with.
@@ -31,10 +32,12 @@ NEIGHBOURS = 8
 MERGED_AT_A_TIME = 2_000_000
 # Oversized buckets that are told of in the manifest, the largest.
 N_TOLD = 10
+# Articles between one whose places are compared and the one whose places are fetched for later.
+AHEAD = 8
+_ROW_MASK = np.uint64(0xFFFFFFFF)
 
 PAIRS = pa.schema([("left", pa.int32()), ("right", pa.int32()), ("found_by", pa.uint8()),
                    ("estimate_reprint", pa.float32()), ("estimate_respun", pa.float32())])  # fmt: skip
-_ROW_MASK = np.uint64(0xFFFFFFFF)
 
 
 @dataclass(frozen=True, order=True)
@@ -80,6 +83,13 @@ def matches(places_i, i, places_j, j, begin, end):  # type: ignore[no-untyped-de
     return n
 
 
+@nb.njit(cache=True, nogil=True, inline="always")
+def _fetch(places, row, begin, end):  # type: ignore[no-untyped-def]
+    """Has a row's columns [begin, end) fetched into the cache."""
+    for at in range(begin, end, 64):
+        prefetch(places, row * places.shape[1] + at)
+
+
 @nb.njit(
     nb.types.Tuple((nb.int64, nb.int64))(  # type: ignore[no-untyped-call]
         U64, nb.uint8[:, ::1], nb.int64, nb.int64, nb.int64, nb.int64, nb.int64, U64
@@ -95,7 +105,8 @@ def _expand(words, places, begin, end, least, max_bucket, neighbours, out):  # t
     n = 0
     compared = 0
     start = 0
-    while start < len(words):
+    last = len(words) - 1
+    while start <= last:
         stop = start + 1
         key = words[start] >> np.uint64(32)
         while stop < len(words) and words[stop] >> np.uint64(32) == key:
@@ -103,6 +114,12 @@ def _expand(words, places, begin, end, least, max_bucket, neighbours, out):  # t
         reach = stop - start if stop - start <= max_bucket else neighbours
         for i in range(start, stop):
             row_i = np.int64(words[i] & np.uint64(0xFFFFFFFF))
+            ahead = i + AHEAD
+            # Places of a large collection are in no cache: those of articles that share a key are fetched.
+            if ahead < last and (
+                words[ahead] ^ words[ahead - 1] <= _ROW_MASK or words[ahead] ^ words[ahead + 1] <= _ROW_MASK
+            ):
+                _fetch(places, np.int64(words[ahead] & _ROW_MASK), begin, end)
             for j in range(i + 1, min(stop, i + 1 + reach)):
                 row_j = np.int64(words[j] & np.uint64(0xFFFFFFFF))
                 compared += 1
@@ -119,6 +136,8 @@ def _expand(words, places, begin, end, least, max_bucket, neighbours, out):  # t
 def _estimate(words, places, begin, end, out):  # type: ignore[no-untyped-def]
     """Resemblance of each pair: equal bytes, less the 1 in 256 that are equal by chance."""
     for p in range(len(words)):
+        if p + AHEAD < len(words):
+            _fetch(places, np.int64(words[p + AHEAD] & _ROW_MASK), begin, end)
         i = np.int64(words[p] >> np.uint64(32))
         j = np.int64(words[p] & np.uint64(0xFFFFFFFF))
         share = matches(places, i, places, j, begin, end) / (end - begin)
