@@ -8,7 +8,7 @@ estimates the weighted resemblance.
 import numba as nb
 import numpy as np
 
-from pipeline.arrays import BYTES, I64, READ_COUNTS, READ_I64, READ_U32, U32
+from pipeline.arrays import BYTES, I32, I64, READ_I64, READ_U32, U32
 from pipeline.minhash import fmix32
 from pipeline.token_scan import CAPITAL, DIGIT, FURNITURE
 
@@ -49,31 +49,36 @@ def shingle_elements(terms, flags, indptr, k, out, out_indptr):  # type: ignore[
 
 
 @nb.njit(
-    nb.int64(READ_U32, BYTES, READ_I64, READ_COUNTS, nb.int64, nb.int64, nb.int64, U32, I64),
+    nb.int64(READ_U32, BYTES, READ_I64, I32, nb.boolean[::1], nb.int64, nb.int64, nb.int64, U32, I64),
     cache=True, nogil=True,
 )  # fmt: skip
-def rare_elements(keys, flags, ends, counts, most, name_weight, number_weight, out, out_indptr):  # type: ignore[no-untyped-def]
+def rare_elements(  # type: ignore[no-untyped-def]
+    keys, flags, ends, df, spelt_large, most, name_weight, number_weight, out, out_indptr
+):  # fmt: skip
     """Elements uint32 of the rare terms of each bag (`keys`, `flags`, `ends`); returns how many.
 
-    A term is rare when at most `most` articles have one of its bucket. It has one element, a name
-    `name_weight` more, a number `number_weight` more. `counts` as of `TermStatistics`.
+    A term is rare when at most `most` articles have it (`df`). It has one element, a name `name_weight` more,
+    a number `number_weight` more. A name is what the collection (`spelt_large`) and the article write large.
     """
-    mask = np.uint32(len(counts) - 1)
     n = 0
-    j = 0
+    begin = 0
     out_indptr[0] = 0
+    rare = np.empty(len(keys) + 1, np.int64)
     for i in range(len(ends)):
-        while j < ends[i]:
-            bucket = keys[j] & mask
-            if counts[bucket, 0] <= most:
-                w = 1
-                if flags[j] & DIGIT:
-                    w += number_weight
-                elif flags[j] & CAPITAL and counts[bucket, 1] > 0:
-                    w += name_weight
-                for r in range(w):
-                    out[n] = fmix32(np.uint32(keys[j] + np.uint32(np.uint32(r) * np.uint32(0x9E3779B1))))
-                    n += 1
-            j += 1
+        n_rare = 0
+        for j in range(begin, ends[i]):  # without a branch, which could not be predicted
+            rare[n_rare] = j
+            n_rare += df[j] <= most
+        begin = ends[i]
+        for k in range(n_rare):
+            j = rare[k]
+            w = 1
+            if flags[j] & DIGIT:
+                w += number_weight
+            elif flags[j] & CAPITAL and spelt_large[j]:
+                w += name_weight
+            for r in range(w):
+                out[n] = fmix32(np.uint32(keys[j] + np.uint32(np.uint32(r) * np.uint32(0x9E3779B1))))
+                n += 1
         out_indptr[i + 1] = n
     return n

@@ -175,18 +175,35 @@ def _articles_by_source(sources: npt.NDArray[np.uint64]) -> dict[int, int]:
     return {0: len(sources), **dict(zip(ordered[starts].tolist(), counts.tolist(), strict=True))}
 
 
-def _is_in(keys: npt.NDArray[np.uint64], known: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
-    """Whether each key is among `known`, which is ascending; bool (n_keys,)."""
-    if not len(known):
-        return np.zeros(len(keys), np.bool_)
-    return np.asarray(known[np.minimum(np.searchsorted(known, keys), len(known) - 1)] == keys)
+class KeySet:
+    """Keys uint64 (n,), ascending, which are hashes."""
+
+    def __init__(self, keys: npt.NDArray[np.uint64]) -> None:
+        self._keys = keys
+        # Most keys that are asked about are not there: a look at a bit of theirs says so.
+        self._may_hold = np.zeros(16 << len(keys).bit_length(), np.bool_)
+        self._may_hold[self._place(keys)] = True
+
+    def _place(self, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+        return ((keys >> np.uint64(1)) & np.uint64(len(self._may_hold) - 1)).astype(np.int64)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def holds(self, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+        """Whether each of `keys` is there, bool (n_keys,)."""
+        found = self._may_hold[self._place(keys)]
+        likely = np.flatnonzero(found)
+        place = np.searchsorted(self._keys, keys[likely])
+        found[likely] = self._keys[np.minimum(place, len(self) - 1)] == keys[likely] if len(self) else False
+        return found
 
 
 class FurnitureMask:
     """Flags the tokens of furniture lines."""
 
     def __init__(self, found: Ref, config: Config) -> None:
-        self._keys = read_ipc(found.path)["key"].to_numpy()
+        self._keys = KeySet(read_ipc(found.path)["key"].to_numpy())
         self._max_tokens = config.furniture.max_tokens
 
     def apply(
@@ -196,8 +213,8 @@ class FurnitureMask:
         begin, end = kept.line_starts, kept.line_ends
         short = np.flatnonzero(end - begin <= self._max_tokens) if len(self._keys) else np.zeros(0, np.int64)
         of_source, of_all = (keys[short] for keys in line_keys(kept, salts))
-        in_source = _is_in(of_source, self._keys)
-        hit = in_source | _is_in(of_all, self._keys)
+        in_source = self._keys.holds(of_source)
+        hit = in_source | self._keys.holds(of_all)
         lines = short[hit]
         _flag(kept.flags, begin[lines], end[lines])
         return lines, np.where(in_source, of_source, of_all)[hit]

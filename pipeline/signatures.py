@@ -5,6 +5,7 @@ stages need of a signature is kept by column: a band's key per article for the b
 every place for the estimate of the resemblance (b-bit minwise hashing, Li & König 2010, with b = 8).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline import vectors
-from pipeline.array_files import ArrayFiles
+from pipeline.array_files import ArrayFiles, write_arrays
 from pipeline.arrays import BYTES, I32, I64, READ_I32, READ_U32, U64
 from pipeline.arrow_columns import times_of
 from pipeline.bags import Bags
@@ -30,6 +30,7 @@ from pipeline.terms import TermStatistics
 from pipeline.text import KeptTokens, hash_terms
 from pipeline.token_scan import FURNITURE
 from pipeline.tokens import Tokeniser, Tokens
+from pipeline.vectors import WEIGHT_TYPES, Told, tell, weigh
 
 REPRINT, RESPUN = 1, 2  # bits of `found_by`
 # Articles whose tokens stay in the processor's cache between the kernels.
@@ -140,13 +141,16 @@ class RareTerms:
         self._config = config
         self._most = most_articles(statistics.n_articles, config.min_idf)
 
-    def elements(self, bags: Bags) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
-        """Elements uint32 (n_elements,) and indptr int64 (n_articles + 1,)."""
+    def elements(
+        self, bags: Bags, told: Told | None = None
+    ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+        """Elements uint32 (n_elements,) and indptr int64 (n_articles + 1,). `told` of the terms, if known."""
+        told = told or tell(bags.term_keys, bags.term_flags, self._statistics)
         heaviest = max(self._config.name_weight, self._config.number_weight)
         out = np.empty(len(bags.term_keys) * heaviest, np.uint32)
         indptr = np.empty(bags.n_articles + 1, np.int64)
         n = rare_elements(
-            bags.term_keys, bags.term_flags, bags.term_ends, self._statistics.counts, self._most,
+            bags.term_keys, bags.term_flags, bags.term_ends, told.df, told.spelt_large, self._most,
             self._config.name_weight - 1, self._config.number_weight - 1, out, indptr,
         )  # fmt: skip
         return out[:n], indptr
@@ -193,24 +197,33 @@ def sign(
     times = times_of(group.shards)
     described: list[pa.RecordBatch] = []
     lines: list[pa.RecordBatch] = []
-    row = 0
-    for tokens, salts in kept_with_salts(group, kept):
-        lines.append(_furniture_lines(tokens, *mask.apply(tokens, salts), group.first_row + row))
-        reprint, has_shingle = _sign_shingles(tokens, config)
-        elements, indptr = rare.elements(Bags.of(bags.load()).some(row, row + tokens.n_articles))
-        respun = _sign(elements, indptr, config.respun.n_perm, config.seed)
-        _band_keys(reprint, plan.n_reprint, plan.rows_reprint, keys, 0, row)
-        _band_keys(respun, plan.n_respun, plan.rows_respun, keys, plan.n_reprint, row)
-        places[row : row + len(reprint), : reprint.shape[1]] = reprint.astype(np.uint8)
-        places[row : row + len(reprint), reprint.shape[1] :] = respun.astype(np.uint8)
-        views = REPRINT * has_shingle + RESPUN * (np.diff(indptr) > 0)
-        described.append(_describe_batch(tokens, views, times[row : row + tokens.n_articles]))
-        row += len(reprint)
+
+    def weighed() -> Iterator[dict[str, npt.NDArray[np.generic]]]:
+        row = 0
+        for tokens, salts in kept_with_salts(group, kept):
+            here = slice(row, row + tokens.n_articles)
+            lines.append(_furniture_lines(tokens, *mask.apply(tokens, salts), group.first_row + row))
+            reprint, has_shingle = _sign_shingles(tokens, config)
+            # Mapped anew for each batch: what was touched counts as memory for as long as it is mapped.
+            own = Bags.of(bags.load()).some(here.start, here.stop)
+            told = tell(own.term_keys, own.term_flags, counts)
+            elements, indptr = rare.elements(own, told)
+            respun = _sign(elements, indptr, config.respun.n_perm, config.seed)
+            _band_keys(reprint, plan.n_reprint, plan.rows_reprint, keys, 0, row)
+            _band_keys(respun, plan.n_respun, plan.rows_respun, keys, plan.n_reprint, row)
+            places[here, : reprint.shape[1]] = reprint.astype(np.uint8)
+            places[here, reprint.shape[1] :] = respun.astype(np.uint8)
+            views = REPRINT * has_shingle + RESPUN * (np.diff(indptr) > 0)
+            described.append(_describe_batch(tokens, views, times[here]))
+            row = here.stop
+            yield weigh(own, counts, told)
+
+    weights = write_arrays(group, WEIGHT_TYPES, weighed(), work)
     name = f"{group.number:03d}"
     return Signed(
         group.first_row,
         bags,
-        vectors.write_group(group, bags, counts, work),
+        weights,
         write_ipc(work / f"signed-{name}.arrow", SIGNED_ARTICLES, described),
         write_npy(work / f"keys-{name}.npy", keys, group.n_articles),
         write_npy(work / f"places-{name}.npy", places, group.n_articles),

@@ -110,12 +110,12 @@ def tfidf(
     return np.asarray(normalize(matrix, norm="l2", copy=False).data, np.float32)
 
 
-@nb.njit(nb.void(READ_U32, BYTES, READ_COUNTS, I32, U8), cache=True, nogil=True)
-def look_up(keys, flags, counts, df, kinds):  # type: ignore[no-untyped-def]
+@nb.njit(nb.void(READ_U32, BYTES, READ_COUNTS, I32, U8, nb.boolean[::1]), cache=True, nogil=True)
+def look_up(keys, flags, counts, df, kinds, spelt_large):  # type: ignore[no-untyped-def]
     """Articles that hold each term, and its kind: NUMBER with a digit, NAME by the spelling, or neither.
 
-    NAME is what the collection spells with a capital; where it can't tell, the spelling that `flags` show
-    does.
+    NAME is what the collection spells with a capital (`spelt_large`); where it can't tell, the spelling that
+    `flags` show does.
     """
     mask = np.uint32(len(counts) - 1)
     for j in range(len(keys)):
@@ -125,6 +125,7 @@ def look_up(keys, flags, counts, df, kinds):  # type: ignore[no-untyped-def]
         bucket = keys[j] & mask
         df[j] = counts[bucket, 0]
         spelling = counts[bucket, 1]
+        spelt_large[j] = spelling > 0
         if flags[j] & DIGIT:
             kinds[j] = NUMBER
         else:
@@ -196,30 +197,50 @@ def _total(kinds, counts, rarities, ends, lead_sizes, totals):  # type: ignore[n
         begin = ends[i]
 
 
-def weigh(bags: Bags, statistics: TermStatistics) -> dict[str, npt.NDArray[np.generic]]:
-    """The arrays of WEIGHT_TYPES for some bags; `totals` (n, N_TOTALS)."""
-    kinds, rarity = _tell(bags, statistics)
+@dataclass(frozen=True)
+class Told:
+    """What a collection says of terms: articles that hold each, its kind and whether it is spelt large.
+
+    `df` int32, `kinds` uint8, `spelt_large` bool, each (n_terms,), as by `look_up`.
+    """
+
+    df: npt.NDArray[np.int32]
+    kinds: npt.NDArray[np.uint8]
+    spelt_large: npt.NDArray[np.bool_]
+
+
+def tell(keys: npt.NDArray[np.uint32], flags: npt.NDArray[np.uint8], statistics: TermStatistics) -> Told:
+    """Looks up terms with their flags."""
+    n = len(keys)
+    told = Told(np.empty(n, np.int32), np.empty(n, np.uint8), np.empty(n, np.bool_))
+    look_up(keys, flags, statistics.counts, told.df, told.kinds, told.spelt_large)
+    return told
+
+
+def weigh(
+    bags: Bags, statistics: TermStatistics, told: Told | None = None
+) -> dict[str, npt.NDArray[np.generic]]:
+    """The arrays of WEIGHT_TYPES for some bags; `totals` (n, N_TOTALS). `told`: of their terms, if known."""
+    told = told or tell(bags.term_keys, bags.term_flags, statistics)
+    rarity = _rarity(told, statistics)
     totals = np.empty((bags.n_articles, N_TOTALS), np.float32)
-    _total(kinds, bags.term_counts, rarity, bags.term_ends, bags.lead_sizes, totals)
-    return {"term_kinds": kinds, "term_rarity": rarity, "totals": totals}
+    _total(told.kinds, bags.term_counts, rarity, bags.term_ends, bags.lead_sizes, totals)
+    return {"term_kinds": told.kinds, "term_rarity": rarity, "totals": totals}
 
 
 def weigh_some(
     bags: Bags, totals: npt.NDArray[np.float32], statistics: TermStatistics
 ) -> dict[str, npt.NDArray[np.generic]]:
     """What `weigh` says of the terms of `bags`, a part of each article's, from the `totals` of them all."""
-    kinds, rarity = _tell(bags, statistics)
-    return {"term_kinds": kinds, "term_rarity": rarity, "totals": totals}
+    told = tell(bags.term_keys, bags.term_flags, statistics)
+    return {"term_kinds": told.kinds, "term_rarity": _rarity(told, statistics), "totals": totals}
 
 
-def _tell(bags: Bags, statistics: TermStatistics) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint16]]:
-    """The kind and rarity of each term."""
-    n = len(bags.term_keys)
-    df, kinds = np.empty(n, np.int32), np.empty(n, np.uint8)
-    look_up(bags.term_keys, bags.term_flags, statistics.counts, df, kinds)
+def _rarity(told: Told, statistics: TermStatistics) -> npt.NDArray[np.uint16]:
+    """`TermVectors.term_rarity` of each term."""
     # Counts that weren't cut at the number of articles give an idf below 1, which would wrap.
-    rarity = np.maximum(statistics.idf(df) - np.float32(1), 0) * np.float32(RARITY_STEPS)
-    return kinds, np.round(rarity).astype(np.uint16)
+    rarity = np.maximum(statistics.idf(told.df) - np.float32(1), 0) * np.float32(RARITY_STEPS)
+    return np.asarray(np.round(rarity), np.uint16)
 
 
 def write_group(group: ShardGroup, bags: ArrayFiles, statistics: TermStatistics, work: Path) -> ArrayFiles:

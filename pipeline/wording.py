@@ -23,7 +23,7 @@ from pipeline.tables import Ref, read_ipc
 from pipeline.terms import TermStatistics
 from pipeline.text import KeptTokens
 from pipeline.token_scan import FURNITURE
-from pipeline.vectors import NAME, NUMBER, look_up, tfidf
+from pipeline.vectors import NAME, NUMBER, tell, tfidf
 
 # `Wording.bigram_tells`: rarity beyond TOLD_FROM, in steps of 1 / TOLD_STEPS, up to MOST_TOLD of them.
 TOLD_STEPS, MOST_TOLD, TOLD_FROM = 16, 96, 1.0
@@ -113,9 +113,8 @@ def build(
     n = _own_terms(tokens.terms, tokens.flags, tokens.indptr, chosen.view(np.uint8), terms, flags, indptr)
     terms = terms[:n]
     pairs, begins, pair_indptr = np.empty(n, np.uint32), np.empty(n, np.int64), np.empty_like(indptr)
-    df, kinds = np.empty(n, np.int32), np.empty(n, np.uint8)
-    look_up(terms, flags, statistics.counts, df, kinds)
-    idf = statistics.idf(df)
+    known = tell(terms, flags[:n], statistics)
+    idf = statistics.idf(known.df)
     n_pairs = _bigrams(terms, indptr, pairs, begins, pair_indptr)
     bigram_keys, bigram_counts, bigram_first, bigram_ends = _distinct(pairs[:n_pairs], pair_indptr)
     begins = begins[bigram_first]
@@ -125,7 +124,7 @@ def build(
     shingle_keys, _, _, shingle_ends = _distinct(elements[:n_elements], element_indptr)
     # The idf of the two added, as if they met by chance.
     bigram_weights = tfidf(bigram_counts, idf[begins] + idf[begins + 1], bigram_ends)
-    told = tells(idf[begins], kinds[begins])
+    told = tells(idf[begins], known.kinds[begins])
     return Wording(bigram_keys, bigram_weights, bigram_ends, terms[begins], told, shingle_keys, shingle_ends)
 
 

@@ -71,8 +71,9 @@ def rare(articles, df, spelling, most, name_weight, number_weight) -> list[list[
     ends = np.cumsum([len(own) for own in bags]).astype(np.int64)
     room = len(keys) * (1 + max(name_weight, number_weight))
     out, out_indptr = np.empty(room, np.uint32), np.empty(len(ends) + 1, np.int64)
-    counts = np.column_stack((df, spelling)).astype(np.int32)
-    n = rare_elements(keys, flags, ends, counts, most, name_weight, number_weight, out, out_indptr)
+    buckets = keys & np.uint32(len(df) - 1)
+    told = np.array(df, np.int32)[buckets], np.array(spelling)[buckets] > 0
+    n = rare_elements(keys, flags, ends, *told, most, name_weight, number_weight, out, out_indptr)
     assert n == out_indptr[-1]
     return [out[a:b].tolist() for a, b in itertools.pairwise(out_indptr)]
 
