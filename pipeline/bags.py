@@ -84,38 +84,37 @@ def _bag(terms, flags, indptr, keys, counts, first_flags, spelt, ends, lead_size
     Returns how many terms there are.
     """
     slots = empty_slots(indptr)
-    n = 0
+    n = np.uint64(0)  # unsigned, an index isn't asked whether it counts from the end
     for i in range(len(indptr) - 1):
         start = n
         room = n_slots(indptr[i + 1] - indptr[i])
         slots[:room] = 0
         mask = np.uint32(room - 1)
-        place = 0
-        lead_sizes[i] = 0
-        for j in range(indptr[i], indptr[i + 1]):
-            if flags[j] & FURNITURE:
+        place = lead = 0
+        for j in range(np.uint64(indptr[i]), np.uint64(indptr[i + 1])):
+            flag = flags[j]
+            if flag & FURNITURE:
                 continue
             key = terms[j]
             # Hashes already, but their lowest bits choose the buckets of the statistics.
             slot = np.uint32(np.uint32(key >> np.uint32(7)) & mask)
-            while slots[slot] != 0 and keys[start + slots[slot] - 1] != key:
+            while slots[slot] != 0 and keys[start + np.uint64(slots[slot] - 1)] != key:
                 slot = np.uint32(np.uint32(slot + np.uint32(1)) & mask)
-            if slots[slot] == 0:
-                keys[n] = key
-                counts[n] = 0
-                first_flags[n] = flags[j]
-                spelt[n] = 0
-                n += 1
-                slots[slot] = np.int32(n - start)
-                lead_sizes[i] += place < LEAD_TOKENS
+            # No branches: whether a term is new can't be foretold.
+            is_new = slots[slot] == 0
+            at = n if is_new else start + np.uint64(slots[slot] - 1)
+            n += np.uint64(is_new)
+            slots[slot] = np.int32(at - start) + 1
+            keys[at] = key
+            counts[at] = min((0 if is_new else np.int64(counts[at])) + 1, MOST_COUNTED)
+            first_flags[at] = flag if is_new else first_flags[at]
+            says = (flag & (CASE_OWED | TITLE | DIGIT)) == 0
+            spelt[at] = (0 if is_new else spelt[at]) + says * (1 if flag & CAPITAL else -1)
+            lead += is_new & (place < LEAD_TOKENS)
             place += 1
-            at = start + slots[slot] - 1
-            if counts[at] < MOST_COUNTED:
-                counts[at] += 1
-            if not flags[j] & (CASE_OWED | TITLE | DIGIT):
-                spelt[at] += 1 if flags[j] & CAPITAL else -1
+        lead_sizes[i] = lead
         ends[i] = n
-    return n
+    return np.int64(n)
 
 
 def bag(tokens: KeptTokens) -> tuple[Bags, npt.NDArray[np.int32]]:
