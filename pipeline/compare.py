@@ -67,7 +67,7 @@ def _longest(ends, rows):  # type: ignore[no-untyped-def]
     return longest
 
 
-@nb.njit(nb.int64(nb.int64), cache=True, nogil=True, inline="always")
+@nb.njit(cache=True, nogil=True, inline="always")
 def _room(n_keys):  # type: ignore[no-untyped-def]
     """Slots for so many keys: a power of two, a quarter full at most, since a long search is mispredicted."""
     size = 4
@@ -76,7 +76,7 @@ def _room(n_keys):  # type: ignore[no-untyped-def]
     return size
 
 
-@nb.njit(nb.uint32(nb.uint32, nb.uint32), cache=True, nogil=True, inline="always")
+@nb.njit(cache=True, nogil=True, inline="always")
 def _slot(key, mask):  # type: ignore[no-untyped-def]
     """First slot to look at; keys are hashes already, so folding their halves is enough."""
     return np.uint32(np.uint32(key ^ (key >> np.uint32(16))) & mask)
@@ -133,12 +133,12 @@ def _matches(keys_l, begin, slots, mask, may_hold, keys_r, begin_r, end_r, at_l,
     return n
 
 
-@nb.njit(nb.float32(nb.float32, nb.float32), cache=True, nogil=True, inline="always")
+@nb.njit(cache=True, nogil=True, inline="always")
 def _beyond(rarity, limit):  # type: ignore[no-untyped-def]
     return max(np.float32(0), np.float32(rarity - limit))
 
 
-@nb.njit(nb.float32(nb.int32), cache=True, nogil=True, inline="always")
+@nb.njit(cache=True, nogil=True, inline="always")
 def _rarity(steps):  # type: ignore[no-untyped-def]
     return np.float32(np.float32(steps) * np.float32(1 / RARITY_STEPS))
 

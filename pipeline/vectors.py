@@ -127,7 +127,7 @@ def look_up(keys, flags, counts, df, kinds):  # type: ignore[no-untyped-def]
         kinds[j] |= TOLD_IN_TITLE * (flags[j] & TITLE != 0)
 
 
-@nb.njit(nb.float32(nb.float32), cache=True, nogil=True, inline="always")
+@nb.njit(cache=True, nogil=True, inline="always")
 def told_weight(rarity):  # type: ignore[no-untyped-def]
     """Square of what a rarity exceeds TELLING by: what a term counts among repeats and in a title."""
     above = max(np.float32(0), np.float32(rarity - np.float32(TELLING)))
@@ -137,7 +137,7 @@ def told_weight(rarity):  # type: ignore[no-untyped-def]
 _LOGS = np.log(np.maximum(np.arange(MOST_COUNTED + 1), 1)).astype(np.float32)
 
 
-@nb.njit(nb.float32(nb.uint8), cache=True, nogil=True, inline="always")
+@nb.njit(cache=True, nogil=True, inline="always")
 def log_count(count):  # type: ignore[no-untyped-def]
     """Natural logarithm of how often an article uses a term, at least once."""
     return _LOGS[count]
