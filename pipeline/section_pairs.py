@@ -14,7 +14,7 @@ _RUNS = nb.types.Tuple((I32, I32, I32))  # type: ignore[no-untyped-call]
 
 @nb.njit([I32(I32), F32(F32)], cache=True, nogil=True)
 def grown(values):  # type: ignore[no-untyped-def]
-    """The values, and as much room again. (numpy's `append`, and slices assigned, take seconds to compile.)"""
+    """The values, and as much room again. (numpy's `append` or a slice assigned takes seconds to compile.)"""
     out = np.empty(2 * len(values), values.dtype)
     for i in range(len(values)):
         out[i] = values[i]

@@ -38,9 +38,7 @@ def span_kinds(starts, kinds, begin, stop):  # type: ignore[no-untyped-def]
     return out
 
 
-@nb.njit(
-    nb.boolean(READ_U32, I32, U8, I32, F32, U8, F32, LIMITS), cache=True, nogil=True
-)  # fmt: skip
+@nb.njit(cache=True, nogil=True, inline="always")
 def may_repeat(terms, starts, unit_kinds, term_of, weights, kinds, coefficients, limits):  # type: ignore[no-untyped-def]
     """Whether one article can hold a repeated section; `limits` as for `scan`."""
     min_tokens, min_terms, min_agreement, min_part_tokens, min_score = limits
@@ -73,10 +71,10 @@ def may_repeat(terms, starts, unit_kinds, term_of, weights, kinds, coefficients,
     if not may_hold_run(terms, min_tokens):
         return False
     _, right, length = find_runs(terms, min_tokens)
+    n_told = 0
     for kind in span_kinds(starts, unit_kinds, right, right + length):
-        if not kind:
-            return True
-    return False
+        n_told += kind == 0
+    return n_told > 0
 
 
 @nb.njit(
