@@ -13,8 +13,6 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
-from sklearn.feature_extraction.text import TfidfTransformer
-from sklearn.preprocessing import normalize
 
 from pipeline.array_files import ArrayFiles, write_arrays
 from pipeline.arrays import BYTES, F32, I32, READ_COUNTS, READ_I32, READ_I64, READ_U16, READ_U32, U8
@@ -97,6 +95,10 @@ def tfidf(
     `counts` of each entry and its `idf`, both (n_entries,): the idf is the collection's, not the batch's.
     Columns don't matter to the weights, so none are numbered: every entry stands in column 0.
     """
+    # A second to import, which a process that only compiles kernels does without.
+    from sklearn.feature_extraction.text import TfidfTransformer
+    from sklearn.preprocessing import normalize
+
     indptr = np.concatenate((np.zeros(1, np.int64), ends))
     columns = np.zeros(len(counts), np.int32)
     matrix = csr_matrix((counts.astype(np.float32), columns, indptr), shape=(len(ends), 1))
