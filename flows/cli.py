@@ -83,10 +83,11 @@ def explain(run_dir: Path, id_a: str, id_b: str, as_json: bool, verbose: bool) -
     RUN is the folder of a run that kept its texts, or an output folder: then its current run.
     """
     with errors_in_one_line(verbose):
+        from flows.compiling import compiling_together
         from flows.explain_report import print_explanation
-        from flows.progress import told_of_compiling, write_line
+        from flows.progress import write_line
 
-        with told_of_compiling(write_line):
+        with compiling_together(write_line):
             from pipeline.executor import Silence, ThreadExecutor
             from pipeline.revisit import explain_articles
 
@@ -106,10 +107,11 @@ def compare(file_a: Path, file_b: Path, as_json: bool, verbose: bool) -> None:
     rare, so the numbers are not those of a run.
     """
     with errors_in_one_line(verbose):
+        from flows.compiling import compiling_together
         from flows.explain_report import print_explanation
-        from flows.progress import told_of_compiling, write_line
+        from flows.progress import write_line
 
-        with told_of_compiling(write_line):
+        with compiling_together(write_line):
             from pipeline.executor import Silence, ThreadExecutor
             from pipeline.revisit import explain_files
 

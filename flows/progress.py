@@ -9,18 +9,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
+from flows.compiling import compiling_together
 from pipeline.executor import Listener, StageReport
 
 QUIET_SECONDS = 10.0
 SHORT_SECONDS = 0.1  # below it a rate says nothing
-
-
-COMPILING = "compiling the kernels, once after installing"
 
 
 @contextmanager
@@ -31,38 +28,18 @@ def progress_display(opening: str = "") -> Iterator[Listener]:
     """
     if not sys.stderr.isatty():
         lines = LogLines(write_line)
-        with lines.opening, told_of_compiling(lines.waiting_for):
+        with lines.opening, compiling_together(lines.waiting_for):
             if opening:
                 lines.waiting_for(opening)
             yield lines
         return
     with _bars(Console(stderr=True)) as bars:
         shown = StageBars(bars, opening or "starting")
-        with shown.opening, told_of_compiling(shown.waiting_for):
+        with shown.opening, compiling_together(shown.waiting_for):
             try:
                 yield shown
             finally:
                 shown.end_opening()
-
-
-@contextmanager
-def told_of_compiling(tell: Callable[[str], None]) -> Iterator[None]:
-    """Say so when kernels are compiled: of those in its cache numba doesn't tell."""
-    from numba.core import event
-
-    class FirstTime(event.Listener):
-        is_told = False
-
-        def on_start(self, event: Any) -> None:
-            if not self.is_told:
-                self.is_told = True
-                tell(COMPILING)
-
-        def on_end(self, event: Any) -> None:
-            """Nothing."""
-
-    with event.install_listener("numba:compile", FirstTime()):
-        yield
 
 
 class Opening:

@@ -80,7 +80,7 @@ def _slots(n_keys):  # type: ignore[no-untyped-def]
     return np.zeros(size, np.int32)
 
 
-@nb.njit(nb.uint32(nb.uint32, nb.uint32), cache=True, nogil=True, inline="always")
+@nb.njit(cache=True, nogil=True, inline="always")
 def _slot(key, mask):  # type: ignore[no-untyped-def]
     """First slot to look at; keys are hashes already, so folding their halves is enough."""
     return np.uint32(np.uint32(key ^ (key >> np.uint32(16))) & mask)
@@ -129,7 +129,7 @@ def _matches(keys_l, begin, slots, keys_r, begin_r, end_r, at_l, at_r):  # type:
     return np.int64(n)
 
 
-@nb.njit(nb.float32(nb.float32, nb.float32), cache=True, nogil=True, inline="always")
+@nb.njit(cache=True, nogil=True, inline="always")
 def _beyond(rarity, limit):  # type: ignore[no-untyped-def]
     return max(np.float32(0), np.float32(rarity - limit))
 

@@ -121,7 +121,7 @@ def _parts(stored: Stored, column: str) -> tuple[list[npt.NDArray[Any]], list[Ro
     return parts, indptrs
 
 
-@nb.njit(nb.int64(nb.int64), cache=True, nogil=True, inline="always")
+@nb.njit(cache=True, nogil=True, inline="always")
 def _width(n_terms):  # type: ignore[no-untyped-def]
     """Bits of a place among so many terms."""
     width = 0

@@ -17,7 +17,7 @@ from pipeline.arrays import I64, U32
 EMPTY = np.uint32(0xFFFFFFFF)
 
 
-@nb.njit(nb.uint32(nb.uint32), cache=True, inline="always")
+@nb.njit(cache=True, inline="always")
 def fmix32(h):  # type: ignore[no-untyped-def]
     """MurmurHash3's 32-bit finaliser, a bijection of [0, 2**32)."""
     # numba widens uint32 op uint32 to 64 bits: each product is cut back, or it is neither exact nor fast.

@@ -12,11 +12,12 @@ _PAIRS = nb.types.Tuple((I32, I32, F32))  # type: ignore[no-untyped-call]
 _RUNS = nb.types.Tuple((I32, I32, I32))  # type: ignore[no-untyped-call]
 
 
-@nb.njit(I32(I32), cache=True, nogil=True)
+@nb.njit([I32(I32), F32(F32)], cache=True, nogil=True)
 def grown(values):  # type: ignore[no-untyped-def]
-    """The values, and as much room again. (numpy's `append` takes seconds to compile.)"""
-    out = np.empty(2 * len(values), np.int32)
-    out[: len(values)] = values
+    """The values, and as much room again. (numpy's `append` or a slice assigned takes seconds to compile.)"""
+    out = np.empty(2 * len(values), values.dtype)
+    for i in range(len(values)):
+        out[i] = values[i]
     return out
 
 
@@ -90,8 +91,7 @@ def pair_units(starts, kinds, indptr, terms, counts, weights, min_tokens, min_te
                 value = (min(dots[other], np.float32(1)) + dice) / np.float32(2)
                 if value >= min_agreement:
                     if n == len(left):
-                        left, right = grown(left), grown(right)
-                        agreement = grown(agreement.view(np.int32)).view(np.float32)
+                        left, right, agreement = grown(left), grown(right), grown(agreement)
                     left[n] = other
                     right[n] = unit
                     agreement[n] = value

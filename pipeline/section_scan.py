@@ -22,7 +22,13 @@ def span_kinds(starts, kinds, begin, stop):  # type: ignore[no-untyped-def]
     out = np.zeros(len(begin), np.uint8)
     for k in range(len(begin)):
         told = 0
-        unit = np.searchsorted(starts, begin[k], side="right") - 1
+        unit, after = 0, len(starts)  # the span begins in or after `unit`, and before `after`
+        while after - unit > 1:
+            middle = (unit + after) >> 1
+            if starts[middle] <= begin[k]:
+                unit = middle
+            else:
+                after = middle
         while unit < len(kinds) and starts[unit] < stop[k]:
             if not kinds[unit]:
                 told += min(stop[k], starts[unit + 1]) - max(begin[k], starts[unit])
@@ -32,9 +38,7 @@ def span_kinds(starts, kinds, begin, stop):  # type: ignore[no-untyped-def]
     return out
 
 
-@nb.njit(
-    nb.boolean(READ_U32, I32, U8, I32, F32, U8, F32, LIMITS), cache=True, nogil=True
-)  # fmt: skip
+@nb.njit(cache=True, nogil=True, inline="always")
 def may_repeat(terms, starts, unit_kinds, term_of, weights, kinds, coefficients, limits):  # type: ignore[no-untyped-def]
     """Whether one article can hold a repeated section; `limits` as for `scan`."""
     min_tokens, min_terms, min_agreement, min_part_tokens, min_score = limits
@@ -67,7 +71,10 @@ def may_repeat(terms, starts, unit_kinds, term_of, weights, kinds, coefficients,
     if not may_hold_run(terms, min_tokens):
         return False
     _, right, length = find_runs(terms, min_tokens)
-    return len(right) > 0 and span_kinds(starts, unit_kinds, right, right + length).min() == 0
+    n_told = 0
+    for kind in span_kinds(starts, unit_kinds, right, right + length):
+        n_told += kind == 0
+    return n_told > 0
 
 
 @nb.njit(
@@ -98,7 +105,8 @@ def scan(  # type: ignore[no-untyped-def]
         units = slice(unit_indptr[i], unit_indptr[i + 1])
         kinds = unit_kinds[units].copy()
         starts = np.empty(len(kinds) + 1, np.int32)
-        starts[:-1] = unit_starts[units]
+        for unit in range(len(kinds)):
+            starts[unit] = unit_starts[units.start + unit]
         starts[-1] = n
         if is_worth_a_look(
             terms[own], flags[own], starts, kinds, df, idf, weighing, coefficients, limits

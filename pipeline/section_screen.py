@@ -174,10 +174,7 @@ def may_pair(starts, kinds, again, stops, first, min_tokens, min_terms):  # type
     return False
 
 
-@nb.njit(
-    nb.boolean(I32, U8, I32, I32, I32, F32, nb.float32, nb.int64, F32, nb.float32, U8, F32),
-    cache=True, nogil=True,
-)  # fmt: skip
+@nb.njit(cache=True, nogil=True, inline="always")
 def may_open(  # type: ignore[no-untyped-def]
     starts, kinds, first, last, units, weights, opening, min_side, coefficients, min_score, wanted, scores
 ):  # fmt: skip
@@ -207,10 +204,7 @@ def may_open(  # type: ignore[no-untyped-def]
     return found
 
 
-@nb.njit(
-    nb.boolean(READ_U32, I32, I32, U8, ANY_U32, F32, WEIGHING, F32, nb.float32, U8, F32),
-    cache=True, nogil=True,
-)  # fmt: skip
+@nb.njit(cache=True, nogil=True, inline="always")
 def may_reopen(  # type: ignore[no-untyped-def]
     terms, slot_of, starts, spelling, df, idf, weighing, coefficients, min_score, wanted, scores
 ):  # fmt: skip
@@ -237,9 +231,7 @@ def may_reopen(  # type: ignore[no-untyped-def]
     return False
 
 
-@nb.njit(
-    nb.boolean(READ_U32, BYTES, I32, U8, ANY_U32, F32, WEIGHING, F32, LIMITS), cache=True, nogil=True
-)  # fmt: skip
+@nb.njit(cache=True, nogil=True, inline="always")
 def is_worth_a_look(terms, flags, starts, unit_kinds, df, idf, weighing, coefficients, limits):  # type: ignore[no-untyped-def]
     """Whether one body may hold a repeated section, by bounds alone; arguments as for `section_scan.scan`."""
     min_idf, max_idf, fact_weight = weighing

@@ -24,7 +24,7 @@ _UNITS = nb.types.Tuple((I32, U8))  # type: ignore[no-untyped-call]
 _NEWLINE, _RETURN = 0x0A, 0x0D
 
 
-@nb.njit(nb.boolean(BYTES, nb.int64, nb.int64), cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, inline="always")
 def ends_sentence(data, at, stop):  # type: ignore[no-untyped-def]
     """Whether a full stop, of any script, comes before the next line break in data[at:stop]."""
     for k in range(at, stop):
@@ -49,7 +49,7 @@ def ends_sentence(data, at, stop):  # type: ignore[no-untyped-def]
     return False
 
 
-@nb.njit(nb.boolean(BYTES, nb.int64, nb.int64, nb.int64), cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, inline="always")
 def continues(data, line_begin, at, stop):  # type: ignore[no-untyped-def]
     """Whether the line that ends at `at` and the one that begins at `stop` are of one wrapped paragraph.
 
@@ -69,7 +69,7 @@ def continues(data, line_begin, at, stop):  # type: ignore[no-untyped-def]
     return breaks == 1
 
 
-@nb.njit(nb.boolean(BYTES, nb.int64, nb.int64), cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, inline="always")
 def numbers_item(data, begin, end):  # type: ignore[no-untyped-def]
     """Whether the first token of a line, data[begin:end], numbers an item: one or two digits, then . or )."""
     if end - begin > 2 or end >= len(data) or data[end] not in (0x2E, 0x29):

@@ -64,7 +64,7 @@ def excess(starts, first, last, units, weights):  # type: ignore[no-untyped-def]
     return out
 
 
-@nb.njit(nb.void(I32, I32, I32, F32, _EVIDENCE), cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, inline="always")
 def restated(starts, indptr, terms, weights, out):  # type: ignore[no-untyped-def]
     """out[b, RESTATED] is the `excess` of unit b's beginning, over the terms of CSR `indptr`, `terms`."""
     n_units = len(starts) - 1

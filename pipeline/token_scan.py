@@ -30,7 +30,7 @@ _ONE = nb.types.Tuple((nb.int64, nb.int64))(  # type: ignore[no-untyped-call]
 )
 
 
-@nb.njit(nb.uint32(nb.uint64), cache=True, inline="always")
+@nb.njit(cache=True, inline="always")
 def _finish(state):  # type: ignore[no-untyped-def]
     """32-bit hash from the 64-bit state (the last rounds of MurmurHash3's 64-bit finaliser)."""
     state ^= state >> np.uint64(33)
@@ -39,14 +39,14 @@ def _finish(state):  # type: ignore[no-untyped-def]
     return np.uint32(state & np.uint64(0xFFFFFFFF))
 
 
-@nb.njit(nb.uint64(nb.uint64, nb.uint64), cache=True, inline="always")
+@nb.njit(cache=True, inline="always")
 def _step(state, code):  # type: ignore[no-untyped-def]
     """Feeds eight bytes, or one code point, to the 64-bit state."""
     state ^= state >> np.uint64(32)
     return np.uint64((state ^ code) * np.uint64(0x9E3779B97F4A7C15))
 
 
-@nb.njit(nb.void(U8, nb.int64, nb.int64, nb.int64, nb.int64), cache=True, nogil=True, inline="always")
+@nb.njit(cache=True, nogil=True, inline="always")
 def _end_line(flags, begin, end, capitals, words):  # type: ignore[no-untyped-def]
     """In a headline in capitals or Title Case the case of the tokens [begin, end) is the line's."""
     if capitals * 5 > words * 3 and words > 2:

@@ -1,7 +1,8 @@
 """TF-IDF rows of every article's terms, in files that later stages map.
 
 Rows keep the order of the bags: nothing is sorted, because pairs are compared by probing a small hash table
-of one side (`compare.py`). scikit-learn's TfidfTransformer does the weighting.
+of one side (`compare.py`). Weights follow from what is kept, as scikit-learn's TfidfTransformer weighs; bigrams
+it weighs itself (`tfidf`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,8 +14,6 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
-from sklearn.feature_extraction.text import TfidfTransformer
-from sklearn.preprocessing import normalize
 
 from pipeline.array_files import ArrayFiles, write_arrays
 from pipeline.arrays import BYTES, I32, READ_COUNTS, READ_I32, READ_I64, READ_U16, READ_U32, U8
@@ -102,6 +101,10 @@ def tfidf(
     `counts` of each entry and its `idf`, both (n_entries,): the idf is the collection's, not the batch's.
     Columns don't matter to the weights, so none are numbered: every entry stands in column 0.
     """
+    # A second to import, which a process that only compiles kernels does without.
+    from sklearn.feature_extraction.text import TfidfTransformer
+    from sklearn.preprocessing import normalize
+
     indptr = np.concatenate((np.zeros(1, np.int64), ends))
     columns = np.zeros(len(counts), np.int32)
     matrix = csr_matrix((counts.astype(np.float32), columns, indptr), shape=(len(ends), 1))
@@ -133,7 +136,7 @@ def look_up(keys, flags, counts, df, kinds, spelt_large):  # type: ignore[no-unt
         kinds[j] |= TOLD_IN_TITLE * (flags[j] & TITLE != 0)
 
 
-@nb.njit(nb.float32(nb.float32), cache=True, nogil=True, inline="always")
+@nb.njit(cache=True, nogil=True, inline="always")
 def told_weight(rarity):  # type: ignore[no-untyped-def]
     """Square of what a rarity exceeds TELLING by: what a term counts among repeats and in a title."""
     above = max(np.float32(0), np.float32(rarity - np.float32(TELLING)))
@@ -143,19 +146,19 @@ def told_weight(rarity):  # type: ignore[no-untyped-def]
 _LOGS = np.log(np.maximum(np.arange(MOST_COUNTED + 1), 1)).astype(np.float32)
 
 
-@nb.njit(nb.float32(nb.uint8), cache=True, nogil=True, inline="always")
+@nb.njit(cache=True, nogil=True, inline="always")
 def log_count(count):  # type: ignore[no-untyped-def]
     """Natural logarithm of how often an article uses a term, at least once."""
     return _LOGS[count]
 
 
-@nb.njit(nb.float32(nb.uint16), cache=True, nogil=True, inline="always")
+@nb.njit(cache=True, nogil=True, inline="always")
 def rarity_of(steps):  # type: ignore[no-untyped-def]
     """Rarity from `TermVectors.term_rarity`."""
     return np.float32(np.float32(steps) * np.float32(1 / RARITY_STEPS))
 
 
-@nb.njit(nb.float32(nb.float32, nb.float32), cache=True, nogil=True, inline="always")
+@nb.njit(cache=True, nogil=True, inline="always")
 def tf_idf_of(log, rarity):  # type: ignore[no-untyped-def]
     """Weight, not normalised, of a term with this `log_count` and rarity."""
     return np.float32((np.float32(1) + log) * (np.float32(1) + rarity))

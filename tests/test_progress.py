@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import io
-import subprocess
-import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
 
-from command_line import ROOT
 from rich.console import Console
 
 from flows import progress
@@ -123,16 +120,6 @@ def test_the_display_says_what_it_waits_for_and_clears_it():
         shown.end_opening()
         shown.waiting_for("nothing")
         assert bars.tasks == []
-
-
-def test_compiling_is_said_once():
-    script = (
-        "import numba as nb; from flows.progress import told_of_compiling\n"
-        "with told_of_compiling(print):\n"
-        "    nb.njit(nb.int64(nb.int64))(lambda x: x + 1); nb.njit(nb.int64(nb.int64))(lambda x: x + 2)\n"
-    )
-    out = subprocess.check_output([sys.executable, "-c", script], text=True, cwd=ROOT)
-    assert out == f"{progress.COMPILING}\n"
 
 
 def test_lines_elsewhere_than_on_a_terminal(capsys):
