@@ -1,8 +1,8 @@
 """TF-IDF rows of every article's terms, in files that later stages map.
 
 Rows keep the order of the bags: nothing is sorted, because pairs are compared by probing a small hash table
-of one side (`compare.py`). Weights follow from what is kept, as scikit-learn's TfidfTransformer weighs; bigrams
-it weighs itself (`tfidf`).
+of one side (`compare.py`). Weights follow from what is kept, and are what scikit-learn gives, which itself
+weighs the bigrams (`tfidf`).
 """
 
 from collections.abc import Iterator, Mapping
