@@ -8,6 +8,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+# Before numpy is imported, and for all processes that tests start: beside other work on the same cores the
+# threads of OpenBLAS wait for each other by spinning, in which the fits of a rule took five times as long.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import awkward_run
 import pyarrow.parquet as pq
 import pytest
