@@ -81,9 +81,9 @@ def output(server) -> Path:
 def index(server, tmp_path_factory) -> Iterator[Path]:
     """The index that the nights join, by its variable."""
     folder = tmp_path_factory.mktemp("past") / "index"
-    server.command("prefect", "variable", "set", "respun_index", folder)
+    server.ask("/variables/", {"name": "respun_index", "value": str(folder)})
     yield folder
-    server.command("prefect", "variable", "unset", "respun_index")
+    server.ask("/variables/name/respun_index", method="DELETE")
 
 
 def test_the_schedule_makes_runs(server):
