@@ -25,6 +25,7 @@ PATIENCE_SECONDS = 300
 # SQLite waits 60 s for a lock before it gives up, and in that time the server may answer nobody.
 ANSWER_SECONDS = 150
 BIN = Path(sys.executable).parent
+ADHOC, NIGHTLY = "cluster-articles/adhoc", "cluster-nights/nightly"
 IN_TURN = ROOT / "tests" / "probes" / "in_turn.py"
 
 

@@ -15,14 +15,13 @@ from indexes import clusters, reader
 from prefect.cli.deploy._models import DeploymentConfig, PrefectYamlModel, RawScheduleConfig, WorkPoolConfig
 from prefect.client.schemas.objects import ConcurrencyLimitConfig
 from prefect.client.schemas.schedules import CronSchedule
-from prefect_server import RefusedError, manifests, wait_for
+from prefect_server import ADHOC, NIGHTLY, RefusedError, manifests, wait_for
 
 from flows.deployments import read_deployments
 from pipeline.config import load_config
 
 RAW = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))
 NIGHTS = ("2026-11-20", "2026-11-21", "2026-11-22")
-ADHOC, NIGHTLY = "cluster-articles/adhoc", "cluster-nights/nightly"
 
 # prefect.yaml, without a server: Prefect ignores keys that it doesn't know, in silence.
 
