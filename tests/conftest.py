@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import tempfile
@@ -25,6 +26,9 @@ from prefect_server import ADHOC, Server, kill_all, prefect_server, wait_for
 # How long an example takes says nothing on a machine that does other work as well.
 settings.register_profile("respun", deadline=None)
 settings.load_profile("respun")
+
+# As the command does for itself (flows/cli.py): the collector walks through all that is imported.
+gc.set_threshold(50_000, 20, 100)
 
 NOBODY = 65534
 # The files whose tests use the fixture `server`.
