@@ -16,7 +16,7 @@ export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test setup lint types unit lock sample clean
+.PHONY: demo test setup lint types kernels unit lock sample clean
 .DEFAULT_GOAL := test
 
 # Prefect makes its home, but not the folder that it is in.
@@ -38,7 +38,10 @@ $(VENV)/.installed: $(VENV)/.created requirements.lock pyproject.toml
 demo: setup
 	$(BIN)/respun run data/sample/articles.parquet --output out/demo --config smoke
 
-test: lint types unit
+# Either keeps one core busy for half a minute, the kernels only the first time.
+test: lint
+	@$(MAKE) --no-print-directory --jobs 2 types kernels
+	@$(MAKE) --no-print-directory unit
 
 lint: setup
 	$(BIN)/ruff check .
@@ -46,8 +49,12 @@ lint: setup
 types: setup
 	$(BIN)/mypy
 
+# Compiled when they are imported, into numba's cache.
+kernels: setup
+	$(BIN)/python -c 'import pipeline.job'
+
 unit: setup
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 lock: $(VENV)/.created
 	$(BIN)/python -m pip install --quiet uv

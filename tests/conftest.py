@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+
+# Before numpy is imported, and for all processes that tests start: beside other work on the same cores the
+# threads of OpenBLAS wait for each other by spinning, in which the fits of a rule took five times as long.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import awkward_run
 import pyarrow.parquet as pq
@@ -15,11 +21,14 @@ from browser import ARGUMENTS, CHROMIUM
 from command_line import SAMPLE, Command, command
 from hypothesis import settings
 from indexes import run_night
-from prefect_server import Server, prefect_server
+from prefect_server import ADHOC, Server, kill_all, prefect_server, wait_for
 
 # How long an example takes says nothing on a machine that does other work as well.
 settings.register_profile("respun", deadline=None)
 settings.load_profile("respun")
+
+# As the command does for itself (flows/cli.py): the collector walks through all that is imported.
+gc.set_threshold(50_000, 20, 100)
 
 NOBODY = 65534
 # The files whose tests use the fixture `server`.
@@ -87,9 +96,38 @@ def server(tmp_path_factory) -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def worker(server):
-    """Its worker."""
+@dataclass(frozen=True)
+class Killed:
+    """Ad hoc runs: one that was killed together with its worker, one that a worker died over while it started
+    it, and one that waits for the slot. And where they write.
+    """
+
+    running: str
+    starting: str
+    waiting: str
+    output: Path
+
+
+@pytest.fixture(scope="session")
+def killed(server, tmp_path_factory) -> Killed:
+    """Made before the other runs and looked at after them: the server takes two minutes to call them dead."""
+    output = tmp_path_factory.mktemp("killed") / "out"
+    parameters = {"inputs": [str(SAMPLE)], "output": str(output)}
+    with server.running("prefect", "worker", "start", "--pool", "respun", "--type", "process") as worker:
+        running = server.trigger(ADHOC, **parameters)
+        wait_for(lambda: server.state(running) == "Running" or None)
+        kill_all(worker)
+    assert server.state(running) == "Running"
+    starting = server.trigger(ADHOC, **parameters)
+    for name in ("Pending", "Submitting"):
+        state = {"state": {"type": "PENDING", "name": name}, "force": True}
+        server.ask(f"/flow_runs/{starting}/set_state", state)
+    return Killed(running, starting, server.trigger(ADHOC, **parameters), output)
+
+
+@pytest.fixture(scope="session")
+def worker(server, killed):
+    """The worker that comes after the one that was killed. Not by module: it may be at work on `killed`."""
     with server.running("prefect", "worker", "start", "--pool", "respun", "--type", "process") as worker:
         yield worker
 

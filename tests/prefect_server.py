@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +25,8 @@ PATIENCE_SECONDS = 300
 # SQLite waits 60 s for a lock before it gives up, and in that time the server may answer nobody.
 ANSWER_SECONDS = 150
 BIN = Path(sys.executable).parent
+ADHOC, NIGHTLY = "cluster-articles/adhoc", "cluster-nights/nightly"
+IN_TURN = ROOT / "tests" / "probes" / "in_turn.py"
 
 
 class RefusedError(Exception):
@@ -56,13 +58,16 @@ class Server:
             "PYTHONPATH": str(ROOT), "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         }  # fmt: skip
 
-    def command(self, *args: object) -> str:
-        """Run a command of the virtual environment to its end. Returns its stdout."""
-        line = [str(BIN / str(args[0])), *map(str, args[1:])]
-        if args[0] == "respun":
-            line = [sys.executable, "-m", "flows.cli", *line[1:]]
+    def command(self, *words: object) -> str:
+        """Run a command of prefect or respun to its end. Returns its stdout."""
+        return self.commands(words)
+
+    def commands(self, *lines: Sequence[object]) -> str:
+        """Run one after the other in one process. Returns their stdout."""
+        asked = json.dumps([[str(word) for word in line] for line in lines])
+        line = [sys.executable, IN_TURN, asked]
         done = subprocess.run(line, cwd=ROOT, env=self.env, text=True, capture_output=True, check=False)
-        assert done.returncode == 0, f"{args}: {done.stdout}{done.stderr}"
+        assert done.returncode == 0, f"{lines}: {done.stdout}{done.stderr}"
         return done.stdout
 
     @contextmanager
@@ -198,9 +203,11 @@ def prefect_server(home: Path) -> Iterator[Server]:
     server = Server(home)
     with server.running("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(server.port)):
         wait_for(lambda: server.is_up() or None)
-        server.command("prefect", "work-pool", "create", "respun", "--type", "process")
-        server.command("respun", "automations")
-        server.command("prefect", "--no-prompt", "deploy", "--all")
-        server.command("prefect", "variable", "set", "respun_input", server.crawl / "{date}")
-        server.command("prefect", "variable", "set", "respun_output", server.output)
+        server.commands(
+            ("prefect", "work-pool", "create", "respun", "--type", "process"),
+            ("prefect", "variable", "set", "respun_input", server.crawl / "{date}"),
+            ("prefect", "variable", "set", "respun_output", server.output),
+            ("respun", "automations"),
+            ("prefect", "--no-prompt", "deploy", "--all"),
+        )
         yield server

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
-from command_line import ROOT, SAMPLE, command
+from command_line import ROOT, SAMPLE
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
@@ -25,6 +26,7 @@ from pipeline.evaluate import curve
 from pipeline.executor import Silence
 from pipeline.labelled_pairs import open_run, read_labels
 from pipeline.measures import FEATURES
+from pipeline.publish import current_run
 from pipeline.rule import Additive, load_rule
 
 PAIRS = ROOT / "data" / "sample" / "pairs.parquet"
@@ -42,10 +44,10 @@ def measured(n_groups: int, n: int = 120) -> Measured:
     return Measured(features, same, rng.integers(0, n_groups, n), *flags)
 
 
-@pytest.fixture
-def calibrated(sample_run, tmp_path):
+@pytest.fixture(scope="module")
+def calibrated(sample_run, tmp_path_factory) -> tuple[Path, str]:
     """The calibration file of the sample's own labels, and what the command printed."""
-    path = tmp_path / "calibration-mine.json"
+    path = tmp_path_factory.mktemp("calibrated") / "calibration-mine.json"
     done = respun("calibrate", "--labels", PAIRS, sample_run.run_dir, "--precision", 0.95, "--output", path)
     assert done.exit_code == 0, done.output
     return path, done.stdout
@@ -105,9 +107,9 @@ def test_a_run_can_use_it(calibrated, tmp_path):
     path, _ = calibrated
     config = tmp_path / "mine.toml"
     config.write_text(f'calibration = "{path}"\n', encoding="utf-8")
-    done = command("run", SAMPLE, "--output", tmp_path / "out", "--config", config, "--direct")
-    assert done.code == 0, done.stderr
-    manifest = json.loads((done.run_dir / "manifest.json").read_text(encoding="utf-8"))
+    done = respun("run", SAMPLE, "--output", tmp_path / "out", "--config", config, "--direct")
+    assert done.exit_code == 0, done.stderr
+    manifest = json.loads((current_run(tmp_path / "out") / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["calibration"] == load_rule(str(path)).version
     assert manifest["threshold"] == load_rule(str(path)).confirm.threshold
 

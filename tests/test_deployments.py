@@ -15,14 +15,13 @@ from indexes import clusters, reader
 from prefect.cli.deploy._models import DeploymentConfig, PrefectYamlModel, RawScheduleConfig, WorkPoolConfig
 from prefect.client.schemas.objects import ConcurrencyLimitConfig
 from prefect.client.schemas.schedules import CronSchedule
-from prefect_server import RefusedError, manifests, wait_for
+from prefect_server import ADHOC, NIGHTLY, RefusedError, manifests, wait_for
 
 from flows.deployments import read_deployments
 from pipeline.config import load_config
 
 RAW = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))
 NIGHTS = ("2026-11-20", "2026-11-21", "2026-11-22")
-ADHOC, NIGHTLY = "cluster-articles/adhoc", "cluster-nights/nightly"
 
 # prefect.yaml, without a server: Prefect ignores keys that it doesn't know, in silence.
 
@@ -81,9 +80,9 @@ def output(server) -> Path:
 def index(server, tmp_path_factory) -> Iterator[Path]:
     """The index that the nights join, by its variable."""
     folder = tmp_path_factory.mktemp("past") / "index"
-    server.command("prefect", "variable", "set", "respun_index", folder)
+    server.ask("/variables/", {"name": "respun_index", "value": str(folder)})
     yield folder
-    server.command("prefect", "variable", "unset", "respun_index")
+    server.ask("/variables/name/respun_index", method="DELETE")
 
 
 def test_the_schedule_makes_runs(server):

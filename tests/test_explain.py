@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
-from command_line import SAMPLE, command
+from command_line import SAMPLE
 
 from flows.cli import cli
 from flows.explain_report import explanation_lines
@@ -113,8 +113,8 @@ def test_the_other_way_round_only_the_sides_change(run_dir, other):
 
 
 def test_a_confirmed_pair_by_the_command(run_dir):
-    done = command("explain", run_dir, SOURCE, HEAVY)
-    assert done.code == 0, done.stderr
+    done = respun("explain", run_dir, SOURCE, HEAVY)
+    assert done.exit_code == 0, done.stderr
     for words in ("One cluster; the pair is confirmed.", "found by respun", "Tolombe", "intercept", "  A  "):
         assert words in done.stdout
     assert "\x1b" not in done.stdout

@@ -10,9 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from command_line import ROOT, SAMPLE, Command, command
 from prefect_server import PATIENCE_SECONDS, descendants, wait_for
 
+from flows.cli import cli
 from flows.timeout import TIMEOUT, timeout_seconds
 from pipeline.errors import ConfigError
 
@@ -149,18 +151,19 @@ def test_without_the_variable_a_timeout_is_half_a_day():
     assert timeout_seconds({TIMEOUT: "2.5"}) == 2.5
 
 
-def test_a_timeout_that_is_none_is_said_before_prefect_starts(tmp_path, bare_machine):
-    done = command("run", SAMPLE, "--output", tmp_path, RESPUN_TIMEOUT_SECONDS="soon", **bare_machine)
-    assert done.code == 2
+def test_a_timeout_that_is_none_is_said_before_prefect_starts(tmp_path, monkeypatch):
+    monkeypatch.setenv(TIMEOUT, "soon")
+    done = CliRunner().invoke(cli, ["run", str(SAMPLE), "--output", str(tmp_path)])
+    assert done.exit_code == 2
     assert done.stderr.splitlines()[-1].endswith(
         "RESPUN_TIMEOUT_SECONDS: must be a number of seconds, 0 for no limit, not 'soon'"
     )
     assert "starting Prefect" not in done.stderr
 
 
-def test_what_cannot_be_used_is_said_before_prefect_starts(tmp_path, bare_machine):
-    done = command("run", "nothing.jsonl", "--output", tmp_path, **bare_machine)
-    assert done.code == 2
+def test_what_cannot_be_used_is_said_before_prefect_starts(tmp_path):
+    done = CliRunner().invoke(cli, ["run", "nothing.jsonl", "--output", str(tmp_path)])
+    assert done.exit_code == 2
     assert "nothing.jsonl" in done.stderr.splitlines()[-1]
     assert "starting Prefect" not in done.stderr
 

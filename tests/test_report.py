@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from command_line import SAMPLE, command
+from click.testing import CliRunner
+from command_line import SAMPLE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from indexes import run_night
@@ -22,6 +23,7 @@ from made_up_news import row, stories, write
 from stages import counted, kept
 from texts import collections, strings
 
+from flows.cli import cli
 from flows.report import count_lines
 from pipeline import report_texts
 from pipeline.bridges import bridges
@@ -304,8 +306,8 @@ def copied(sample_run, tmp_path) -> Path:
 
 def test_a_report_written_again_has_the_same_data(copied):
     before = data_of(copied / "report.html")
-    done = command("report", copied)
-    assert done.code == 0, done.stderr
+    done = CliRunner().invoke(cli, ["report", str(copied)])
+    assert done.exit_code == 0, done.stderr
     assert Path(done.stdout.splitlines()[-1]) == copied / "report.html"
     assert data_of(copied / "report.html") == before
     assert not list(copied.glob(".report-*"))
@@ -328,8 +330,8 @@ def test_a_smaller_report_takes_the_place_of_a_larger_one(copied, monkeypatch):
 
 
 def test_a_run_that_is_none_is_refused(tmp_path):
-    done = command("report", tmp_path)
-    assert done.code == 2
+    done = CliRunner().invoke(cli, ["report", str(tmp_path)])
+    assert done.exit_code == 2
     assert "must hold a published run" in done.stderr
 
 

@@ -9,7 +9,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from browser import probe, report_in
-from command_line import SAMPLE, command
+from command_line import SAMPLE
+
+from pipeline.config import load_config
+from pipeline.executor import Silence, ThreadExecutor
+from pipeline.job import run_job
 
 ATTACKS = {
     "script": "<script>window.pwned = 1</script>",
@@ -50,9 +54,8 @@ def attacked(tmp_path_factory) -> Path:
     rows.append({"article_id": ATTACKS["image"], "text": ""})
     source = folder / "<img src=x onerror=window.pwned=17>.jsonl"
     source.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    done = command("run", source, "--output", folder / "out", "--direct")
-    assert done.code == 0, done.stderr
-    return done.run_dir / "report.html"
+    run = run_job([str(source)], folder / "out", load_config(), ThreadExecutor(2), Silence())
+    return run.run_dir / "report.html"
 
 
 def test_hostile_articles_are_only_shown(browser, attacked):

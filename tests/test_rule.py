@@ -182,7 +182,7 @@ def test_a_feature_that_hardly_varies_says_nothing_and_breaks_nothing(spread):
         )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def fitted() -> Rule:
     parts = [
         rule.fit(names, directions(names), *sample(len(names), len(names)), 0.25)

@@ -6,9 +6,7 @@ By its name the last file that uses the server: the deployments of the work pool
 from __future__ import annotations
 
 from command_line import SAMPLE
-from prefect_server import RefusedError, manifests, wait_for
-
-ADHOC, NIGHTLY = "cluster-articles/adhoc", "cluster-nights/nightly"
+from prefect_server import ADHOC, NIGHTLY, RefusedError, manifests, wait_for
 
 
 def test_serve_does_without_a_work_pool(server):
