@@ -5,6 +5,7 @@ i = 0). Writing goes batch by batch, the ends counted on.
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ import numpy.typing as npt
 
 from pipeline.shards import ShardGroup
 from pipeline.tables import Ref, atomic_file
+
+_HEADER = re.compile(rb"\{'descr': '([<|][a-z]\d+)', 'fortran_order': False, 'shape': \((\d+), (\d+)\)")
 
 
 @dataclass(frozen=True)
@@ -95,8 +98,26 @@ def read_stacked(paths: Sequence[str]) -> npt.NDArray[Any]:
     return out
 
 
-def _header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and type of a .npy file in C order, read up to where its values begin."""
-    np.lib.format.read_magic(file)
-    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-    return shape, dtype
+def map_npy(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
+    """A .npy file of two dimensions in C order, mapped and read-only."""
+    with open(path, "rb") as file:
+        shape, dtype = _header(file)
+        begin = file.tell()
+    # A file without values can't be mapped. A plain array: numpy's own kind of mapping is slow to slice.
+    empty = 0 in shape
+    return np.zeros(shape, dtype) if empty else np.memmap(path, dtype, "r", begin, shape).view(np.ndarray)
+
+
+def _header(file: BinaryIO) -> tuple[tuple[int, int], np.dtype[Any]]:
+    """Shape and type of a .npy file of two dimensions in C order, read up to where its values begin.
+
+    Not by numpy, which has Python parse it: in threads that can fail ("AST constructor recursion depth
+    mismatch"), as Python counts the depth for all of them together.
+    """
+    length = int.from_bytes(file.read(10)[8:], "little")
+    header = file.read(length)
+    found = _HEADER.match(header)
+    if found is None:
+        raise ValueError(f"{file.name}: must be a .npy file of two dimensions in C order, begins {header!r}")
+    dtype, n_rows, n_columns = found.groups()
+    return (int(n_rows), int(n_columns)), np.dtype(dtype.decode())

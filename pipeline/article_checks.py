@@ -16,8 +16,8 @@ from pipeline.config import Config
 from pipeline.dates import parse_times
 from pipeline.input_rows import Reject, Rows
 from pipeline.schema import ARTICLE_SHARD, REJECTED, UTC_TIME
-from pipeline.tokens import buffers
-from pipeline.unicode.build import DIGIT, LIMIT, LOWER, UNSPACED, UPPER, load
+from pipeline.tokens import TABLES, buffers
+from pipeline.unicode.build import DIGIT, LIMIT, LOWER, UNSPACED, UPPER
 
 Bool = npt.NDArray[np.bool_]
 
@@ -87,7 +87,7 @@ def has_token(texts: pa.StringArray) -> Bool:
 @cache
 def _begins_token() -> npt.NDArray[np.uint8]:
     """Whether a token begins at each code point below LIMIT, uint8: marks only go on with one."""
-    category, _, _ = load()
+    category, _, _ = TABLES
     return np.isin(category, (LOWER, UPPER, DIGIT, UNSPACED)).astype(np.uint8)
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from pipeline import confirm, measures, screen, signatures, terms, text, wording
 from pipeline.aligned import Telling, align
+from pipeline.array_files import map_npy
 from pipeline.candidates import describe, load_places
 from pipeline.config import Config
 from pipeline.confirm import OTHER_TEXT, PASSAGE_TOKENS, REPRINT_OF_LONGER, REPRINT_OF_SHORTER
@@ -163,7 +164,7 @@ def _articles(asked: Asked, two: _Two, furniture: Ref, config: Config) -> tuple[
 
 def _views(signed: signatures.Signed, config: Config) -> tuple[View, ...]:
     plan = signatures.bands(config)
-    keys = np.load(signed.keys.path, mmap_mode="r")
+    keys = map_npy(signed.keys.path)
     equal = keys[:, 0] == keys[:, 1]
     found = describe(_PAIR, load_places([signed]), config).to_pylist()[0]
     is_signed = int(np.bitwise_and.reduce(read_ipc(signed.articles.path)["is_signed"].to_numpy()))

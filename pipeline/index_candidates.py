@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline.array_files import map_npy
 from pipeline.arrays import ANY_U32, BYTES, READ_U32, U8, U64
 from pipeline.arrow_columns import DAY, NO_TIME, Rows, times_of
 from pipeline.candidates import (
@@ -184,7 +185,7 @@ def find_in_index(
     """
     reader = index.read()
     sides = _Sides(signed, shards, reader, Store(str(work)) if copies else reader.store, config)
-    keys = [np.load(s.keys.path, mmap_mode="r") for s in signed]
+    keys = [map_npy(s.keys.path) for s in signed]
     plan = bands(config)
     own = range(part, plan.n, N_PARTS)
     views = [sides.views[0 if band < plan.n_reprint else 1] for band in own]

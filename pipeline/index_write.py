@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.array_files import ArrayFiles
+from pipeline.array_files import ArrayFiles, map_npy
 from pipeline.arrow_columns import NO_TIME, Rows, fixed_array, plain, times_of
 from pipeline.bags import Bags
 from pipeline.clusters import read_judged
@@ -256,7 +256,7 @@ def keys_rows(signed: Sequence[Signed], config: Config) -> Iterator[pa.RecordBat
     """Band keys of signed groups, as `index_segments.keys_schema` has them."""
     schema = keys_schema(config)
     for one in signed:
-        keys = np.load(one.keys.path, mmap_mode="r")
+        keys = map_npy(one.keys.path)
         for at in range(0, keys.shape[1], _ROWS):
             block = keys[:, at : at + _ROWS]
             columns = [fixed_array(block[part::N_PARTS].T) for part in range(N_PARTS)]
@@ -267,7 +267,7 @@ def places_rows(signed: Sequence[Signed], config: Config) -> Iterator[pa.RecordB
     """Low bytes of the signatures of signed groups."""
     schema = places_schema(config)
     for one in signed:
-        places = np.load(one.places.path, mmap_mode="r")
+        places = map_npy(one.places.path)
         for at in range(0, len(places), _ROWS):
             yield pa.record_batch([fixed_array(places[at : at + _ROWS])], schema=schema)
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline import common_words
-from pipeline.array_files import ArrayFiles, write_arrays
+from pipeline.array_files import ArrayFiles, map_npy, write_arrays
 from pipeline.arrays import I32, U32
 from pipeline.bags import BAG_TYPES, Bags, bag
 from pipeline.config import Config
@@ -82,7 +82,7 @@ class TermStatistics:
     @classmethod
     def load(cls, ref: Ref) -> "TermStatistics":
         """What `save` wrote, mapped and read-only."""
-        return cls(ref.rows, np.load(ref.path, mmap_mode="r"))
+        return cls(ref.rows, map_npy(ref.path))
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def merge(parts: Sequence[Counted], bits: int, work: Path) -> Ref:
     """Adds up the counts of all groups in 2**bits buckets, and of the prior; rows of the result: articles."""
     counts = TermStatistics.empty(bits).counts
     for part in parts:
-        held = np.load(part.statistics.path, mmap_mode="r")
+        held = map_npy(part.statistics.path)
         counts[held[:, 0]] += held[:, 1:]
     total = with_prior(TermStatistics(sum(part.statistics.rows for part in parts), counts))
     # An article that holds two terms of a bucket has counted twice.

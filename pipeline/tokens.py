@@ -10,7 +10,6 @@ says (`CAPITAL`, `DIGIT` ...). No Python object is made per token.
 """
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import pyarrow as pa
@@ -48,9 +47,8 @@ class Tokens:
         return np.asarray(self.indptr[1:] - self.body)
 
 
-@cache
-def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return load()
+# Loaded now, not by the first thread that tokenises: see `array_files._header`.
+TABLES = load()
 
 
 def buffers(texts: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
@@ -93,7 +91,7 @@ class Tokeniser:
             self._room = tuple(np.empty(room, t) for t in (np.uint32, np.uint8, np.int32, np.int32, np.int32))
         indptr, body = np.empty(len(texts) + 1, np.int64), np.empty(len(texts), np.int64)
         n = scan_batch(  # type: ignore[call-arg]
-            title_data, title_offsets, data, offsets, *_tables(), *self._room, indptr, body
+            title_data, title_offsets, data, offsets, *TABLES, *self._room, indptr, body
         )
         terms, flags, begin, end, line = (array[:n] for array in self._room)
         return Tokens(terms, flags, begin, end, line, indptr, body)

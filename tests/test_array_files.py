@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import ast
 import tempfile
+import threading
 from pathlib import Path
 
+import made_up_news as news
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from indexes import run_night
 from stages import rows_in
 from texts import FEW_EXAMPLES
 
-from pipeline.array_files import ArrayFiles, RowFile, read_stacked, write_arrays
+from pipeline.array_files import ArrayFiles, RowFile, map_npy, read_stacked, write_arrays
+from pipeline.config import load_config
 from pipeline.shards import ShardGroup
-from pipeline.tables import Ref
+from pipeline.tables import Ref, write_npy
+from pipeline.vectors import tfidf
 
 TYPES = {"values": np.float32, "keys": np.uint32, "row_ends": np.int64}
 GROUP = ShardGroup(3, 40, (Ref("nowhere", 5, 0, ""),))
@@ -103,3 +109,39 @@ def test_npy_files_are_read_by_the_row_and_one_below_the_other(tmp_path):
     no_columns = str(tmp_path / "none.npy")
     np.save(no_columns, whole[:, :0])
     assert len(RowFile(no_columns)[6]) == 0
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (1, 1), (0, 4), (5, 0)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint32, np.int32, np.float32])
+def test_npy_files_are_mapped_as_numpy_would(tmp_path, shape, dtype):
+    values = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
+    ref = write_npy(tmp_path / "values.npy", values, len(values))
+    mapped, expected = map_npy(ref.path), np.load(ref.path)
+    np.testing.assert_array_equal(mapped, expected)
+    assert (mapped.dtype, mapped.shape) == (expected.dtype, expected.shape)
+    if mapped.size:
+        with pytest.raises(ValueError, match="read-only"):
+            mapped[0] = 1
+
+
+@pytest.mark.parametrize("values", [np.arange(3), np.zeros((2, 2), order="F"), np.zeros((1, 1, 1))])
+def test_other_npy_files_are_refused(tmp_path, values):
+    np.save(tmp_path / "values.npy", values)
+    with pytest.raises(ValueError, match="two dimensions in C order"):
+        map_npy(tmp_path / "values.npy")
+
+
+def test_no_stage_has_python_parse_anything_in_a_thread(tmp_path, monkeypatch):
+    """Python counts how deep the parser is for all threads together, and fails when one is in between."""
+    parse = ast.parse
+
+    def parse_here(*args, **kwargs):
+        assert threading.current_thread() is threading.main_thread()
+        return parse(*args, **kwargs)
+
+    # Imported by the first call that weighs; pytest parses what is imported.
+    tfidf(np.ones(1, np.int32), np.ones(1, np.float32), np.ones(1, np.int64))
+    monkeypatch.setattr(ast, "parse", parse_here)
+    rows = news.stories(1, 6)
+    for name, night in (("first", rows[::2]), ("second", rows[1::2])):
+        run_night(night, tmp_path, tmp_path / "index", load_config(overrides=["n_workers=2"]), name)
