@@ -16,10 +16,11 @@ from pipeline.compare import in_groups
 from pipeline.index_tokens import Stored
 from pipeline.shards import MAX_GROUPS
 from pipeline.vectors import TermVectors
-from pipeline.wide import load_key
+from pipeline.wide import load_key, prefetch
 
 FILTER_WORDS = 64  # 4,096 bits: of articles of 350 terms one miss in twelve gets past it
 FILTER_MASK = np.uint32(FILTER_WORDS - 1)
+_TERM_BYTES, _LINE_BYTES = 6, 64  # of a term (key, count, flags), and of a line of the cache
 
 
 @nb.njit(
@@ -40,7 +41,7 @@ def _keep(  # type: ignore[no-untyped-def]
     A bit for each key of the right rows lets some through that they don't have: one in twelve.
     """
     may_hold = np.empty(FILTER_WORDS, np.uint64)
-    n = np.int64(0)
+    n = np.uint64(0)
     p = 0
     for i in range(len(sizes)):
         may_hold[:] = 0
@@ -54,19 +55,23 @@ def _keep(  # type: ignore[no-untyped-def]
                 may_hold[(key >> np.uint32(6)) & FILTER_MASK] |= np.uint64(1) << np.uint64(
                     key & np.uint32(63)
                 )
-        key_at, count_at = starts[i], starts[i] + 4 * sizes[i]
-        flag_at = count_at + sizes[i]
+        if i + 1 < len(sizes):  # the next row lies elsewhere in a file of gigabytes
+            for at in range(starts[i + 1], starts[i + 1] + _TERM_BYTES * sizes[i + 1], _LINE_BYTES):
+                prefetch(octets, at)
+        # Unsigned, an index isn't asked whether it counts from the end.
+        count_at = np.uint64(starts[i] + 4 * sizes[i])
+        flag_at = count_at + np.uint64(sizes[i])
         leads = np.int64(0)
-        for j in range(sizes[i]):
-            key = load_key(octets, key_at + 4 * j)
+        for j in range(np.uint64(sizes[i])):
+            key = load_key(octets, starts[i] + 4 * np.int64(j))
             word = may_hold[(key >> np.uint32(6)) & FILTER_MASK]
             # Written always and counted where it may be asked for: a branch could not be predicted.
             kept_keys[n], kept_counts[n], kept_flags[n] = key, octets[count_at + j], octets[flag_at + j]
             is_asked = np.int64((word >> np.uint64(key & np.uint32(63))) & np.uint64(1))
-            n += is_asked
-            leads += is_asked & np.int64(j < lead_sizes[i])
+            n += np.uint64(is_asked)
+            leads += is_asked & np.int64(j < np.uint64(lead_sizes[i]))
         kept_ends[i], kept_leads[i] = n, leads
-    return n
+    return np.int64(n)
 
 
 def asked(old: Stored, new: Sequence[TermVectors], left: Rows, group_r: Rows, right: Rows) -> Bags:

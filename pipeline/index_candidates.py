@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.array_files import map_npy
-from pipeline.arrays import ANY_U32, BYTES, READ_U32, U8, U64
+from pipeline.arrays import ANY_U32, BYTES, I64, READ_U32, READ_U64, U8, U64
 from pipeline.arrow_columns import DAY, NO_TIME, Rows, times_of
 from pipeline.candidates import (
     NEIGHBOURS,
@@ -113,6 +113,19 @@ def _meet(new, old, max_bucket, out):  # type: ignore[no-untyped-def]
         i = stop_i
         j = stop_j
     return n
+
+
+@nb.njit(nb.void(READ_U64, READ_U64, I64, I64), cache=True, nogil=True)
+def _find_runs(keys, words, begin, end):  # type: ignore[no-untyped-def]
+    """Where the words of each key begin and end; keys and words ascending."""
+    j = 0
+    for i in range(len(keys)):
+        while j < len(words) and words[j] >> np.uint64(32) < keys[i]:
+            j += 1
+        begin[i] = j
+        while j < len(words) and words[j] >> np.uint64(32) == keys[i]:
+            j += 1
+        end[i] = j
 
 
 @dataclass(frozen=True)
@@ -285,8 +298,8 @@ def _neighbours(
     starts = run_starts(heads)
     keys = heads[starts]
     n_new = np.diff(np.append(starts, len(new)))
-    begin = np.searchsorted(old, keys << np.uint64(32))
-    end = np.searchsorted(old, (keys << np.uint64(32)) | _LOW, side="right")
+    begin, end = np.empty(len(keys), np.int64), np.empty(len(keys), np.int64)
+    _find_runs(keys, old, begin, end)
     sizes = np.where(end > begin, n_new + end - begin, 0)
     large = np.flatnonzero(sizes > max_bucket)
     found = [np.zeros(0, np.uint64)]
