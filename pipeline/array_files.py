@@ -34,12 +34,19 @@ class ArrayFiles:
 
     def load(self) -> dict[str, npt.NDArray[Any]]:
         """The arrays by name, mapped and read-only."""
-        return {name: _map(ref, np.dtype(dtype)) for name, (dtype, ref) in self.files.items()}
+        return {
+            name: _map(ref.path, np.dtype(dtype), 0, (ref.bytes // np.dtype(dtype).itemsize,))
+            for name, (dtype, ref) in self.files.items()
+        }
 
 
-def _map(ref: Ref, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    # An empty file can't be mapped. A plain array over the mapping: numpy's own kind is slow to slice.
-    return np.memmap(ref.path, dtype, "r").view(np.ndarray) if ref.bytes else np.zeros(0, dtype)
+def _map(
+    path: str | os.PathLike[str], dtype: np.dtype[Any], begin: int, shape: tuple[int, ...]
+) -> npt.NDArray[Any]:
+    if 0 in shape:  # what is empty can't be mapped
+        return np.zeros(shape, dtype)
+    # A plain array over the mapping: numpy's own kind is slow to slice.
+    return np.memmap(path, dtype, "r", begin, shape).view(np.ndarray)
 
 
 def write_arrays(
@@ -102,10 +109,7 @@ def map_npy(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     """A .npy file of two dimensions in C order, mapped and read-only."""
     with open(path, "rb") as file:
         shape, dtype = _header(file)
-        begin = file.tell()
-    # A file without values can't be mapped. A plain array: numpy's own kind of mapping is slow to slice.
-    empty = 0 in shape
-    return np.zeros(shape, dtype) if empty else np.memmap(path, dtype, "r", begin, shape).view(np.ndarray)
+        return _map(path, dtype, file.tell(), shape)
 
 
 def _header(file: BinaryIO) -> tuple[tuple[int, int], np.dtype[Any]]:

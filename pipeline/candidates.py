@@ -23,7 +23,7 @@ from pipeline.arrow_columns import DAY, NO_TIME, times_of
 from pipeline.config import Config
 from pipeline.signatures import REPRINT, RESPUN, Signed, bands
 from pipeline.tables import Ref, read_ipc, write_ipc
-from pipeline.wide import prefetch
+from pipeline.wide import fetch_bytes
 from pipeline.words import distinct, run_starts, sort_words
 
 # In an oversized bucket, how many neighbours (in the order of signatures) an article is paired with.
@@ -83,13 +83,6 @@ def matches(places_i, i, places_j, j, begin, end):  # type: ignore[no-untyped-de
     return n
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
-def _fetch(places, row, begin, end):  # type: ignore[no-untyped-def]
-    """Has a row's columns [begin, end) fetched into the cache."""
-    for at in range(begin, end, 64):
-        prefetch(places, row * places.shape[1] + at)
-
-
 @nb.njit(
     nb.types.Tuple((nb.int64, nb.int64))(  # type: ignore[no-untyped-call]
         U64, nb.uint8[:, ::1], nb.int64, nb.int64, nb.int64, nb.int64, nb.int64, U64
@@ -119,7 +112,8 @@ def _expand(words, places, begin, end, least, max_bucket, neighbours, out):  # t
             if ahead < last and (
                 words[ahead] ^ words[ahead - 1] <= _ROW_MASK or words[ahead] ^ words[ahead + 1] <= _ROW_MASK
             ):
-                _fetch(places, np.int64(words[ahead] & _ROW_MASK), begin, end)
+                row = np.int64(words[ahead] & _ROW_MASK) * places.shape[1]
+                fetch_bytes(places, row + begin, row + end)
             for j in range(i + 1, min(stop, i + 1 + reach)):
                 row_j = np.int64(words[j] & np.uint64(0xFFFFFFFF))
                 compared += 1
@@ -137,7 +131,8 @@ def _estimate(words, places, begin, end, out):  # type: ignore[no-untyped-def]
     """Resemblance of each pair: equal bytes, less the 1 in 256 that are equal by chance."""
     for p in range(len(words)):
         if p + AHEAD < len(words):
-            _fetch(places, np.int64(words[p + AHEAD] & _ROW_MASK), begin, end)
+            row = np.int64(words[p + AHEAD] & _ROW_MASK) * places.shape[1]
+            fetch_bytes(places, row + begin, row + end)
         i = np.int64(words[p] >> np.uint64(32))
         j = np.int64(words[p] & np.uint64(0xFFFFFFFF))
         share = matches(places, i, places, j, begin, end) / (end - begin)

@@ -58,8 +58,7 @@ class Measurer(TermMeasurer):
     def measure(self, left: np.ndarray, right: np.ndarray) -> Measures:
         """All measures of the pairs of rows int64 (n,), in their order; there must be one."""
         parts = blocks(left, right)
-        lots = [self._measure(left[part], right[part]) for part in parts]
-        return measures.take(measures.concatenate(lots), np.argsort(np.concatenate(parts)))
+        return measures.in_order(parts, [self._measure(left[part], right[part]) for part in parts])
 
     def _measure(self, left: np.ndarray, right: np.ndarray) -> Measures:
         terms = self.measure_terms(left, right)
@@ -79,7 +78,7 @@ class Measurer(TermMeasurer):
                     wording[i], wording[j], rows_l[chosen], rows_r[chosen], own, days_apart[chosen]
                 )
             )
-        return measures.take(measures.concatenate(lots), np.argsort(np.concatenate(order)))
+        return measures.in_order(order, lots)
 
     def _days_apart(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Days between the publication of each pair, float64 (n,); NaN where one has no date."""

@@ -16,11 +16,11 @@ from pipeline.compare import in_groups
 from pipeline.index_tokens import Stored
 from pipeline.shards import MAX_GROUPS
 from pipeline.vectors import TermVectors
-from pipeline.wide import load_key, prefetch
+from pipeline.wide import fetch_bytes, load_key
 
 FILTER_WORDS = 64  # 4,096 bits: of articles of 350 terms one miss in twelve gets past it
 FILTER_MASK = np.uint32(FILTER_WORDS - 1)
-_TERM_BYTES, _LINE_BYTES = 6, 64  # of a term (key, count, flags), and of a line of the cache
+_TERM_BYTES = 6  # of a term: key, count, flags
 
 
 @nb.njit(
@@ -56,8 +56,7 @@ def _keep(  # type: ignore[no-untyped-def]
                     key & np.uint32(63)
                 )
         if i + 1 < len(sizes):  # the next row lies elsewhere in a file of gigabytes
-            for at in range(starts[i + 1], starts[i + 1] + _TERM_BYTES * sizes[i + 1], _LINE_BYTES):
-                prefetch(octets, at)
+            fetch_bytes(octets, starts[i + 1], starts[i + 1] + _TERM_BYTES * sizes[i + 1])
         # Unsigned, an index isn't asked whether it counts from the end.
         count_at = np.uint64(starts[i] + 4 * sizes[i])
         flag_at = count_at + np.uint64(sizes[i])

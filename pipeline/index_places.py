@@ -23,12 +23,11 @@ from pipeline.index_rows import fixed_layout
 from pipeline.index_segments import IndexReader, OpenIndex
 from pipeline.index_store import Store
 from pipeline.tables import Ref, atomic_file
-from pipeline.wide import prefetch
+from pipeline.wide import fetch_bytes
 from pipeline.words import sort_words
 
 _PIECE_BYTES = 8 << 20  # that are fetched at a time
-# Pairs that are fetched ahead of the one that is looked at, and bytes of a line of the cache.
-_AHEAD, _LINE_BYTES = 4, 64
+_AHEAD = 4  # pairs between the one that is looked at and the one that is fetched for later
 _LOW = np.uint64(0xFFFFFFFF)
 
 
@@ -40,9 +39,9 @@ def _count(rows, new_places, octets, starts, begin, end, out):  # type: ignore[n
     width = new_places.shape[1]
     for p in range(len(rows)):
         if p + _AHEAD < len(rows):
-            for at in range(begin, end, _LINE_BYTES):
-                prefetch(octets, starts[p + _AHEAD] + at)
-                prefetch(new_places, rows[p + _AHEAD] * width + at)
+            old_row, new_row = starts[p + _AHEAD], rows[p + _AHEAD] * width
+            fetch_bytes(octets, old_row + begin, old_row + end)
+            fetch_bytes(new_places, new_row + begin, new_row + end)
         old = octets[starts[p] : starts[p] + width].reshape(1, width)
         out[p] = matches(new_places, rows[p], old, 0, begin, end)
 

@@ -38,7 +38,7 @@ from pipeline.index_store import Store
 from pipeline.index_tokens import packed
 from pipeline.schema import CLUSTER_EVENTS
 from pipeline.signatures import SIGNED_ARTICLES, Signed
-from pipeline.tables import Ref, file_ref, read_batches, read_ipc, write_ipc
+from pipeline.tables import Ref, atomic_file, read_batches, read_ipc, write_ipc
 from pipeline.terms import TermStatistics
 from pipeline.vectors import N_TOTALS
 
@@ -79,9 +79,7 @@ def open_index(location: str, catalog: Catalog, work: Path) -> OpenIndex:
     """Copy the catalog and the frozen statistics to where the stages of a run find them."""
     store = Store(location)
     work.mkdir(parents=True, exist_ok=True)
-    copy = work / "index.json"
-    copy.write_bytes(catalog.to_json())
-    known = file_ref(copy, catalog.n_articles)
+    known = _write_catalog(work / "index.json", catalog)
     state = store.state(catalog.files)
     frozen = catalog.statistics
     if frozen is None:
@@ -204,9 +202,13 @@ def with_night(index: OpenIndex, night: Night, files: Mapping[str, Ref], run_id:
 
 def save_catalog(catalog: Catalog, work: Path) -> Ref:
     """The catalog that is to be live next, in a file under `work`; rows of the Ref: articles."""
-    path = work / "next-index.json"
-    path.write_bytes(catalog.to_json())
-    return file_ref(path, catalog.n_articles)
+    return _write_catalog(work / "next-index.json", catalog)
+
+
+def _write_catalog(path: Path, catalog: Catalog) -> Ref:
+    with atomic_file(path) as file:
+        file.write(catalog.to_json())
+    return file.ref(catalog.n_articles)
 
 
 def time_span(times: Rows) -> tuple[int | None, int | None]:

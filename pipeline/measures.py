@@ -115,6 +115,11 @@ def concatenate(lots: Sequence[Lot]) -> Lot:
     return kind(**{f.name: np.concatenate([getattr(p, f.name) for p in lots]) for f in fields(kind)})
 
 
+def in_order(chosen: Sequence[np.ndarray], lots: Sequence[Lot]) -> Lot:
+    """The measures of several lots of pairs in the order of the pairs, given the indices of each lot's."""
+    return take(concatenate(lots), np.argsort(np.concatenate(chosen)))
+
+
 def measure_terms(
     of_l: TermVectors, of_r: Sequence[TermVectors], left: np.ndarray, group_r: np.ndarray, right: np.ndarray
 ) -> TermMeasures:

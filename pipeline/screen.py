@@ -53,8 +53,7 @@ class TermMeasurer:
     def measure_terms(self, left: Rows, right: Rows) -> TermMeasures:
         """Term measures of the pairs of rows int64 (n,), in their order; there must be one."""
         lots = list(self._lots(left, right))
-        order = np.argsort(np.concatenate([chosen for chosen, _ in lots]))
-        return measures.take(measures.concatenate([lot for _, lot in lots]), order)
+        return measures.in_order([chosen for chosen, _ in lots], [lot for _, lot in lots])
 
     def judge(
         self, left: Rows, right: Rows, judge: Callable[[TermMeasures], npt.NDArray[np.bool_]]

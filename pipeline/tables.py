@@ -322,12 +322,6 @@ def _columns(schema: pa.Schema) -> str:
     return ", ".join(f"{field.name} {field.type}" for field in schema)
 
 
-def file_ref(path: str | os.PathLike[str], rows: int) -> Ref:
-    """The Ref of a file that is there, of `rows` rows by the caller's count."""
-    length, digest = file_digest(path)
-    return Ref(os.fspath(path), rows, length, digest)
-
-
 def write_npy(path: str | os.PathLike[str], values: npt.NDArray[Any], rows: int) -> Ref:
     """Write an array as .npy, of `rows` rows by the caller's count.
 

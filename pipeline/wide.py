@@ -17,6 +17,7 @@ from numba.extending import intrinsic
 from pipeline.arrays import BYTES
 from pipeline.unicode.build import NEWLINES, STOPS
 
+LINE_BYTES = 64  # of the processor's cache
 LETTERS, DIGITS = string.ascii_letters, string.digits
 _STOPS, _NEWLINES = ("".join(filter(str.isascii, characters)) for characters in (STOPS, NEWLINES))
 
@@ -135,3 +136,10 @@ else:
             return context.get_dummy_value()
 
         return nb.void(array, nb.int64), fetch
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def fetch_bytes(octets, begin, end):  # type: ignore[no-untyped-def]
+    """Has the bytes [begin, end) of an array, counted over its rows, fetched into the cache (`prefetch`)."""
+    for at in range(begin, end, LINE_BYTES):
+        prefetch(octets, at)

@@ -109,7 +109,7 @@ def test_read_back_notices_damage(tmp_path):
     with pytest.raises(RunError, match="must be the file of"):
         list(tables.read_back(ref, SCHEMA))
     with pytest.raises(RunError, match="can't be read back"):
-        list(tables.read_back(tables.file_ref(ref.path, 1000), SCHEMA))
+        list(tables.read_back(tables.Ref(ref.path, 1000, *tables.file_digest(ref.path)), SCHEMA))
 
 
 def test_read_back_comes_in_pieces_and_one_row_may_be_larger(tmp_path, monkeypatch):

@@ -98,6 +98,16 @@ def test_term_rows_are_scikit_learns(texts):
 
 
 @EXAMPLES
+@given(articles, st.sampled_from([4, BITS]))
+def test_weights_are_what_scikit_learn_makes_of_the_kept_rarity(texts, bits):
+    """But for the rounding of the rarity they are as near as float32 lets them be."""
+    bags, _, found = weighed(kept(texts), bits)
+    idf = (1 + found["term_rarity"] / RARITY_STEPS).astype(np.float32)
+    expected = tfidf(bags.term_counts, idf, bags.term_ends)
+    np.testing.assert_allclose(weights_of(bags, found), expected, rtol=1e-5)
+
+
+@EXAMPLES
 @given(articles, st.sampled_from([1, 3, 6]))
 def test_terms_that_share_a_bucket_share_its_idf(texts, bits):
     """At so few bits nearly all do; each keeps its own count and its own entry."""
