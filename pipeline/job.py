@@ -364,11 +364,11 @@ def report_stages(
     tables, n_texts = work / TABLES, config.report.max_texts
     how = (staged.furniture, staged.statistics, tables, runs, n_texts, config, tables / REPORT, work)
     has_texts = config.report.write and config.keep_texts and bool(n_texts)
-    parts = staged.groups if has_texts else ()
-    own = Stage("report", report_texts.write_texts, [(part, *how) for part in parts], ref_rows)
+    lots = report_texts.lots(staged.groups, n_texts) if has_texts else []
+    own = Stage("report", report_texts.write_texts, [(lot, *how) for lot in lots], ref_rows)
     if not with_index:
         return [own]
-    earlier = [(len(parts), *how, report_texts.EARLIER_BYTES)] * has_texts
+    earlier = [(len(staged.groups), *how, report_texts.EARLIER_BYTES)] * has_texts
     return [own, Stage("report-earlier", report_texts.write_earlier_texts, earlier, ref_rows)]
 
 

@@ -7,9 +7,9 @@ which are names or numbers to the collection, and which are furniture.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from pipeline.report_files import write_data
 from pipeline.report_pairs import between_pairs
 from pipeline.report_tables import ends_of
 from pipeline.report_tokens import number_terms, pack
-from pipeline.shards import ShardGroup, take_articles
+from pipeline.shards import MAX_GROUPS, ShardGroup, slices, take_articles
 from pipeline.tables import Ref, regroup, write_ipc
 from pipeline.terms import TermStatistics
 from pipeline.text import keep
@@ -44,6 +44,7 @@ _TAKEN = 16 * TEXTS_A_FILE  # articles fetched at a time; bounds the memory
 # lies everywhere in a large run's texts, and would cost more than the night.
 EARLIER_BYTES = 256 << 20
 _FEW_BYTES = 4 << 20  # of texts of earlier nights in a file, which come from many places
+TEXTS_A_CALL = 10_000  # takes a few seconds; finding out which are shown takes half a second of a million
 # The file is null for articles of earlier nights whose text is gone.
 PLACES = pa.schema([("row", pa.int64()), ("file", pa.string()), ("slot", pa.int32())])
 
@@ -85,26 +86,33 @@ def chosen_rows(tables: Path, runs: Path, max_texts: int | None) -> Chosen:
     return Chosen(np.sort(rows[order[:max_texts]]), gone)
 
 
+def lots(groups: Sequence[ShardGroup], max_texts: int | None) -> list[tuple[ShardGroup, ...]]:
+    """The groups in lots for `write_texts`: each call finds out anew which articles are shown."""
+    n_calls = MAX_GROUPS if max_texts is None else min(MAX_GROUPS, -(-max_texts // TEXTS_A_CALL))
+    return [tuple(groups[begin:end]) for begin, end in slices(len(groups), n_calls)] if n_calls else []
+
+
 def write_texts(
-    group: ShardGroup, furniture: Ref, statistics: Ref, tables: Path, runs: Path, max_texts: int | None,
-    config: Config, folder: Path, work: Path,
+    groups: Sequence[ShardGroup], furniture: Ref, statistics: Ref, tables: Path, runs: Path,
+    max_texts: int | None, config: Config, folder: Path, work: Path,
 ) -> Ref:  # fmt: skip
-    """Write the chosen texts of a group of shards into `folder`. Returns their places (PLACES)."""
+    """Write the chosen texts of groups of shards into `folder`. Returns their places (PLACES)."""
     chosen = chosen_rows(tables, runs, max_texts).rows
-    end = group.first_row + group.n_articles
-    chosen = chosen[(chosen >= group.first_row) & (chosen < end)]
     writer = _Writer(FurnitureMask(furniture, config), TermStatistics.load(statistics), Tokeniser())
 
-    def places() -> Iterator[pa.RecordBatch]:
-        for at in range(0, len(chosen), _TAKEN):
-            rows = chosen[at : at + _TAKEN]
+    def places(group: ShardGroup) -> Iterator[pa.RecordBatch]:
+        begin, end = np.searchsorted(chosen, [group.first_row, group.first_row + group.n_articles])
+        own = chosen[begin:end]
+        for at in range(0, len(own), _TAKEN):
+            rows = own[at : at + _TAKEN]
             taken = take_articles(group.shards, rows - group.first_row, ("source", "title", "text"))
-            for begin in range(0, len(rows), TEXTS_A_FILE):
-                name = f"texts-{group.number}-{(at + begin) // TEXTS_A_FILE}"
-                write_data(folder, name, writer.encode(taken.slice(begin, TEXTS_A_FILE)))
-                yield _placed(rows[begin : begin + TEXTS_A_FILE], name)
+            for first in range(0, len(rows), TEXTS_A_FILE):
+                name = f"texts-{group.number}-{(at + first) // TEXTS_A_FILE}"
+                write_data(folder, name, writer.encode(taken.slice(first, TEXTS_A_FILE)))
+                yield _placed(rows[first : first + TEXTS_A_FILE], name)
 
-    return write_ipc(work / f"report-{group.number:03d}.arrow", PLACES, places())
+    file = work / f"report-{groups[0].number:03d}.arrow"
+    return write_ipc(file, PLACES, chain.from_iterable(map(places, groups)))
 
 
 def write_earlier_texts(

@@ -72,7 +72,7 @@ def report_run(run_dir: Path, max_texts: int | None, execute: Executor, listen: 
             placed = stages.map(
                 "report",
                 report_texts.write_texts,
-                [(group, *how) for group in groups],
+                [(lot, *how) for lot in report_texts.lots(groups, max_texts)],
                 rows=ref_rows,
             )
             if run.manifest["index"] is not None:
