@@ -116,6 +116,7 @@ def _measures(found: Explanation) -> Iterator[Line]:
     for name, value in found.measures.items():
         yield ((f"  {name:<20} {value:.3f}", ""),)
     yield ((f"  {'longest_run':<20} {found.longest_run} shingles", ""),)
+    yield ((f"  {'quoted':<20} {found.quoted} shingles", ""),)
 
 
 def _terms(found: Explanation) -> Iterator[Line]:

@@ -41,6 +41,10 @@ N_SUMS = 24
 IN_LEAD = 8  # joins the bits of a term's kind
 LINE_VALUES = 16  # of four bytes in a line of the cache
 LEAST_SLOTS = 1 << 14  # of rows of 380 keys one miss in forty meets a key
+# Columns of `overlaps`. QUOTE: keys in a row from which on they are quoted. Of shingles of 5 tokens that is a
+# short paragraph of news, 28 tokens; two reporters of one speech share a sentence.
+SHARED_KEYS, LONGEST_RUN, QUOTED = range(3)
+QUOTE = 24
 # Columns of `replaced`. A stretch of more bigrams than LONGEST_STRETCH is no place: there the two just go on
 # differently.
 FACTS, PLACES = range(2)
@@ -291,9 +295,13 @@ def dots(keys_l, weights_l, ends_l, keys_r, weights_r, ends_r, left, right, out)
         out[p] = dot
 
 
-@nb.njit(nb.void(READ_U32, READ_I64, READ_U32, READ_I64, I64, I64, I64, I64), cache=True, nogil=True)
-def overlaps(keys_l, ends_l, keys_r, ends_r, left, right, shared, longest):  # type: ignore[no-untyped-def]
-    """Keys that each pair of rows has in common, and the most of them in a row on the right side."""
+@nb.njit(nb.void(READ_U32, READ_I64, READ_U32, READ_I64, I64, I64, nb.int64[:, ::1]), cache=True, nogil=True)
+def overlaps(keys_l, ends_l, keys_r, ends_r, left, right, out):  # type: ignore[no-untyped-def]
+    """Keys that each pair of rows has in common, out int64 (n_pairs, 3).
+
+    How many they are (SHARED_KEYS), the most of them in a row on the right side (LONGEST_RUN), and those
+    that stand there in rows of QUOTE or more (QUOTED).
+    """
     longest_l, most = _longest(ends_l, left), _longest(ends_r, right)
     slots, used, n_used = _slots(longest_l), np.empty(longest_l, np.uint32), np.int64(0)
     at_l, at_r = np.empty(most + 1, np.int64), np.empty(most + 1, np.int64)
@@ -306,12 +314,15 @@ def overlaps(keys_l, ends_l, keys_r, ends_r, left, right, shared, longest):  # t
             n_used = ends_l[left[p]] - begin
         begin_r, end_r = _begin(ends_r, right[p]), ends_r[right[p]]
         n = _matches(keys_l, begin, slots, keys_r, begin_r, end_r, at_l, at_r)
-        run = best = 0
+        run = best = quoted = 0
         for h in range(n):
             run = run + 1 if h > 0 and at_r[h] == at_r[h - 1] + 1 else 1
             best = max(best, run)
-        shared[p] = n
-        longest[p] = best
+            if run >= QUOTE:
+                quoted += QUOTE if run == QUOTE else 1
+        out[p, SHARED_KEYS] = n
+        out[p, LONGEST_RUN] = best
+        out[p, QUOTED] = quoted
 
 
 @nb.njit(

@@ -19,7 +19,7 @@ from pipeline.signatures import Signed
 from pipeline.tables import Ref, read_ipc, write_ipc
 from pipeline.wording import Wording
 
-# Limits of the relations (shares of shingles; tokens of a passage).
+# Limits of the relations (shares of shingles; tokens that are quoted, in one passage or in a few).
 REPRINT_OF_SHORTER = 0.6
 REPRINT_OF_LONGER = 0.3
 PASSAGE_TOKENS = 50
@@ -164,7 +164,7 @@ def relate(m: Measures, same_text: np.ndarray, shingle_size: int) -> np.ndarray:
     of_shorter = np.maximum(m.containment_l_in_r, m.containment_r_in_l)
     of_longer = np.minimum(m.containment_l_in_r, m.containment_r_in_l)
     reprint = (of_shorter >= REPRINT_OF_SHORTER) & (of_longer >= REPRINT_OF_LONGER)
-    passage = m.longest_run + shingle_size - 1 >= PASSAGE_TOKENS
+    passage = m.quoted + shingle_size - 1 >= PASSAGE_TOKENS
     other_text = np.minimum(m.weight_l_in_r, m.weight_r_in_l) <= OTHER_TEXT
     excerpt = (of_shorter >= REPRINT_OF_SHORTER) | (passage & other_text)
     return np.select([same_text, reprint, excerpt], [EXACT, REPRINT, EXCERPT], RESPUN).astype(np.int8)

@@ -16,6 +16,7 @@ from pipeline import confirm, measures, screen, signatures, terms, text, wording
 from pipeline.aligned import Telling, align
 from pipeline.array_files import map_npy
 from pipeline.candidates import describe, load_places
+from pipeline.compare import QUOTE
 from pipeline.config import Config
 from pipeline.confirm import OTHER_TEXT, PASSAGE_TOKENS, REPRINT_OF_LONGER, REPRINT_OF_SHORTER
 from pipeline.explained import (
@@ -117,6 +118,7 @@ def explain(asked: Asked, furniture: Ref, statistics: Ref, config: Config, work:
         screen=screened,
         measures=values,
         longest_run=int(two.measured.longest_run[0]),
+        quoted=int(two.measured.quoted[0]),
         relation=confirm.RELATIONS[int(two.judged["relation"])],
         relation_rule=_relation_rule(two, config),
         waterfall=waterfall,
@@ -258,7 +260,8 @@ def _relation_rule(two: _Two, config: Config) -> str:
     """The rule of `confirm.relate` that gave the relation, with this pair's numbers."""
     shares = (two.judged["containment_l_in_r"], two.judged["containment_r_in_l"])
     most, least = max(shares), min(shares)
-    tokens = int(two.measured.longest_run[0]) + config.reprint.shingle_size - 1
+    more = config.reprint.shingle_size - 1  # tokens of a run than shingles
+    tokens, run = int(two.measured.quoted[0]) + more, int(two.measured.longest_run[0]) + more
     weight = float(min(two.measured.weight_l_in_r[0], two.measured.weight_r_in_l[0]))
     relation = int(two.judged["relation"])
     if relation == confirm.EXACT:
@@ -271,8 +274,8 @@ def _relation_rule(two: _Two, config: Config) -> str:
     other = f"{weight:.2f} of its weight is in the other"
     if relation == confirm.EXCERPT:
         return (
-            f"about {tokens} tokens in a row are the same (at least {PASSAGE_TOKENS}), and one is mostly "
-            f"other text: {other} (at most {OTHER_TEXT})"
+            f"about {tokens} tokens are the same in passages of {QUOTE + more} or more (at least "
+            f"{PASSAGE_TOKENS}), and one is mostly other text: {other} (at most {OTHER_TEXT})"
         )
     few = (
         f"none of the others holds: {most:.2f} of one's shingles are in the other (under "
@@ -280,9 +283,12 @@ def _relation_rule(two: _Two, config: Config) -> str:
     )
     if not two.measured.longest_run[0]:
         return f"{few}, no {config.reprint.shingle_size} tokens in a row are the same"
+    if run < QUOTE + more:
+        return f"{few}, at most about {run} tokens in a row are the same (under {QUOTE + more})"
+    passages = f"about {tokens} tokens are the same in passages of {QUOTE + more} or more"
     if tokens < PASSAGE_TOKENS:
-        return f"{few}, at most about {tokens} tokens in a row are the same (under {PASSAGE_TOKENS})"
-    return f"{few}, about {tokens} tokens in a row are the same, but neither is mostly other text"
+        return f"{few}, {passages} (under {PASSAGE_TOKENS})"
+    return f"{few}, {passages}, but neither is mostly other text"
 
 
 def _verdict(run: InRun | None, is_found: bool, screened: Screen, waterfall: Waterfall) -> str:

@@ -144,10 +144,10 @@ class Explanation:
 
     `verdict`: confirmed; below_threshold; screened; not_found, when no view found the pair; not_compared,
     when only the size of its buckets kept a run from it. `found_by`: reprint, respun, both, or "".
-    `measures` as in confirmed_pairs, the containments by a and b; `longest_run` counts shingles. `relation`
-    is what a confirmed pair like this has, `relation_rule` the rule that gave it. `is_one_cluster` and `path`
-    are None outside of a run, `path` is empty when the two are in different clusters. `shared_terms` come by
-    their share, largest first, as do the names and numbers that each has alone.
+    `measures` as in confirmed_pairs, the containments by a and b; `longest_run` and `quoted` count shingles.
+    `relation` is what a confirmed pair like this has, `relation_rule` the rule that gave it. `is_one_cluster`
+    and `path` are None outside of a run, `path` is empty when the two are in different clusters.
+    `shared_terms` come by their share, largest first, as do the names and numbers that each has alone.
     """
 
     run_id: str | None
@@ -161,6 +161,7 @@ class Explanation:
     screen: Screen
     measures: dict[str, float]
     longest_run: int
+    quoted: int
     relation: str
     relation_rule: str
     waterfall: Waterfall

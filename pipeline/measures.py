@@ -20,11 +20,11 @@ from pipeline.wording import Wording
 LENT = 0.25
 # What shares of the lead, and of repeats and titles, are doubted by: so much is added, half of it shared.
 LEAD_DOUBT, DOUBT = 1.0, 10.0
-# A story is told again within a day or so; further days count, up to MOST_DAYS. Not where so many shingles in
-# a row are the same: who quotes a passage of 50 tokens has copied it, whenever that was.
-FRESH_DAYS, MOST_DAYS, QUOTED_RUN = 1.0, 14.0, 46
-# Shingles in a row from which both sides are asked, and a run counts. Far below what makes a passage
-# (confirm.PASSAGE_TOKENS).
+# A story is told again within a day or so; further days count, up to MOST_DAYS. Not where so many shingles
+# are quoted: who quotes 50 tokens, in one passage or in a few, has copied them, whenever that was.
+FRESH_DAYS, MOST_DAYS, MUCH_QUOTED = 1.0, 14.0, 46
+# Shingles in a row from which both sides are asked, and a run counts. Far below what is a quotation
+# (compare.QUOTE).
 LONG_RUN = 8
 # Places that say something else are doubted by so much of what facts there tell.
 PLACE_DOUBT = 5.0
@@ -82,13 +82,14 @@ class TermMeasures:
 
 @dataclass(frozen=True)
 class Measures(TermMeasures):
-    """All measures of each pair, float32 but for `longest_run` (int32, shingles).
+    """All measures of each pair, float32 but for `longest_run` and `quoted` (int32, shingles).
 
     `cosine_bigrams` over terms and bigrams; `jaccard`, `containment_l_in_r`, `containment_r_in_l` of the
     shingles; `longest_run`: most shingles in a row that the other has too, on the side where they are fewer
-    (runs under `LONG_RUN`: on the side of r). `places_replaced`: how often they say something else at the
-    same place, `facts_replaced`: what names and numbers there tell (`compare.replaced`). `days_apart` of
-    their publication, NaN where a date is unknown.
+    (runs under `LONG_RUN`: on the side of r); `quoted`: those in rows of compare.QUOTE or more, on the side
+    where they are fewer. `places_replaced`: how often they say something else at the same place,
+    `facts_replaced`: what names and numbers there tell (`compare.replaced`). `days_apart` of their
+    publication, NaN where a date is unknown.
     """
 
     cosine_bigrams: np.ndarray
@@ -96,6 +97,7 @@ class Measures(TermMeasures):
     containment_l_in_r: np.ndarray
     containment_r_in_l: np.ndarray
     longest_run: np.ndarray
+    quoted: np.ndarray
     facts_replaced: np.ndarray
     places_replaced: np.ndarray
     days_apart: np.ndarray
@@ -223,11 +225,12 @@ def measure(
         of_l.bigram_keys, of_l.bigram_weights, of_l.bigram_ends,
         of_r.bigram_keys, of_r.bigram_weights, of_r.bigram_ends, left, right, bigrams,
     )  # fmt: skip
-    shared, runs = np.empty(len(left), np.int64), np.empty(len(left), np.int64)
-    compare.overlaps(
-        of_l.shingle_keys, of_l.shingle_ends, of_r.shingle_keys, of_r.shingle_ends, left, right, shared, runs
-    )
-    _ask_other_side(of_l, of_r, left, right, runs)
+    overlaps = _overlaps(of_l, of_r, left, right)
+    shared = overlaps[:, compare.SHARED_KEYS]
+    # What r says in one go, l may say in pieces.
+    long = np.flatnonzero(overlaps[:, compare.LONGEST_RUN] >= LONG_RUN)
+    long = long[np.argsort(right[long], kind="stable")]
+    overlaps[long] = np.minimum(overlaps[long], _overlaps(of_r, of_l, right[long], left[long]))
     replaced = np.empty((len(left), 2), np.float32)
     compare.replaced(
         of_l.bigram_keys, of_l.bigram_terms, of_l.bigram_tells, of_l.bigram_ends,
@@ -241,25 +244,21 @@ def measure(
         jaccard=_share(shared, n_l + n_r - shared),
         containment_l_in_r=_share(shared, n_l),
         containment_r_in_l=_share(shared, n_r),
-        longest_run=runs.astype(np.int32),
+        longest_run=overlaps[:, compare.LONGEST_RUN].astype(np.int32),
+        quoted=overlaps[:, compare.QUOTED].astype(np.int32),
         facts_replaced=replaced[:, compare.FACTS],
         places_replaced=replaced[:, compare.PLACES],
         days_apart=days_apart.astype(np.float32),
     )
 
 
-def _ask_other_side(
-    of_l: Wording, of_r: Wording, left: np.ndarray, right: np.ndarray, runs: np.ndarray
-) -> None:
-    """Lowers long `runs` int64 to those of l that r has too: what r says in one go, l may say in pieces."""
-    long = np.flatnonzero(runs >= LONG_RUN)
-    long = long[np.argsort(right[long], kind="stable")]
-    shared, found = np.empty(len(long), np.int64), np.empty(len(long), np.int64)
+def _overlaps(of_l: Wording, of_r: Wording, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """int64 (n_pairs, 3), as by `compare.overlaps`; pairs ascending by left."""
+    out = np.empty((len(left), 3), np.int64)
     compare.overlaps(
-        of_r.shingle_keys, of_r.shingle_ends, of_l.shingle_keys, of_l.shingle_ends, right[long], left[long],
-        shared, found,
-    )  # fmt: skip
-    runs[long] = np.minimum(runs[long], found)
+        of_l.shingle_keys, of_l.shingle_ends, of_r.shingle_keys, of_r.shingle_ends, left, right, out
+    )
+    return out
 
 
 def _cosine(dot: np.ndarray, square_l: np.ndarray, square_r: np.ndarray) -> np.ndarray:
@@ -332,7 +331,7 @@ def features(m: Measures) -> np.ndarray:
     """
     contained = np.maximum(m.containment_l_in_r, m.containment_r_in_l)
     contains = np.minimum(m.containment_l_in_r, m.containment_r_in_l)
-    late = np.clip(np.nan_to_num(m.days_apart) - FRESH_DAYS, 0, MOST_DAYS) * (m.longest_run < QUOTED_RUN)
+    late = np.clip(np.nan_to_num(m.days_apart) - FRESH_DAYS, 0, MOST_DAYS) * (m.quoted < MUCH_QUOTED)
     run = np.log(np.maximum(m.longest_run, LONG_RUN))
     replaced = m.facts_replaced / (m.facts_replaced + m.places_replaced + PLACE_DOUBT)
     columns = (

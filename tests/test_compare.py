@@ -251,13 +251,35 @@ def test_cosines_of_the_sums_are_scipys(rows):
 @given(some_rows())
 def test_overlaps_are_those_of_sets_and_runs_those_of_a_plain_loop(rows):
     of_l, of_r, left, right = rows
-    shared, longest = np.empty(len(left), np.int64), np.empty(len(left), np.int64)
-    compare.overlaps(of_l.keys, of_l.ends, of_r.keys, of_r.ends, left, right, shared, longest)
+    out = np.empty((len(left), 3), np.int64)
+    compare.overlaps(of_l.keys, of_l.ends, of_r.keys, of_r.ends, left, right, out)
     sets_l, sets_r = of_l.sets(), of_r.sets()
-    assert shared.tolist() == [len(set(sets_l[i]) & set(sets_r[j])) for i, j in zip(left, right, strict=True)]
-    for i, j, found in zip(left, right, longest, strict=True):
-        runs = itertools.groupby(sets_r[j], key=set(sets_l[i]).__contains__)
-        assert found == max((len(list(run)) for is_shared, run in runs if is_shared), default=0)
+    for i, j, found in zip(left, right, out.tolist(), strict=True):
+        assert found == overlaps_twin(sets_l[i], sets_r[j])
+
+
+def overlaps_twin(left: list[int], right: list[int]) -> list[int]:
+    """How many keys two rows share, the most of them in a row in `right`, those in rows of QUOTE or more."""
+    grouped = itertools.groupby(right, key=set(left).__contains__)
+    runs = [len(list(run)) for is_shared, run in grouped if is_shared]
+    return [sum(runs), max(runs, default=0), sum(run for run in runs if run >= compare.QUOTE)]
+
+
+@EXAMPLES
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 60)), max_size=8))
+def test_runs_are_quoted_from_their_length_on(stretches):
+    """The right row is stretches of the left row's keys and of others, of any lengths."""
+    numbers = iter(range(1, 1_000))
+    own, others = [], []
+    for is_shared, n in stretches:
+        keys = list(itertools.islice(numbers, n))
+        own += keys if is_shared else []
+        others += keys
+    rows = [np.array(row, np.uint32) for row in (own[::-1], others)]
+    ends = [np.array([len(row)], np.int64) for row in rows]
+    out, first = np.empty((1, 3), np.int64), np.zeros(1, np.int64)
+    compare.overlaps(rows[0], ends[0], rows[1], ends[1], first, first, out)
+    assert out[0].tolist() == overlaps_twin(own, others)
 
 
 # Keys that the filter can't tell apart (equal in their low 12 bits), or that start at the same slot.
@@ -276,9 +298,10 @@ def test_no_key_gets_lost_or_found_by_the_filter_or_in_the_slots(sets):
     ends = np.cumsum([len(own) for own in sets]).astype(np.int64)
     both = list(itertools.product(range(len(sets)), repeat=2))
     left, right = (np.array(side, np.int64) for side in zip(*both, strict=True))
-    shared, longest = np.empty(len(both), np.int64), np.empty(len(both), np.int64)
-    compare.overlaps(keys, ends, keys, ends, left, right, shared, longest)
-    assert shared.tolist() == [len(set(sets[i]) & set(sets[j])) for i, j in both]
+    out = np.empty((len(both), 3), np.int64)
+    compare.overlaps(keys, ends, keys, ends, left, right, out)
+    shared = out[:, compare.SHARED_KEYS].tolist()
+    assert shared == [len(set(sets[i]) & set(sets[j])) for i, j in both]
 
 
 def test_rows_longer_than_the_filter_are_compared_all_the_same():
@@ -286,9 +309,9 @@ def test_rows_longer_than_the_filter_are_compared_all_the_same():
     rng = np.random.default_rng(3)
     one, other = (rng.permutation(2**16)[:n].astype(np.uint32) * np.uint32(40503) for n in (5000, 300))
     ends = [np.array([len(keys)], np.int64) for keys in (one, other)]
-    shared, longest, first = np.empty(1, np.int64), np.empty(1, np.int64), np.zeros(1, np.int64)
-    compare.overlaps(one, ends[0], other, ends[1], first, first, shared, longest)
-    assert shared[0] == len(set(one.tolist()) & set(other.tolist())) > 0
+    out, first = np.empty((1, 3), np.int64), np.zeros(1, np.int64)
+    compare.overlaps(one, ends[0], other, ends[1], first, first, out)
+    assert out[0, compare.SHARED_KEYS] == len(set(one.tolist()) & set(other.tolist())) > 0
 
 
 def replaced_twin(left: list[tuple[int, int, int]], right: list[tuple[int, int, int]]) -> list[float]:

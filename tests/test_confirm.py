@@ -53,6 +53,11 @@ def respun() -> list[str]:
     return words
 
 
+def quoting(n: int) -> list[str]:
+    """Another text with two passages of the report, of so many words."""
+    return [*OTHER[:100], *REPORT[:n], *OTHER[100:200], *REPORT[100 : 100 + n], *OTHER[200:]]
+
+
 # Body of the one, body of the other, relation.
 CASES = {
     "the same body": (REPORT, REPORT, EXACT),
@@ -68,6 +73,8 @@ CASES = {
     "a passage in another text": (REPORT, OTHER[:150] + REPORT[100:180] + OTHER[150:], EXCERPT),
     "a passage of 50 tokens": (REPORT, OTHER[:150] + REPORT[100:150] + OTHER[150:], EXCERPT),
     "a passage of 49 tokens": (REPORT, OTHER[:150] + REPORT[100:149] + OTHER[150:], RESPUN),
+    "a passage of two paragraphs": (REPORT, quoting(28), EXCERPT),
+    "a passage of two sentences": (REPORT, quoting(27), RESPUN),
     "a passage within a rewrite": (REPORT, REPORT[:60] + respun(), RESPUN),
     "other words in order": (REPORT, respun(), RESPUN),
     "nothing in common": (REPORT, OTHER, RESPUN),

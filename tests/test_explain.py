@@ -330,7 +330,7 @@ def test_the_rule_is_told_for_every_relation(run_dir, pairs):
     words = {
         "exact": "bodies are equal",
         "reprint": "the other way (at least 0.3)",
-        "excerpt": "in a row are the same",
+        "excerpt": "in passages of 28 or more (at least 50)",
         "respun": "none of the others holds",
     }
     for pair in pick(pairs):

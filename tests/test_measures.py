@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from measured import all_pairs, articles, long_articles, mirror, vectors_of
@@ -102,6 +103,7 @@ def test_long_runs_are_the_same_both_ways(texts):
     other = found.longest_run[mirror(left, right)]
     long = (found.longest_run >= measures.LONG_RUN) & (other >= measures.LONG_RUN)
     np.testing.assert_array_equal(found.longest_run[long], other[long])
+    np.testing.assert_array_equal(found.quoted, found.quoted[mirror(left, right)])
 
 
 @EXAMPLES
@@ -124,31 +126,32 @@ def test_each_feature_is_made_of_its_measures(texts, rng):
         np.testing.assert_array_equal(weighed[f"{name}_most"], list(map(max, of_both)))
     assert len(shares) == 8
     late = [
-        0 if math.isnan(days) or run >= 46 else math.log1p(min(max(days - 1, 0), 14))
-        for days, run in zip(found.days_apart, found.longest_run, strict=True)
+        0 if math.isnan(days) or quoted >= 46 else math.log1p(min(max(days - 1, 0), 14))
+        for days, quoted in zip(found.days_apart, found.quoted, strict=True)
     ]
     np.testing.assert_allclose(weighed["days_late"], late, rtol=1e-6)
 
 
-def test_a_passage_in_pieces_is_no_long_run():
-    """r says the passage in one go, l says it twice as four pieces with other words between."""
+@pytest.mark.parametrize(("n", "quoted"), [(27, 0), (28, 4 * 24)], ids=["sentences", "paragraphs"])
+def test_a_passage_in_pieces_is_no_long_run_and_quoted_where_they_are_paragraphs(n, quoted):
+    """r says the passage in one go, l says four pieces of it with other words between."""
     words = [f"w{i}" for i in range(120)]
-    pieces = [" ".join(words[at : at + 34]) for at in (0, 30, 60, 90)]
+    pieces = [" ".join(words[at : at + n]) for at in (0, 30, 60, 90)]
     between = [" ".join(f"x{k}{i}" for i in range(20)) for k in range(4)]
     texts = [
         (None, " ".join(words)),
         (None, " ".join(part for pair in zip(pieces, between, strict=True) for part in pair)),
     ]
     found, left, right = all_pairs(vectors_of(texts))
-    runs = dict(zip(zip(left.tolist(), right.tolist(), strict=True), found.longest_run.tolist(), strict=True))
-    assert runs[0, 0] == 116
-    assert runs[0, 1] == runs[1, 0] == 30
-    # The days between them count for pieces, and not for the whole passage.
+    of = {pair: p for p, pair in enumerate(zip(left.tolist(), right.tolist(), strict=True))}
+    assert found.longest_run[of[0, 0]] == found.quoted[of[0, 0]] == 116
+    assert found.longest_run[of[0, 1]] == found.longest_run[of[1, 0]] == n - 4
+    assert found.quoted[of[0, 1]] == found.quoted[of[1, 0]] == quoted
+    # The days between them count for sentences, and not for what is quoted.
     weeks = replace(found, days_apart=np.full(len(left), 20, np.float32))
-    late = dict(
-        zip(zip(left.tolist(), right.tolist(), strict=True), measures.features(weeks)[:, -1], strict=True)
-    )
-    assert late[0, 0] == 0 < late[0, 1]
+    late = measures.features(weeks)[:, measures.FEATURES.index("days_late")]
+    assert late[of[0, 0]] == 0
+    assert (late[of[0, 1]] > 0) == (quoted == 0)
 
 
 def test_other_names_at_the_same_place_are_told_from_other_words():
@@ -198,7 +201,7 @@ def test_word_order_leaves_the_term_measures_as_they_are(texts):
         np.testing.assert_array_equal(getattr(found, name), getattr(terms, name))
     unworded = build(tokens, np.zeros(tokens.n_articles, np.bool_), counted(16, tokens), 5)
     nothing = measures.measure(unworded, unworded, left, right, terms, found.days_apart)
-    shared = ("jaccard", "containment_l_in_r", "containment_r_in_l", "longest_run")
+    shared = ("jaccard", "containment_l_in_r", "containment_r_in_l", "longest_run", "quoted")
     for name in (*shared, "facts_replaced", "places_replaced"):
         assert not getattr(nothing, name).any()
     np.testing.assert_array_equal(nothing.cosine_bigrams, terms.cosine / 2)
