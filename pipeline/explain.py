@@ -18,7 +18,13 @@ from pipeline.array_files import map_npy
 from pipeline.candidates import describe, load_places
 from pipeline.compare import QUOTE
 from pipeline.config import Config
-from pipeline.confirm import OTHER_TEXT, PASSAGE_TOKENS, REPRINT_OF_LONGER, REPRINT_OF_SHORTER
+from pipeline.confirm import (
+    OTHER_TEXT,
+    PASSAGE_TOKENS,
+    PASSAGES_TOKENS,
+    REPRINT_OF_LONGER,
+    REPRINT_OF_SHORTER,
+)
 from pipeline.explained import (
     Article,
     Contribution,
@@ -261,7 +267,7 @@ def _relation_rule(two: _Two, config: Config) -> str:
     shares = (two.judged["containment_l_in_r"], two.judged["containment_r_in_l"])
     most, least = max(shares), min(shares)
     more = config.reprint.shingle_size - 1  # tokens of a run than shingles
-    tokens, run = int(two.measured.quoted[0]) + more, int(two.measured.longest_run[0]) + more
+    run, tokens = (int(found[0]) + more for found in (two.measured.longest_run, two.measured.quoted))
     weight = float(min(two.measured.weight_l_in_r[0], two.measured.weight_r_in_l[0]))
     relation = int(two.judged["relation"])
     if relation == confirm.EXACT:
@@ -272,11 +278,14 @@ def _relation_rule(two: _Two, config: Config) -> str:
     if relation == confirm.EXCERPT and most >= REPRINT_OF_SHORTER:
         return f"{held}, but only {least:.2f} the other way (under {REPRINT_OF_LONGER})"
     other = f"{weight:.2f} of its weight is in the other"
+    in_a_row = f"about {run} tokens in a row are the same"
+    passages = f"about {tokens} tokens are the same in passages of {QUOTE + more} or more"
     if relation == confirm.EXCERPT:
-        return (
-            f"about {tokens} tokens are the same in passages of {QUOTE + more} or more (at least "
-            f"{PASSAGE_TOKENS}), and one is mostly other text: {other} (at most {OTHER_TEXT})"
-        )
+        passage = (
+            f"{in_a_row} (at least {PASSAGE_TOKENS})" if run >= PASSAGE_TOKENS else
+            f"{passages} (at least {PASSAGES_TOKENS})"
+        )  # fmt: skip
+        return f"{passage}, and one is mostly other text: {other} (at most {OTHER_TEXT})"
     few = (
         f"none of the others holds: {most:.2f} of one's shingles are in the other (under "
         f"{REPRINT_OF_SHORTER})"
@@ -284,10 +293,9 @@ def _relation_rule(two: _Two, config: Config) -> str:
     if not two.measured.longest_run[0]:
         return f"{few}, no {config.reprint.shingle_size} tokens in a row are the same"
     if run < QUOTE + more:
-        return f"{few}, at most about {run} tokens in a row are the same (under {QUOTE + more})"
-    passages = f"about {tokens} tokens are the same in passages of {QUOTE + more} or more"
-    if tokens < PASSAGE_TOKENS:
-        return f"{few}, {passages} (under {PASSAGE_TOKENS})"
+        return f"{few}, at most {in_a_row} (under {QUOTE + more})"
+    if run < PASSAGE_TOKENS and tokens < PASSAGES_TOKENS:
+        return f"{few}, {passages} (under {PASSAGES_TOKENS})"
     return f"{few}, {passages}, but neither is mostly other text"
 
 

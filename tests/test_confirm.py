@@ -53,9 +53,10 @@ def respun() -> list[str]:
     return words
 
 
-def quoting(n: int) -> list[str]:
-    """Another text with two passages of the report, of so many words."""
-    return [*OTHER[:100], *REPORT[:n], *OTHER[100:200], *REPORT[100 : 100 + n], *OTHER[200:]]
+def quoting(n: int, n_passages: int = 2) -> list[str]:
+    """Another text with passages of the report, of so many words each."""
+    parts = [(OTHER[at : at + 80], REPORT[at : at + n]) for at in range(0, 80 * n_passages, 80)]
+    return [word for own, quoted in parts for word in (*own, *quoted)] + OTHER[80 * n_passages :]
 
 
 # Body of the one, body of the other, relation.
@@ -73,8 +74,10 @@ CASES = {
     "a passage in another text": (REPORT, OTHER[:150] + REPORT[100:180] + OTHER[150:], EXCERPT),
     "a passage of 50 tokens": (REPORT, OTHER[:150] + REPORT[100:150] + OTHER[150:], EXCERPT),
     "a passage of 49 tokens": (REPORT, OTHER[:150] + REPORT[100:149] + OTHER[150:], RESPUN),
-    "a passage of two paragraphs": (REPORT, quoting(28), EXCERPT),
-    "a passage of two sentences": (REPORT, quoting(27), RESPUN),
+    "a passage of two paragraphs": (REPORT, quoting(34), EXCERPT),
+    "a passage of two short ones": (REPORT, quoting(33), RESPUN),
+    "a passage of three short ones": (REPORT, quoting(28, 3), EXCERPT),
+    "a passage of three sentences": (REPORT, quoting(27, 3), RESPUN),
     "a passage within a rewrite": (REPORT, REPORT[:60] + respun(), RESPUN),
     "other words in order": (REPORT, respun(), RESPUN),
     "nothing in common": (REPORT, OTHER, RESPUN),

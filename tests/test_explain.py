@@ -330,9 +330,15 @@ def test_the_rule_is_told_for_every_relation(run_dir, pairs):
     words = {
         "exact": "bodies are equal",
         "reprint": "the other way (at least 0.3)",
-        "excerpt": "in passages of 28 or more (at least 50)",
+        "excerpt": "the same (at least 50)",
         "respun": "none of the others holds",
     }
     for pair in pick(pairs):
         rule = explained(run_dir, pair["article_id_l"], pair["article_id_r"]).relation_rule
         assert words[pair["relation"]] in rule or (pair["relation"] == "excerpt" and "but only" in rule)
+
+
+def test_an_excerpt_of_several_paragraphs_is_told(run_dir):
+    rule = explained(run_dir, "story/B03/excerpt", "story/B03/source").relation_rule
+    assert "about 89 tokens are the same in passages of 28 or more" in rule
+    assert "(at least 64), and one is mostly other text" in rule
