@@ -27,7 +27,7 @@ from benchmarks.story_benchmark import make_story_benchmark
 ROOT = Path(__file__).resolve().parent.parent
 LARGE = ROOT.parent / "shared" / "quality" / "dev"
 SEED = ROOT.parent / "shared" / "seed"
-STORIES = ROOT / "data" / "stories"
+STORIES, HELD_OUT = ROOT / "data" / "stories", ROOT / "data" / "held_out"
 FLOORS = ROOT / "benchmarks" / "floors.toml"
 
 Job = Callable[[Sequence[Path], Path], Path]  # inputs, output folder -> folder of the run

@@ -170,15 +170,15 @@ def keep_bags(
 
 
 def with_prior(statistics: TermStatistics) -> TermStatistics:
-    """The statistics with `common_words.PRIOR_ARTICLES` articles of news at large added.
+    """The statistics with articles of news at large added, as many as `common_words.prior` says.
 
     A collection of a few articles can't tell common words from rare ones by itself; in a large one the
     prior counts nothing.
     """
-    words, articles = common_words.prior()
+    words, articles, n_prior = common_words.prior(statistics.n_articles)
     counts = statistics.counts.copy()
-    np.add.at(counts[:, 0], statistics.buckets(words), articles.astype(np.int32))
-    return TermStatistics(statistics.n_articles + common_words.PRIOR_ARTICLES, counts)
+    np.add.at(counts[:, 0], statistics.buckets(words), articles)
+    return TermStatistics(statistics.n_articles + n_prior, counts)
 
 
 def merge(parts: Sequence[Counted], bits: int, work: Path) -> Ref:

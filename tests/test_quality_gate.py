@@ -246,8 +246,9 @@ def test_every_pinned_benchmark_has_limits():
 
 
 @pytest.mark.slow
-def test_the_projects_own_stories_keep_their_floors(capsys):
-    code = quality.main(["--benchmark", str(quality.STORIES), "--gate", str(quality.FLOORS)])
+@pytest.mark.parametrize("folder", [quality.STORIES, quality.HELD_OUT], ids=lambda folder: folder.name)
+def test_the_projects_own_stories_keep_their_floors(folder, capsys):
+    code = quality.main(["--benchmark", str(folder), "--gate", str(quality.FLOORS)])
     assert code == 0, capsys.readouterr().err
 
 

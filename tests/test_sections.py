@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.common_words import count
 from pipeline.config import Config, SectionsConfig
 from pipeline.schema import TABLES
 from pipeline.section_terms import Rarity
@@ -289,14 +288,3 @@ def test_stage_writes_the_table_in_the_order_of_the_articles(tmp_path: Path):
     assert table.schema.equals(TABLES["repeated_sections"])
     assert table.column("article_id").to_pylist() == ["0", "0", "2", "2"]
     assert refs[0].digest == refs[1].digest
-
-
-def test_words_of_few_stories_are_left_out(tmp_path: Path):
-    stories = [f'{{"story": "{k}", "text": "The pier of town{chr(97 + k)} closed"}}' for k in range(5)]
-    (tmp_path / "stories.jsonl").write_text("\n".join(stories), encoding="utf-8")
-    assert count([str(tmp_path / "stories.jsonl")]) == [
-        ("closed", 1.0),
-        ("of", 1.0),
-        ("pier", 1.0),
-        ("the", 1.0),
-    ]

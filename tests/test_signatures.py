@@ -15,7 +15,7 @@ from texts import EXAMPLES, JIT_OFF, collections, plain_texts, strings
 
 from pipeline import candidates, signatures
 from pipeline.bags import bag
-from pipeline.common_words import PRIOR_ARTICLES
+from pipeline.common_words import FITTED_ARTICLES, PRIOR_ARTICLES
 from pipeline.minhash import EMPTY, permutations
 from pipeline.signatures import REPRINT, RESPUN, RareTerms, _band_keys, _sign_shingles, bands, sign_reprint
 from pipeline.tables import read_ipc
@@ -68,11 +68,10 @@ def test_rare_terms_are_the_naive_twins(articles):
     pairs = list(zip(batch.terms.tolist(), batch.flags.tolist(), strict=True))
     own = [pairs[a:b] for a, b in itertools.pairwise(batch.indptr)]
     df, spelling = naive.document_frequencies(own, 8)
-    n_articles = PRIOR_ARTICLES + len(articles)
-    statistics = TermStatistics(n_articles, np.column_stack((df, spelling)).astype(np.int32))
+    statistics = TermStatistics(PRIOR_ARTICLES + 10_000, np.column_stack((df, spelling)).astype(np.int32))
     settings = config("respun.name_weight=3", "respun.number_weight=2", "respun.min_idf=8.1").respun
-    # ln(n / df) >= 8.1; a collection smaller than the prior counts as large as that.
-    most = max(d for d in range(1, 100) if np.log(PRIOR_ARTICLES / d) >= 8.1)
+    # ln(n / df) >= 8.1, without the prior's articles.
+    most = max(d for d in range(1, 100) if np.log(10_000 / d) >= 8.1)
     assert most == 3
     rare = RareTerms(statistics, settings)
     elements, indptr = rare.elements(bag(batch)[0])
@@ -102,7 +101,7 @@ def test_the_stage_leaves_what_the_naive_twins_make(signing):
     plan = bands(settings)
     statistics = TermStatistics.load(signing.statistics)
     df, spelling = statistics.df.tolist(), statistics.spelling.tolist()
-    most = int(PRIOR_ARTICLES / np.exp(settings.respun.min_idf))
+    most = int(FITTED_ARTICLES / np.exp(settings.respun.min_idf))
     keys = np.concatenate([np.load(s.keys.path) for s in signing.signed], axis=1)
     places = np.concatenate([np.load(s.places.path) for s in signing.signed])
     assert keys.shape == (plan.n, len(ARTICLES))
@@ -213,8 +212,8 @@ def test_what_is_rare_is_a_share_of_small_collections_and_ever_fewer_articles_in
     def most(n: int) -> int:
         return signatures.most_articles(n + PRIOR_ARTICLES, 4.0)
 
-    assert [most(n) for n in (0, 500, 10_000)] == [183, 183, 183]
-    assert [most(n) for n in (20_000, 50_000)] == [366, 915]
+    # Smaller ones are counted as if they had 30,000 articles (`terms.with_prior`).
+    assert [most(n) for n in (30_000, 40_000, 50_000)] == [549, 732, 915]
     # From there on the count falls with the root of the size, without a step, and not below 54.
     assert [most(n) for n in (50_001, 100_000, 200_000, 800_000)] == [915, 647, 457, 228]
     assert [most(n) for n in (10**6, 3 * 10**6, 10**8)] == [204, 118, 54]

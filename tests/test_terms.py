@@ -102,7 +102,7 @@ def test_two_terms_of_a_bucket_count_twice_and_no_more_than_the_articles(tmp_pat
     files = array_files.write_arrays(group, {}, iter([]), tmp_path)
     ref = terms.save_held(tmp_path / "terms-000.npy", statistics)
     merged = TermStatistics.load(terms.merge([terms.Counted(ref, files)], BITS, tmp_path))
-    prior = terms.with_prior(TermStatistics.empty(BITS))
+    prior = terms.with_prior(TermStatistics(n, np.zeros((1 << BITS, 2), np.int32)))
     assert merged.n_articles == n + common_words.PRIOR_ARTICLES
     assert merged.df[3] == merged.n_articles
     assert merged.spelling[3] == -7
@@ -161,7 +161,7 @@ def test_the_stage_counts_the_same_however_the_shards_are_grouped(tmp_path):
     assert_equal(totals[0], totals[1])
     assert_equal(totals[0], totals[2])
     # Furniture isn't counted: "reply" stands nowhere else. What news at large has of it is the prior's.
-    prior = terms.with_prior(TermStatistics.empty(16))
+    prior = terms.with_prior(TermStatistics(len(bodies), TermStatistics.empty(16).counts))
     place = kept([(None, "reply story")]).terms % (1 << 16)
     assert (totals[0].df[place] - prior.df[place]).tolist() == [0, 9]
 
@@ -193,15 +193,27 @@ def test_the_stage_keeps_the_bags_of_its_articles(tmp_path):
             assert keys == list(dict.fromkeys(terms_of[: -2 if len(terms_of) > 2 else None]))
 
 
-def test_the_prior_counts_as_so_many_articles_more():
-    own = counted(BITS, kept([(None, "the bridge")]))
-    words, counts = common_words.prior()
+@pytest.mark.parametrize(("n", "n_prior"), [(1, 39_999), (29_999, 10_001), (30_000, 10_000), (10**6, 10_000)])
+def test_the_prior_counts_for_what_a_collection_lacks(n, n_prior):
+    own = TermStatistics(n, counted(BITS, kept([(None, "the bridge")])).counts)
+    words, counts, found = common_words.prior(n)
     both = terms.with_prior(own)
-    assert both.n_articles == 1 + common_words.PRIOR_ARTICLES
+    assert both.n_articles == n + n_prior == n + found
     expected = own.df.astype(np.int64) + np.bincount(words % (1 << BITS), counts, 1 << BITS).astype(np.int64)
     assert both.df.tolist() == expected.tolist()
     np.testing.assert_array_equal(both.spelling, own.spelling)
-    assert own.n_articles == 1
+    assert own.n_articles == n
+
+
+def test_rare_words_are_as_rare_in_a_small_collection_as_in_the_one_that_the_rule_knows():
+    """Of a name that two articles have, and of words that are common in news at large."""
+    batch = kept([(None, "the bridge"), (None, "Kesara bridge"), (None, "Kesara said")])
+    small = terms.with_prior(counted(16, batch))
+    name, common, known = kept([(None, "Kesara the bridge")]).terms
+    rarity = small.idf(small.df[small.buckets(np.array([name, common, known]))]) - 1
+    assert rarity[0] == pytest.approx(np.log(40_001 / 3), abs=1e-3)
+    assert rarity[1] < 0.1
+    assert 2 < rarity[2] < 6
 
 
 def test_the_table_grows_with_the_collection_within_bounds():

@@ -1,0 +1,47 @@
+"""The lists of common words: what is kept of the texts that they are counted over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks import news_words
+from pipeline.common_words import count
+
+
+def test_words_of_few_stories_are_left_out(tmp_path: Path):
+    stories = [f'{{"story": "{k}", "text": "The pier of town{chr(97 + k)} closed"}}' for k in range(5)]
+    (tmp_path / "stories.jsonl").write_text("\n".join(stories), encoding="utf-8")
+    assert count([str(tmp_path / "stories.jsonl")]) == [
+        ("closed", 1.0),
+        ("of", 1.0),
+        ("pier", 1.0),
+        ("the", 1.0),
+    ]
+
+
+def test_words_of_news_are_of_several_sets_and_names_of_nearly_all():
+    """`pier` and `Monday` are in all five sets, `hull` and `Perth` in three, `oddly` in two."""
+    text = "On{monday} the pier{hull}{perth}{oddly} of Town{letter} was closed."
+    articles = []
+    for k, name in enumerate("abcde"):
+        words = {
+            "monday": " Monday",
+            "hull": " hull" if k < 3 else "",
+            "perth": " Perth" if k < 3 else "",
+            "oddly": " oddly" if k < 2 else "",
+        }
+        articles += [(name, text.format(letter=name, **words))] * 2
+    shares = dict(news_words.count(articles))
+    assert shares.keys() == {"on", "monday", "the", "pier", "hull", "of", "was", "closed"}
+    assert shares["pier"] == shares["monday"] == 1.0
+    assert shares["hull"] == 3 / 5
+
+
+def test_a_word_of_news_must_be_common_and_more_than_once_in_a_set():
+    def count_of(times: int, n: int) -> set[str]:
+        texts = [f"the pier{' was' if i < times else ''} closed" for i in range(n)]
+        return {word for word, _ in news_words.count((name, text) for name in "abc" for text in texts)}
+
+    assert "was" in count_of(2, 200)
+    assert "was" not in count_of(2, 201)
+    assert "was" not in count_of(1, 50)
