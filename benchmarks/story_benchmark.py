@@ -3,7 +3,8 @@
 Each story has a source, a light spin, a heavy rewrite, two pieces spun from the headline alone, an excerpt, a
 follow-up or two, another event of the same kind and, for some, an article on the same template and another
 outlet's own report (`rival`): who wrote a variant knows what it is of another, so the labels follow from the
-variants. `data/stories` is used where the large benchmark is absent; `data/held_out` is never fitted on.
+variants. `data/stories` is used where the large benchmark is absent; the rule is not fitted on
+`data/held_out`.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ def explain(run_dir: Path, id_a: str, id_b: str, as_json: bool, verbose: bool) -
 def compare(file_a: Path, file_b: Path, as_json: bool, verbose: bool) -> None:
     """Say how two text files are alike, without a run.
 
-    FILE_A and FILE_B are UTF-8 (.gz and .zst too). Without a collection a list of common words says what is
+    FILE_A and FILE_B are UTF-8 (.gz and .zst too). Without a collection lists of common words say what is
     rare, so the numbers are not those of a run.
     """
     with errors_in_one_line(verbose):

@@ -19,12 +19,13 @@ from pipeline.signatures import Signed
 from pipeline.tables import Ref, read_ipc, write_ipc
 from pipeline.wording import Wording
 
-# Limits of the relations (shares of shingles; tokens of one passage, or of a few of compare.QUOTE or more, of
-# which two independent reports of one speech share one sooner).
+# Limits of the relations: shares of shingles; tokens of one passage; shingles of several, of compare.QUOTE or
+# more each (two paragraphs of 34 tokens, or three of 28, with shingles of 5). Several must have more in all:
+# two reports of one speech share a sentence or two.
 REPRINT_OF_SHORTER = 0.6
 REPRINT_OF_LONGER = 0.3
 PASSAGE_TOKENS = 50
-PASSAGES_TOKENS = 64
+QUOTED_SHINGLES = 60
 # No shorter article that is reworded was in what the rule was fitted on (docs/decisions/0091).
 LEAST_REWORDED = 30
 # What the rule's probability becomes where it must not count; 0 is that of pairs that it never saw.
@@ -166,8 +167,7 @@ def relate(m: Measures, same_text: np.ndarray, shingle_size: int) -> np.ndarray:
     of_shorter = np.maximum(m.containment_l_in_r, m.containment_r_in_l)
     of_longer = np.minimum(m.containment_l_in_r, m.containment_r_in_l)
     reprint = (of_shorter >= REPRINT_OF_SHORTER) & (of_longer >= REPRINT_OF_LONGER)
-    more = shingle_size - 1  # tokens of a run than shingles
-    passage = (m.longest_run + more >= PASSAGE_TOKENS) | (m.quoted + more >= PASSAGES_TOKENS)
+    passage = (m.longest_run + shingle_size - 1 >= PASSAGE_TOKENS) | (m.quoted >= QUOTED_SHINGLES)
     other_text = np.minimum(m.weight_l_in_r, m.weight_r_in_l) <= OTHER_TEXT
     excerpt = (of_shorter >= REPRINT_OF_SHORTER) | (passage & other_text)
     return np.select([same_text, reprint, excerpt], [EXACT, REPRINT, EXCERPT], RESPUN).astype(np.int8)

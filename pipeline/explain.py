@@ -21,7 +21,7 @@ from pipeline.config import Config
 from pipeline.confirm import (
     OTHER_TEXT,
     PASSAGE_TOKENS,
-    PASSAGES_TOKENS,
+    QUOTED_SHINGLES,
     REPRINT_OF_LONGER,
     REPRINT_OF_SHORTER,
 )
@@ -266,8 +266,8 @@ def _relation_rule(two: _Two, config: Config) -> str:
     """The rule of `confirm.relate` that gave the relation, with this pair's numbers."""
     shares = (two.judged["containment_l_in_r"], two.judged["containment_r_in_l"])
     most, least = max(shares), min(shares)
-    more = config.reprint.shingle_size - 1  # tokens of a run than shingles
-    run, tokens = (int(found[0]) + more for found in (two.measured.longest_run, two.measured.quoted))
+    run = int(two.measured.longest_run[0]) + config.reprint.shingle_size - 1  # in tokens
+    quoted = int(two.measured.quoted[0])
     weight = float(min(two.measured.weight_l_in_r[0], two.measured.weight_r_in_l[0]))
     relation = int(two.judged["relation"])
     if relation == confirm.EXACT:
@@ -279,12 +279,12 @@ def _relation_rule(two: _Two, config: Config) -> str:
         return f"{held}, but only {least:.2f} the other way (under {REPRINT_OF_LONGER})"
     other = f"{weight:.2f} of its weight is in the other"
     in_a_row = f"about {run} tokens in a row are the same"
-    passages = f"about {tokens} tokens are the same in passages of {QUOTE + more} or more"
+    passages = f"{quoted} shingles are in passages of {QUOTE} or more"
+    if run >= PASSAGE_TOKENS:
+        passage = f"{in_a_row} (at least {PASSAGE_TOKENS})"
+    else:
+        passage = f"{passages} (at least {QUOTED_SHINGLES})"
     if relation == confirm.EXCERPT:
-        passage = (
-            f"{in_a_row} (at least {PASSAGE_TOKENS})" if run >= PASSAGE_TOKENS else
-            f"{passages} (at least {PASSAGES_TOKENS})"
-        )  # fmt: skip
         return f"{passage}, and one is mostly other text: {other} (at most {OTHER_TEXT})"
     few = (
         f"none of the others holds: {most:.2f} of one's shingles are in the other (under "
@@ -292,11 +292,11 @@ def _relation_rule(two: _Two, config: Config) -> str:
     )
     if not two.measured.longest_run[0]:
         return f"{few}, no {config.reprint.shingle_size} tokens in a row are the same"
-    if run < QUOTE + more:
-        return f"{few}, at most {in_a_row} (under {QUOTE + more})"
-    if run < PASSAGE_TOKENS and tokens < PASSAGES_TOKENS:
-        return f"{few}, {passages} (under {PASSAGES_TOKENS})"
-    return f"{few}, {passages}, but neither is mostly other text"
+    if run < PASSAGE_TOKENS and quoted < QUOTED_SHINGLES:
+        return (
+            f"{few}, at most {in_a_row} (under {PASSAGE_TOKENS}), and {passages} (under {QUOTED_SHINGLES})"
+        )
+    return f"{few}, {passage}, but neither is mostly other text"
 
 
 def _verdict(run: InRun | None, is_found: bool, screened: Screen, waterfall: Waterfall) -> str:
@@ -315,7 +315,7 @@ def _notes(run: InRun | None, verdict: str, waterfall: Waterfall) -> tuple[str, 
     notes: list[str] = []
     if run is None:
         notes.append(
-            "No collection: the list of common words and these two texts alone say what is rare, and lines "
+            "No collection: lists of common words and these two texts alone say what is rare, and lines "
             "that a site repeats are not known."
         )
     elif run.n_oversized and verdict not in ("confirmed", "not_found"):

@@ -21,7 +21,7 @@ LENT = 0.25
 # What shares of the lead, and of repeats and titles, are doubted by: so much is added, half of it shared.
 LEAD_DOUBT, DOUBT = 1.0, 10.0
 # A story is told again within a day or so; further days count, up to MOST_DAYS. Not where so many shingles
-# are quoted: who quotes 50 tokens, in one passage or in a few, has copied them, whenever that was.
+# are quoted (50 tokens in one passage): who quotes so much has copied it, whenever that was.
 FRESH_DAYS, MOST_DAYS, MUCH_QUOTED = 1.0, 14.0, 46
 # Shingles in a row from which both sides are asked, and a run counts. Far below what is a quotation
 # (compare.QUOTE).

@@ -15,8 +15,8 @@ RELATION_MEANINGS = {
         "small edits, cuts or additions: most of the shorter one's wording is in the longer one"
     ),
     "excerpt": (
-        "one contains a passage of the other and is otherwise other text; such a pair joins no cluster, but "
-        "the article may be in it by another pair"
+        "one contains a passage of the other, or several, and is otherwise other text; such a pair joins no "
+        "cluster, but the article may be in it by another pair"
     ),
     "respun": "the same story in other words",
     "related": (

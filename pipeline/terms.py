@@ -170,15 +170,19 @@ def keep_bags(
 
 
 def with_prior(statistics: TermStatistics) -> TermStatistics:
-    """The statistics with articles of news at large added, as many as `common_words.prior` says.
+    """The statistics with articles of news at large added: the prior's, and what a small collection lacks.
 
     A collection of a few articles can't tell common words from rare ones by itself; in a large one the
     prior counts nothing.
     """
-    words, articles, n_prior = common_words.prior(statistics.n_articles)
+    common, news = map(common_words.words_of, ("common_words", "news_words"))
+    known = int(statistics.df[np.unique(statistics.buckets(news.terms))].sum())
+    is_known = known >= common_words.LEAST_KNOWN * int(statistics.df.sum())
+    n_lacking = max(0, common_words.FITTED_ARTICLES - statistics.n_articles) if is_known else 0
     counts = statistics.counts.copy()
-    np.add.at(counts[:, 0], statistics.buckets(words), articles)
-    return TermStatistics(statistics.n_articles + n_prior, counts)
+    for words, n in ((common, common_words.PRIOR_ARTICLES), (news, n_lacking)):
+        np.add.at(counts[:, 0], statistics.buckets(words.terms), np.round(n * words.shares).astype(np.int32))
+    return TermStatistics(statistics.n_articles + common_words.PRIOR_ARTICLES + n_lacking, counts)
 
 
 def merge(parts: Sequence[Counted], bits: int, work: Path) -> Ref:

@@ -20,12 +20,12 @@ def test_words_of_few_stories_are_left_out(tmp_path: Path):
 
 
 def test_words_of_news_are_of_several_sets_and_names_of_nearly_all():
-    """`pier` and `Monday` are in all five sets, `hull` and `Perth` in three, `oddly` in two."""
+    """Of five sets `pier` is in all, `Monday` in four, `hull` and `Perth` are in three, `oddly` in two."""
     text = "On{monday} the pier{hull}{perth}{oddly} of Town{letter} was closed."
     articles = []
     for k, name in enumerate("abcde"):
         words = {
-            "monday": " Monday",
+            "monday": " Monday" if k < 4 else "",
             "hull": " hull" if k < 3 else "",
             "perth": " Perth" if k < 3 else "",
             "oddly": " oddly" if k < 2 else "",
@@ -33,8 +33,7 @@ def test_words_of_news_are_of_several_sets_and_names_of_nearly_all():
         articles += [(name, text.format(letter=name, **words))] * 2
     shares = dict(news_words.count(articles))
     assert shares.keys() == {"on", "monday", "the", "pier", "hull", "of", "was", "closed"}
-    assert shares["pier"] == shares["monday"] == 1.0
-    assert shares["hull"] == 3 / 5
+    assert (shares["pier"], shares["monday"], shares["hull"]) == (1.0, 4 / 5, 3 / 5)
 
 
 def test_a_word_of_news_must_be_common_and_more_than_once_in_a_set():

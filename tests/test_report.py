@@ -25,13 +25,14 @@ from texts import collections, strings
 
 from flows.cli import cli
 from flows.report import count_lines
-from pipeline import report_texts
+from pipeline import articles, report_texts
 from pipeline.bridges import bridges
 from pipeline.config import Config
 from pipeline.confirm import RELATIONS
 from pipeline.executor import Silence, ThreadExecutor
-from pipeline.furniture import FurnitureMask
+from pipeline.furniture import FOUND, FurnitureMask
 from pipeline.job import run_job
+from pipeline.published import read_run
 from pipeline.report_files import as_json, read_data, write_data
 from pipeline.report_first import standing
 from pipeline.report_overview import timeline, usual_times
@@ -39,8 +40,10 @@ from pipeline.report_tables import NEVER, Members
 from pipeline.report_texts import MAX_PACKED, chosen_rows
 from pipeline.report_tokens import BACKSLASH, FIRST_CODE, N_SURROGATES, SURROGATES
 from pipeline.revisit import report_run
+from pipeline.shards import ShardGroup, group_shards
 from pipeline.summary import read_summary
-from pipeline.tables import write_ipc
+from pipeline.tables import read_ipc, write_ipc
+from pipeline.terms import TermStatistics
 from pipeline.tokens import Tokeniser, tokenise
 
 
@@ -313,6 +316,42 @@ def test_a_report_written_again_has_the_same_data(copied):
     assert not list(copied.glob(".report-*"))
 
 
+@pytest.mark.parametrize(
+    ("max_texts", "lots"),
+    [(0, []), (1, [8]), (10_000, [8]), (10_001, [4, 4]), (25_000, [2, 3, 3]), (None, 8 * [1])],
+)
+def test_few_texts_are_one_calls_work(max_texts, lots):
+    groups = [ShardGroup(number, number, ()) for number in range(8)]
+    found = report_texts.lots(groups, max_texts)
+    assert [len(lot) for lot in found] == lots
+    assert [group for lot in found for group in lot] == groups * bool(lots)
+
+
+def test_groups_in_one_call_leave_what_a_call_for_each_leaves(sample_run, tmp_path):
+    """The same files with the same texts, and the same places of them."""
+    run = read_run(sample_run.run_dir)
+    rows = pa.concat_tables(run.articles())
+    shards = [
+        shard
+        for at in range(0, len(rows), 50)
+        for shard in articles.write_shards(iter([rows.slice(at, 50)]), tmp_path, f"of-{at}")
+    ]
+    groups = group_shards(shards, 8)
+    assert len(groups) == 4
+    furniture = write_ipc(tmp_path / "furniture.arrow", FOUND, [])
+    statistics = TermStatistics.empty(16).save(tmp_path / "terms.npy")
+    left = []
+    for name, lots in (("together", [groups]), ("apart", [[group] for group in groups])):
+        folder, work = tmp_path / name, tmp_path / f"{name}-work"
+        work.mkdir()
+        how = (furniture, statistics, run.folder, run.runs, 1_000, run.config, folder, work)
+        refs = [report_texts.write_texts(lot, *how) for lot in lots]
+        places = [row for ref in refs for row in read_ipc(ref.path).to_pylist()]
+        left.append((places, {path.name: path.read_bytes() for path in folder.iterdir()}))
+    assert left[0] == left[1]
+    assert len(left[0][1]) == 4
+
+
 def test_a_smaller_report_takes_the_place_of_a_larger_one(copied, monkeypatch):
     monkeypatch.setattr("pipeline.report_pages.INLINE_BYTES", 0)
     page = report_run(copied, None, ThreadExecutor(1), Silence())
@@ -321,6 +360,7 @@ def test_a_smaller_report_takes_the_place_of_a_larger_one(copied, monkeypatch):
         "repeats",
         "texts-0-0",
         "texts-0-1",
+        "texts-0-2",
     }
     assert set(data_of(page)) == {"overview", "sources", "list-0", "between"}
     monkeypatch.undo()

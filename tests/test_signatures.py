@@ -212,7 +212,8 @@ def test_what_is_rare_is_a_share_of_small_collections_and_ever_fewer_articles_in
     def most(n: int) -> int:
         return signatures.most_articles(n + PRIOR_ARTICLES, 4.0)
 
-    # Smaller ones are counted as if they had 30,000 articles (`terms.with_prior`).
+    # A collection that nothing is added to, and an index that began before anything was.
+    assert [signatures.most_articles(n, 4.0) for n in (10_264, 25_000)] == [183, 274]
     assert [most(n) for n in (30_000, 40_000, 50_000)] == [549, 732, 915]
     # From there on the count falls with the root of the size, without a step, and not below 54.
     assert [most(n) for n in (50_001, 100_000, 200_000, 800_000)] == [915, 647, 457, 228]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from other_languages import STORIES
 from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfTransformer
 from stages import config, counted, kept, rows_in, write_shards
@@ -193,23 +194,36 @@ def test_the_stage_keeps_the_bags_of_its_articles(tmp_path):
             assert keys == list(dict.fromkeys(terms_of[: -2 if len(terms_of) > 2 else None]))
 
 
-@pytest.mark.parametrize(("n", "n_prior"), [(1, 39_999), (29_999, 10_001), (30_000, 10_000), (10**6, 10_000)])
-def test_the_prior_counts_for_what_a_collection_lacks(n, n_prior):
+@pytest.mark.parametrize("n", [1, 29_999, 30_000, 10**6])
+def test_the_prior_counts_for_what_a_collection_lacks(n):
     own = TermStatistics(n, counted(BITS, kept([(None, "the bridge")])).counts)
-    words, counts, found = common_words.prior(n)
     both = terms.with_prior(own)
-    assert both.n_articles == n + n_prior == n + found
-    expected = own.df.astype(np.int64) + np.bincount(words % (1 << BITS), counts, 1 << BITS).astype(np.int64)
+    n_lacking = max(0, 30_000 - n)
+    assert both.n_articles == n + 10_000 + n_lacking
+    expected = own.df.astype(np.int64)
+    for name, n_articles in (("common_words", 10_000), ("news_words", n_lacking)):
+        words = common_words.words_of(name)
+        articles = np.round(n_articles * words.shares)
+        expected += np.bincount(words.terms % (1 << BITS), articles, 1 << BITS).astype(np.int64)
     assert both.df.tolist() == expected.tolist()
     np.testing.assert_array_equal(both.spelling, own.spelling)
     assert own.n_articles == n
 
 
+@pytest.mark.parametrize("language", [*STORIES, "English"])
+def test_no_english_is_added_to_other_languages(language):
+    english = "Ministers met on Tuesday to discuss new rules on the price of bread, and said they were good."
+    texts = STORIES.get(language, (english,))
+    both = terms.with_prior(counted(16, kept([(None, text) for text in texts])))
+    n_lacking = 30_000 - len(texts) if language == "English" else 0
+    assert both.n_articles == len(texts) + 10_000 + n_lacking
+
+
 def test_rare_words_are_as_rare_in_a_small_collection_as_in_the_one_that_the_rule_knows():
     """Of a name that two articles have, and of words that are common in news at large."""
-    batch = kept([(None, "the bridge"), (None, "Kesara bridge"), (None, "Kesara said")])
+    batch = kept([(None, "the police"), (None, "Kesara police"), (None, "Kesara said")])
     small = terms.with_prior(counted(16, batch))
-    name, common, known = kept([(None, "Kesara the bridge")]).terms
+    name, common, known = kept([(None, "Kesara the police")]).terms
     rarity = small.idf(small.df[small.buckets(np.array([name, common, known]))]) - 1
     assert rarity[0] == pytest.approx(np.log(40_001 / 3), abs=1e-3)
     assert rarity[1] < 0.1
