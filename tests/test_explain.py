@@ -269,6 +269,51 @@ def files(run_dir, tmp_path_factory) -> Path:
     return folder
 
 
+def numbered(first: int, n: int) -> list[str]:
+    """Words of their own."""
+    return [f"word{chr(97 + i % 26)}{i}x" for i in range(first, first + n)]
+
+
+OWN = numbered(0, 300)
+SHUFFLED = OWN[::2] + OWN[1::2]
+OTHERS = [numbered(at, 100) for at in (1_000, 2_000, 3_000)]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (OTHERS[0], "no 5 tokens in a row are the same"),
+        (
+            [*OTHERS[0], *OWN[:33], *OTHERS[1], *OWN[100:133], *OTHERS[2]],
+            "at most about 33 tokens in a row are the same (under 50), and 58 shingles are in passages of 24 "
+            "or more (under 60)",
+        ),
+        (
+            [*OTHERS[0], *OWN[:34], *OTHERS[1], *OWN[100:134], *OTHERS[2]],
+            "60 shingles are in passages of 24 or more (at least 60), and one is mostly other text",
+        ),
+        (
+            [*SHUFFLED, *OWN[:34], *OTHERS[1][:9], *OWN[100:134]],
+            "60 shingles are in passages of 24 or more (at least 60), but neither is mostly other text",
+        ),
+        (
+            [*OTHERS[0], *OWN[:50], *OTHERS[1], *OTHERS[2]],
+            "about 50 tokens in a row are the same (at least 50), and one is mostly other text",
+        ),
+        (
+            [*SHUFFLED, *OWN[:50]],
+            "about 50 tokens in a row are the same (at least 50), but neither is mostly other text",
+        ),
+    ],
+    ids=["none", "short ones", "several", "several in a rewrite", "one", "one in a rewrite"],
+)
+def test_what_is_quoted_is_told(tmp_path, words, told):
+    for name, text in (("a.txt", OWN), ("b.txt", words)):
+        (tmp_path / name).write_text(" ".join(text), encoding="utf-8")
+    done = respun("compare", tmp_path / "a.txt", tmp_path / "b.txt", "--json")
+    assert told in json.loads(done.stdout)["relation_rule"]
+
+
 @pytest.mark.parametrize(("other", "verdict"), [
     ("trimmed", "confirmed"), ("heavy", "confirmed"), ("page", "not_found"),
 ])  # fmt: skip
