@@ -3,17 +3,12 @@
 Two lists hold English words and the share of articles that they stand in. `common_words.txt` was counted over
 the stories that were written for this project (`data/stories`): words of four stories or more, so that no
 story's own names are among them. It counts as PRIOR_ARTICLES articles more, which is nothing in a large
-collection. `news_words.txt` has rarer words too, counted over other texts (`benchmarks/news_words.py`). It
-counts as the articles that a collection in English lacks to FITTED_ARTICLES.
-
-    python -m pipeline.common_words STORIES.jsonl ... > pipeline/common_words.txt
+collection. `news_words.txt` has rarer words too, counted over other texts. It counts as the articles that a
+collection in English lacks to FITTED_ARTICLES. Both are made by `benchmarks/common_words.py`.
 """
 
 from __future__ import annotations
 
-import json
-import sys
-from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -34,7 +29,6 @@ FITTED_ARTICLES = 30_000
 # Share of a collection's terms, each once an article, that must be words of news for it to lack any. They
 # are 0.57 to 0.73 in sets of English texts, 0.15 in French articles, 0.05 in German ones, 0 in other scripts.
 LEAST_KNOWN = 0.3
-_MIN_STORIES, _MIN_SHARE = 4, 0.03
 
 
 @dataclass(frozen=True)
@@ -52,33 +46,3 @@ def words_of(name: str) -> Words:
     rows = [line.split() for line in lines if line and not line.startswith("#")]
     terms = tokenise(None, pa.array(["\n".join(word for word, _ in rows)])).terms
     return Words(terms, np.array([float(share) for _, share in rows]))
-
-
-def count(paths: list[str]) -> list[tuple[str, float]]:
-    """Words and their shares of articles, most common first. Rows need `story` and `text`."""
-    articles: dict[str, int] = defaultdict(int)
-    stories: dict[str, set[str]] = defaultdict(set)
-    n = 0
-    for path in paths:
-        with open(path, encoding="utf-8") as file:
-            for row in map(json.loads, file):
-                n += 1
-                for word in _words(row["text"]):
-                    articles[word] += 1
-                    stories[word].add(row["story"])
-    kept = [(word, times / n) for word, times in articles.items()
-            if len(stories[word]) >= _MIN_STORIES and times >= _MIN_SHARE * n]  # fmt: skip
-    return sorted(kept, key=lambda item: (-item[1], item[0]))
-
-
-def _words(text: str) -> set[str]:
-    tokens = tokenise(None, pa.array([text]))
-    data = text.encode()
-    words = {data[b:e].decode().casefold() for b, e in zip(tokens.begin, tokens.end, strict=True)}
-    return {word for word in words if word.isalpha()}
-
-
-if __name__ == "__main__":
-    print("# Word and share of articles. See common_words.py, which writes and reads this file.")
-    for word, share in count(sys.argv[1:]):
-        print(f"{word} {share:.2f}")

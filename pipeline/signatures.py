@@ -125,7 +125,7 @@ def most_articles(n_counted: int, min_idf: float) -> int:
     """In how many articles a term may stand to be rare, at least 2; `n_counted` includes the prior's.
 
     ln(n / df) must be at least `min_idf`, n being the collection's size with what it lacked
-    (`common_words.prior`), or the prior's. From LARGE articles on n falls with the root of the size, to
+    (`terms.with_prior`), or the prior's. From LARGE articles on n falls with the root of the size, to
     LEAST_COUNTED.
     """
     n = float(max(n_counted - PRIOR_ARTICLES, PRIOR_ARTICLES))

@@ -175,14 +175,17 @@ def with_prior(statistics: TermStatistics) -> TermStatistics:
     A collection of a few articles can't tell common words from rare ones by itself; in a large one the
     prior counts nothing.
     """
-    common, news = map(common_words.words_of, ("common_words", "news_words"))
-    known = int(statistics.df[np.unique(statistics.buckets(news.terms))].sum())
-    is_known = known >= common_words.LEAST_KNOWN * int(statistics.df.sum())
-    n_lacking = max(0, common_words.FITTED_ARTICLES - statistics.n_articles) if is_known else 0
+    lists = [(common_words.words_of("common_words"), common_words.PRIOR_ARTICLES)]
+    n_lacking = common_words.FITTED_ARTICLES - statistics.n_articles
+    if n_lacking > 0:
+        news = common_words.words_of("news_words")
+        known = statistics.df[np.unique(statistics.buckets(news.terms))].sum()
+        if known >= common_words.LEAST_KNOWN * statistics.df.sum():
+            lists.append((news, n_lacking))
     counts = statistics.counts.copy()
-    for words, n in ((common, common_words.PRIOR_ARTICLES), (news, n_lacking)):
+    for words, n in lists:
         np.add.at(counts[:, 0], statistics.buckets(words.terms), np.round(n * words.shares).astype(np.int32))
-    return TermStatistics(statistics.n_articles + common_words.PRIOR_ARTICLES + n_lacking, counts)
+    return TermStatistics(statistics.n_articles + sum(n for _, n in lists), counts)
 
 
 def merge(parts: Sequence[Counted], bits: int, work: Path) -> Ref:

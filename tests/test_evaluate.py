@@ -199,6 +199,17 @@ def test_the_sample_end_to_end(sample_run, tmp_path):
     ET.fromstring((tmp_path / "e" / "curve.svg").read_text(encoding="utf-8"))
 
 
+def test_missed_pairs_are_among_the_worst_errors(sample_run, tmp_path):
+    """Pairs of two events, said to be the same."""
+    others = pq.read_table(PAIRS).filter(pa.compute.field("label") == 0).slice(0, 6).to_pylist()
+    rows = [(r["id_a"], r["id_b"], 1, "pos.none") for r in others]
+    labels = write_labels(tmp_path / "l.parquet", rows, ("id_a", "id_b", "label", "kind"))
+    command = ("evaluate", sample_run.run_dir, "--labels", labels, "--output", tmp_path / "e", "--worst", "4")
+    done = respun(*command)
+    assert done.exit_code == 0, done.output
+    assert [e["error"] for e in table(tmp_path / "e" / "errors.csv")] == ["missed"] * 4
+
+
 def test_what_is_no_failure_is_not_printed_like_one(sample_run, tmp_path):
     ids = pq.read_table(PAIRS).filter(pa.compute.field("label") == 0).slice(0, 3).to_pylist()
     same = pq.read_table(PAIRS).filter(pa.compute.field("label") == 1).slice(0, 1).to_pylist()
