@@ -15,6 +15,8 @@ export PREFECT_HOME ?= $(CACHE)/prefect
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Compiled once: otherwise each of the processes that the tests start compiles every module again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test setup lint types kernels unit lock sample clean
 .DEFAULT_GOAL := test
