@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -162,8 +162,8 @@ def _not_empty(argument: str, files: list[str], what: str) -> list[str]:
     return files
 
 
-def _supported(endings: Iterable[str] = KINDS) -> str:
-    return f"{', '.join(endings)} (all but .parquet also with {' or '.join(COMPRESSIONS)})"
+def _supported() -> str:
+    return f"{', '.join(KINDS)} (all but .parquet also with {' or '.join(COMPRESSIONS)})"
 
 
 def _input_file(path: str, root: str) -> InputFile:

@@ -46,11 +46,6 @@ class Keeping:
     days: int = 0
 
 
-def log_path(output: Path, run_id: str) -> Path:
-    """Where the log of a run is while it lives, and after it has failed."""
-    return output / WORK / run_id / LOG
-
-
 @contextmanager
 def scratch_folder(output: Path, run_id: str, job: JobKey, keeping: Keeping) -> Iterator[Path]:
     """The folder for the files of one run, named after it.

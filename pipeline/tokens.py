@@ -41,11 +41,6 @@ class Tokens:
         """Articles of the batch."""
         return len(self.body)
 
-    @property
-    def n_body(self) -> np.ndarray:
-        """Tokens of each body, int64 (n_articles,)."""
-        return np.asarray(self.indptr[1:] - self.body)
-
 
 # Loaded now, not by the first thread that tokenises: see `array_files._header`.
 TABLES = load()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import naive
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -22,7 +23,7 @@ signs = st.text(alphabet=SIGNS, max_size=8)
 @example(["\U00030000", "𠀀", "\U0003ffff", "\U00040000", "\U000e0100", "... 日", "\u0301a", "👩"])
 def test_a_text_has_a_token_where_the_tokeniser_and_the_naive_twin_find_one(values):
     found = has_token(strings(values)).tolist()
-    assert found == (tokenise(None, strings(values)).n_body > 0).tolist()
+    assert found == (np.diff(tokenise(None, strings(values)).indptr) > 0).tolist()
     assert found == [bool(naive.tokenise_text(value or "")) for value in values]
 
 
@@ -31,7 +32,7 @@ def test_every_character_is_told_as_by_the_tokeniser():
     surrogates = range(0xD800, 0xE000)
     codes = [*range(LIMIT), *range(LIMIT, 0x110000, 251), *range(0xE0000, 0xE1000)]
     values = strings([chr(code) for code in codes if code not in surrogates])
-    assert (has_token(values) == (tokenise(None, values).n_body > 0)).all()
+    assert (has_token(values) == (np.diff(tokenise(None, values).indptr) > 0)).all()
 
 
 def test_a_slice_begins_where_it_begins():

@@ -12,11 +12,6 @@ from hypothesis import strategies as st
 from pipeline.arrow_columns import DAY, NO_TIME
 from pipeline.index_clusters import Before, Event, cutoff, name_clusters
 
-# Of an id as by the smallest article_id.
-FRESH = name_clusters(
-    np.array([0]), Before(*(np.zeros(0, t) for t in (np.uint64, bool, np.int64))), {0: "new"}, frozenset()
-)[0][0]
-
 
 def before(clusters: list[int], representatives: list[int]) -> Before:
     n = len(clusters)

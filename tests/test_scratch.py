@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError, OutputError, RunError
-from pipeline.scratch import JobKey, Keeping, log_path, scratch_folder
+from pipeline.scratch import LOG, WORK, JobKey, Keeping, scratch_folder
 
 ROOT = Path(__file__).parents[1]
 JOB, OTHER = JobKey("some input", "some settings"), JobKey("other input", "some settings")
@@ -69,7 +69,7 @@ def test_with_nothing_to_go_on_from_only_the_log_stays(tmp_path, error, days):
     ):
         fill(folder)
         raise error
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [log_path(tmp_path, "one")]
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / WORK / "one" / LOG]
 
 
 def test_what_was_left_outlasts_a_run_that_could_not_begin(tmp_path):
