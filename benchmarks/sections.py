@@ -73,7 +73,7 @@ def boundaries(text: str, rarity: Rarity) -> tuple[np.ndarray, np.ndarray]:
     texts = pa.array([text])
     tokens = tokenise(None, texts)
     data, offsets = buffers(texts)
-    page = weigh_page(data[offsets[0] : offsets[1]], 0, tokens.terms, tokens.flags, tokens.begin, tokens.end,
+    page = weigh_page(data[offsets[0] : offsets[1]], tokens.terms, tokens.flags, tokens.begin, tokens.end,
                       tokens.line, rarity)  # fmt: skip
     score, evidence = score_boundaries(page)
     units = np.flatnonzero(np.isfinite(score))

@@ -68,12 +68,12 @@ class Page:
 
 
 def weigh_page(
-    data: npt.NDArray[np.uint8], origin: int, terms: npt.NDArray[np.uint32], flags: npt.NDArray[np.uint8],
+    data: npt.NDArray[np.uint8], terms: npt.NDArray[np.uint32], flags: npt.NDArray[np.uint8],
     begin: npt.NDArray[np.int32], end: npt.NDArray[np.int32], line: npt.NDArray[np.int32],
     rarity: Rarity,
 ) -> Page:  # fmt: skip
-    """Cut and weigh one body: `terms` to `line` are its slices of `Tokens`, `data[origin:]` its bytes."""
-    starts, unit_kinds = cut_units(data, origin, begin, end, line, flags)
+    """Cut and weigh one body: `terms` to `line` are its slices of `Tokens`, `data` its bytes."""
+    starts, unit_kinds = cut_units(data, begin, end, line, flags)
     term_of, weights, kinds = weigh_terms(
         terms, flags, starts, unit_kinds, rarity.df, rarity.of_df, MIN_IDF, MAX_IDF, FACT_WEIGHT
     )

@@ -77,8 +77,8 @@ def numbers_item(data, begin, end):  # type: ignore[no-untyped-def]
     return 0x30 <= data[begin] <= 0x39 and 0x30 <= data[end - 1] <= 0x39
 
 
-@nb.njit(nb.int64(BYTES, nb.int64, I32, I32, I32, U8, I32, U8), cache=True, nogil=True)
-def _cut(data, origin, begin, end, line, flags, starts, kinds):  # type: ignore[no-untyped-def]
+@nb.njit(nb.int64(BYTES, I32, I32, I32, U8, I32, U8), cache=True, nogil=True)
+def _cut(data, begin, end, line, flags, starts, kinds):  # type: ignore[no-untyped-def]
     """Fills `starts` and `kinds` with the units of one body, as by `cut_units`; returns their number."""
     n = len(begin)
     count = 0
@@ -88,8 +88,8 @@ def _cut(data, origin, begin, end, line, flags, starts, kinds):  # type: ignore[
         new = i == 0 or i == n
         if not new:
             if line[i] != line[i - 1]:
-                new = numbers_item(data, origin + begin[i], origin + end[i]) or not continues(
-                    data, origin + line_begin, origin + end[i - 1], origin + begin[i]
+                new = numbers_item(data, begin[i], end[i]) or not continues(
+                    data, line_begin, end[i - 1], begin[i]
                 )
                 line_begin = begin[i]
             elif i - starts[count - 1] >= UNBROKEN_TOKENS and flags[i] & CASE_OWED:
@@ -97,12 +97,12 @@ def _cut(data, origin, begin, end, line, flags, starts, kinds):  # type: ignore[
         if new:
             if count:
                 size = i - starts[count - 1]
-                stop = np.int64(origin + begin[i]) if i < n else np.int64(len(data))
+                stop = np.int64(begin[i]) if i < n else np.int64(len(data))
                 kind = 0
                 if (
                     size < CAPTION_TOKENS
                     and not flags[i - 1] & PAIR
-                    and not ends_sentence(data, origin + end[i - 1], stop)
+                    and not ends_sentence(data, end[i - 1], stop)
                 ):
                     kind = CAPTION | SHORT if size <= SHORT_TOKENS else CAPTION
                 if figures * 3 >= size:
@@ -118,16 +118,15 @@ def _cut(data, origin, begin, end, line, flags, starts, kinds):  # type: ignore[
     return count
 
 
-@nb.njit(_UNITS(BYTES, nb.int64, I32, I32, I32, U8), cache=True, nogil=True)
-def cut_units(data, origin, begin, end, line, flags):  # type: ignore[no-untyped-def]
+@nb.njit(_UNITS(BYTES, I32, I32, I32, U8), cache=True, nogil=True)
+def cut_units(data, begin, end, line, flags):  # type: ignore[no-untyped-def]
     """First tokens int32 (n_units + 1,), the last one n_tokens, and kinds uint8 (n_units,) of one body.
 
-    `begin` and `end` count bytes from data[origin]; `line` and `flags` are those of `Tokens`. The text
-    after the last token, up to a line break, is looked at too: `data` must not end before it.
+    `data` is the body; `begin` to `flags` are those of `Tokens`.
     """
     starts = np.empty(len(begin) + 1, np.int32)
     kinds = np.empty(len(begin), np.uint8)
-    n_units = _cut(data, origin, begin, end, line, flags, starts, kinds)
+    n_units = _cut(data, begin, end, line, flags, starts, kinds)
     starts[n_units] = len(begin)
     return starts[: n_units + 1].copy(), kinds[:n_units].copy()
 
@@ -144,7 +143,7 @@ def cut_bodies(data, offsets, begin, end, line, flags, body, indptr, starts, kin
     for i in range(len(body)):
         own = slice(body[i], indptr[i + 1])
         n += _cut(
-            data[: offsets[i + 1]], np.int64(offsets[i]), begin[own], end[own], line[own], flags[own],
+            data[offsets[i] : offsets[i + 1]], begin[own], end[own], line[own], flags[own],
             starts[n:], kinds[n:],
         )  # fmt: skip
         unit_indptr[i + 1] = n

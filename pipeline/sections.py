@@ -108,7 +108,7 @@ def find_repeats(
         return []
     begin, end, terms = tokens.begin[own], tokens.end[own], tokens.terms[own]
     body = data[offsets[i] : offsets[i + 1]]
-    page = weigh_page(body, 0, terms, tokens.flags[own], begin, end, tokens.line[own], rarity)
+    page = weigh_page(body, terms, tokens.flags[own], begin, end, tokens.line[own], rarity)
     found = []
     for level, spans in _groups(page, terms, config):
         likeness = [compare(page, terms, span, spans[0]) for span in spans[1:]]

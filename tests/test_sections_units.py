@@ -46,7 +46,7 @@ def cut(text: str) -> tuple[Tokens, np.ndarray, np.ndarray]:
     texts = pa.array([text])
     tokens = tokenise(None, texts)
     data, offsets = buffers(texts)
-    starts, kinds = cut_units(data[: offsets[1]], 0, tokens.begin, tokens.end, tokens.line, tokens.flags)
+    starts, kinds = cut_units(data[: offsets[1]], tokens.begin, tokens.end, tokens.line, tokens.flags)
     return tokens, starts, kinds
 
 

@@ -59,7 +59,7 @@ def test_units_of_a_batch_are_those_of_each_body(articles):
         own = slice(found.indptr[i], found.indptr[i + 1])
         alone = tokenise(None, strings([body]))
         data = buffers(strings([body]))[0][: len(body.encode())]
-        starts, kinds = cut_units(data, 0, alone.begin, alone.end, alone.line, alone.flags)
+        starts, kinds = cut_units(data, alone.begin, alone.end, alone.line, alone.flags)
         assert found.starts[own].tolist() == starts[:-1].tolist()
         assert found.kinds[own].tolist() == kinds.tolist()
 
