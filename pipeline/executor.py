@@ -101,7 +101,7 @@ class NoJournal:
 
 
 class Silence:
-    """The listener that nobody hears: for tests and notebooks."""
+    """The listener that nobody hears."""
 
     def waiting_for(self, what: str) -> None:
         """Nothing."""

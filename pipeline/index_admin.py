@@ -22,7 +22,7 @@ from pipeline.index_run import held_catalog, replace_live, require_index, sweep_
 from pipeline.index_segments import IndexReader
 from pipeline.index_store import Store
 from pipeline.index_write import leave_untold
-from pipeline.lease import Lease, silence
+from pipeline.lease import Lease
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def info(location: str) -> IndexInfo:
     )
 
 
-def compact(location: str, config: Config, tell: Callable[[str], None] = silence) -> IndexInfo:
+def compact(location: str, config: Config, tell: Callable[[str], None]) -> IndexInfo:
     """Put neighbouring segments together. Changes nothing of what an index holds.
 
     `tell` is told when a run is waited for.
@@ -99,9 +99,7 @@ class Forgotten:
     n_single: int
 
 
-def forget(
-    location: str, before: datetime, config: Config, tell: Callable[[str], None] = silence
-) -> Forgotten:
+def forget(location: str, before: datetime, config: Config, tell: Callable[[str], None]) -> Forgotten:
     """Leave out the articles published before a time. Articles without a time stay.
 
     Clusters keep their ids for as long as they have an article. The next run tells which expired. `tell` is

@@ -128,14 +128,8 @@ def _lives(pid: int) -> bool:
     return True
 
 
-def silence(_what: str) -> None:
-    """For who need not know what is waited for."""
-
-
 @contextmanager
-def hold(
-    store: Store, run_id: str, config: IndexConfig, tell: Callable[[str], None] = silence
-) -> Iterator[Lease]:
+def hold(store: Store, run_id: str, config: IndexConfig, tell: Callable[[str], None]) -> Iterator[Lease]:
     """Hold the index for the length of the block, waiting up to `wait_seconds` for another run.
 
     `tell` is told once who is waited for, and for how long, and once when it is over. Raises OutputError,

@@ -264,11 +264,11 @@ def test_compacting_changes_nothing_of_what_is_held(index, tmp_path):
     run_night(SECOND[::2], tmp_path, index, SETTINGS)
     other = Path(shutil.copytree(index, tmp_path / "other"))
     known, judged = clusters(index), pairs(index)
-    found = index_admin.compact(str(index), SETTINGS)
+    found = index_admin.compact(str(index), SETTINGS, print)
     assert len(found.segments) == 1
     assert (clusters(index), pairs(index)) == (known, judged)
     assert len(list((index / "segments").iterdir())) == 1
-    assert index_admin.compact(str(index), SETTINGS).generation == found.generation
+    assert index_admin.compact(str(index), SETTINGS, print).generation == found.generation
     night, expected = (run_night(SECOND[1::2], tmp_path / i.name, i, SETTINGS) for i in (index, other))
     for table in ("cluster_members", "confirmed_pairs", "clusters"):
         assert night.rows(table) == expected.rows(table)
@@ -281,7 +281,7 @@ def test_forgetting_leaves_out_what_is_older(tmp_path):
         [*dated(SECOND[2:], 3), *(r | {"published_at": None} for r in SECOND[:2])], tmp_path, index, SETTINGS
     )
     before = clusters(index)
-    forgotten = index_admin.forget(str(index), datetime(2026, 1, 2, tzinfo=UTC), SETTINGS)
+    forgotten = index_admin.forget(str(index), datetime(2026, 1, 2, tzinfo=UTC), SETTINGS, print)
     assert forgotten.n_articles == len(FIRST)
     kept = {r["article_id"] for r in SECOND}
     after = clusters(index)
@@ -314,7 +314,7 @@ def test_a_cluster_whose_link_was_forgotten_is_cut_as_a_whole(again, tmp_path):
     rows = [*day("a", p[:4], 3), *day("link", p, 1), *day("c", p[4:], 3), *day("e", [*p[4:], p[5]], 3)]
     run_night([*rows, *dated(news.stories(5, 6), 3)], tmp_path, index, SETTINGS)
     (cluster,) = (number for number, ids in clusters(index).items() if "link" in ids)
-    index_admin.forget(str(index), datetime(2026, 1, 2, tzinfo=UTC), SETTINGS)
+    index_admin.forget(str(index), datetime(2026, 1, 2, tzinfo=UTC), SETTINGS, print)
     assert clusters(index)[cluster] == {"a", "c", "e"}
     night = run_night(rows[:1] if again else day("d", p[:3], 4), tmp_path, index, SETTINGS)
     after = {ids: number for number, ids in clusters(index).items() if ids & {"a", "c", "d", "e"}}
@@ -328,7 +328,7 @@ def test_a_cluster_whose_link_was_forgotten_is_cut_as_a_whole(again, tmp_path):
     assert cluster in after.values()
     # It is cut once.
     assert run_night(rows[:1], tmp_path, index, SETTINGS).events() == []
-    assert len(index_admin.compact(str(index), SETTINGS).segments) == 1
+    assert len(index_admin.compact(str(index), SETTINGS, print).segments) == 1
     assert {ids: n for n, ids in clusters(index).items() if n in after.values()} == after
 
 
@@ -438,7 +438,7 @@ class Waiting(Silence):
 
     def __init__(self, index: Path) -> None:
         self._other = ExitStack()
-        self._other.enter_context(hold(Store(str(index)), "other", SETTINGS.index))
+        self._other.enter_context(hold(Store(str(index)), "other", SETTINGS.index, print))
         self.said: list[str] = []
 
     def waiting_for(self, what: str) -> None:
@@ -531,7 +531,7 @@ def test_a_lost_index_is_not_compacted(index, tmp_path, monkeypatch):
 
     monkeypatch.setattr(index_admin, "compacted", lose)
     with pytest.raises(RunError, match="lost it"):
-        index_admin.compact(str(index), SETTINGS)
+        index_admin.compact(str(index), SETTINGS, print)
     assert clusters(index) == before
 
 

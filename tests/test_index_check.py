@@ -37,7 +37,7 @@ def check(index: Path) -> Result:
 
 def test_a_whole_index_is_a_line_and_stays_as_it_is(index, tmp_path):
     run_night(SECOND, tmp_path, index, SETTINGS)
-    assert index_admin.forget(str(index), datetime(2026, 1, 2, tzinfo=UTC), SETTINGS).n_clusters
+    assert index_admin.forget(str(index), datetime(2026, 1, 2, tzinfo=UTC), SETTINGS, print).n_clusters
     files = files_of(index)
     done = check(index)
     n_bytes = sum(len(data) for file, data in files.items() if file.suffix == ".parquet")
@@ -48,7 +48,7 @@ def test_a_whole_index_is_a_line_and_stays_as_it_is(index, tmp_path):
 
 def test_every_file_that_is_missing_or_differs_is_a_line(index, tmp_path):
     run_night(SECOND, tmp_path, index, SETTINGS)
-    index_admin.forget(str(index), datetime(2026, 1, 2, tzinfo=UTC), SETTINGS)
+    index_admin.forget(str(index), datetime(2026, 1, 2, tzinfo=UTC), SETTINGS, print)
     refs = list(require_catalog(Store(str(index))).files)
     assert len(refs) == 2 + 2 * 7 + 1
     words = []
@@ -100,7 +100,7 @@ def test_what_is_put_together_meanwhile_is_not_missing(index, tmp_path, monkeypa
 
     def digest(self: Store, name: str) -> tuple[int, str] | None:
         monkeypatch.setattr(Store, "digest", real)
-        index_admin.compact(str(index), SETTINGS)
+        index_admin.compact(str(index), SETTINGS, print)
         return self.digest(name)
 
     monkeypatch.setattr(Store, "digest", digest)
@@ -119,9 +119,9 @@ def test_damage_is_not_written_anew(index, tmp_path, what):
     path.write_bytes(data)
     with pytest.raises(RunError, match=rf"^index {index}: {ref.path}: must have .* put it back from a copy"):
         if what == "compact":
-            index_admin.compact(str(index), SETTINGS)
+            index_admin.compact(str(index), SETTINGS, print)
         elif what == "forget":
-            index_admin.forget(str(index), datetime(2026, 1, 2, tzinfo=UTC), SETTINGS)
+            index_admin.forget(str(index), datetime(2026, 1, 2, tzinfo=UTC), SETTINGS, print)
         else:
             rebuild_index(str(index), SETTINGS, ThreadExecutor(1), Silence())
     assert (index / CATALOG).read_bytes() == catalog

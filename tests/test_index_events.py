@@ -70,7 +70,7 @@ def test_who_reads_the_events_alone_knows_every_cluster(index, tmp_path):
     first = run_night(FIRST, tmp_path, tmp_path / "other", SETTINGS)
     nights = [first, run_night(SECOND, tmp_path, index, SETTINGS)]
     assert rebuild(index).n_events == {"split": 1}
-    assert index_admin.forget(str(index), BETWEEN, SETTINGS).n_clusters > 0
+    assert index_admin.forget(str(index), BETWEEN, SETTINGS, print).n_clusters > 0
     nights.append(run_night(THIRD, tmp_path, index, SETTINGS))
     known = clusters(index)
     told = followed(nights)
@@ -82,8 +82,8 @@ def test_what_happens_between_two_runs_is_told_once_in_its_order_before_the_next
     rebuild(index)
     assert index_admin.info(str(index)).n_untold == 1
     assert rebuild(index).n_events == {}
-    forgotten = index_admin.forget(str(index), BETWEEN, SETTINGS)
-    index_admin.compact(str(index), SETTINGS)
+    forgotten = index_admin.forget(str(index), BETWEEN, SETTINGS, print)
+    index_admin.compact(str(index), SETTINGS, print)
     found = index_admin.info(str(index))
     assert found.n_untold == 1 + forgotten.n_clusters
     assert found.n_bytes == sum(file.stat().st_size for file in index.rglob("*.parquet"))
@@ -168,7 +168,7 @@ def test_a_night_that_is_known_altogether_tells_what_waits(index, tmp_path):
 
 def test_forgetting_nothing_tells_nothing(index, tmp_path):
     before = (index / CATALOG).read_bytes()
-    found = index_admin.forget(str(index), datetime(2025, 1, 1, tzinfo=UTC), SETTINGS)
+    found = index_admin.forget(str(index), datetime(2025, 1, 1, tzinfo=UTC), SETTINGS, print)
     assert (found.n_articles, found.n_clusters) == (0, 0)
     assert (index / CATALOG).read_bytes() == before
 
@@ -182,9 +182,9 @@ def test_what_is_left_of_a_cluster_is_told_when_it_goes(tmp_path):
     (cluster,) = (
         int(row["cluster_id"], 16) for row in night.rows("cluster_members") if row["article_id"] == "a1"
     )
-    index_admin.forget(str(index), datetime(2026, 1, 3, tzinfo=UTC), SETTINGS)
+    index_admin.forget(str(index), datetime(2026, 1, 3, tzinfo=UTC), SETTINGS, print)
     assert clusters(index)[cluster] == {"a3"}
-    assert index_admin.forget(str(index), datetime(2026, 1, 4, tzinfo=UTC), SETTINGS).n_single == 1
+    assert index_admin.forget(str(index), datetime(2026, 1, 4, tzinfo=UTC), SETTINGS, print).n_single == 1
     told = run_night(dated(ROWS[:1], 20), tmp_path, index, SETTINGS).events()
     assert ("expired", f"{cluster:016x}", None, 1, 0) in told
 

@@ -54,7 +54,7 @@ def test_nights_in_a_store_are_those_in_a_folder(bucket, tmp_path):
         assert tables[0].events() == tables[1].events()
     assert clusters(far) == clusters(near)
     assert pairs(far) == pairs(near)
-    assert len(index_admin.compact(far, SETTINGS).segments) == 1
+    assert len(index_admin.compact(far, SETTINGS, print).segments) == 1
     assert clusters(far) == clusters(near)
     store = Store(far)
     assert len(store.folders("segments")) == 1
@@ -76,9 +76,9 @@ def test_files_in_a_store_are_compared_with_what_was_written(bucket, tmp_path):
 
 def test_one_run_at_a_time(bucket):
     store = Store(f"s3://bucket/held{bucket}")
-    with hold(store, "first", SETTINGS.index):
+    with hold(store, "first", SETTINGS.index, print):
         refused = pytest.raises(OutputError, match="held by run first")
-        with refused, hold(store, "second", SETTINGS.index):
+        with refused, hold(store, "second", SETTINGS.index, print):
             pytest.fail("two hold it")
     assert store.times(LEASES) == {}
 

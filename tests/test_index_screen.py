@@ -117,8 +117,8 @@ def test_the_index_has_the_totals_of_its_bags_by_its_statistics(tmp_path):
         run_night(some, tmp_path / str(n), index, settings)
     steps = (
         lambda: None,
-        lambda: index_admin.compact(str(index), settings),
-        lambda: index_admin.forget(str(index), datetime(2026, 1, 2, tzinfo=UTC), settings),
+        lambda: index_admin.compact(str(index), settings, print),
+        lambda: index_admin.forget(str(index), datetime(2026, 1, 2, tzinfo=UTC), settings, print),
         lambda: rebuild_index(str(index), settings, ThreadExecutor(2), Silence()),
     )
     for n, step in enumerate(steps):

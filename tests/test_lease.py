@@ -37,17 +37,17 @@ def abandon(store: Store, age_seconds: float, host: str = "elsewhere", pid: int 
 
 
 def test_a_second_run_is_refused_and_told_who_holds_it(store):
-    with hold(store, "first", AT_ONCE):
+    with hold(store, "first", AT_ONCE, print):
         refused = pytest.raises(OutputError, match=r"held by run first on .*, process \d+")
-        with refused, hold(store, "second", AT_ONCE):
+        with refused, hold(store, "second", AT_ONCE, print):
             pytest.fail("two hold it")
     assert leases(store) == []
 
 
 def test_it_is_free_again_after_an_error(store):
-    with pytest.raises(ZeroDivisionError), hold(store, "first", AT_ONCE):
+    with pytest.raises(ZeroDivisionError), hold(store, "first", AT_ONCE, print):
         raise ZeroDivisionError
-    with hold(store, "second", AT_ONCE):
+    with hold(store, "second", AT_ONCE, print):
         pass
 
 
@@ -55,7 +55,7 @@ def test_a_run_that_waits_gets_it_when_the_other_ends(store):
     held, over = threading.Event(), threading.Event()
 
     def first() -> None:
-        with hold(store, "first", AT_ONCE):
+        with hold(store, "first", AT_ONCE, print):
             held.set()
             over.wait()
 
@@ -89,10 +89,11 @@ def test_of_what_is_free_or_refused_at_once_nothing_is_said(store):
 
 def test_a_dead_run_is_waited_for_no_longer_than_its_lease(store):
     abandon(store, age_seconds=59)
-    with pytest.raises(OutputError, match="held by run dead on elsewhere"), hold(store, "next", AT_ONCE):
+    refused = pytest.raises(OutputError, match="held by run dead on elsewhere")
+    with refused, hold(store, "next", AT_ONCE, print):
         pytest.fail("taken over too soon")
     abandon(store, age_seconds=62)
-    with hold(store, "next", AT_ONCE):
+    with hold(store, "next", AT_ONCE, print):
         assert len(leases(store)) == 1
 
 
@@ -105,7 +106,7 @@ def dead_process() -> int:
 
 def test_a_run_that_goes_on_from_its_death_does_not_wait_for_itself(store, dead_process):
     abandon(store, age_seconds=0, host=socket.gethostname(), pid=dead_process)
-    with hold(store, "dead", AT_ONCE):
+    with hold(store, "dead", AT_ONCE, print):
         assert len(leases(store)) == 1
 
 
@@ -116,19 +117,19 @@ def test_what_may_live_is_waited_for(store, dead_process, run, host, lives):
     """Processes of another machine can't be seen, and what another run holds is not this one's to judge."""
     host = socket.gethostname() if host == "here" else host
     abandon(store, age_seconds=0, host=host, pid=os.getpid() if lives else dead_process)
-    with pytest.raises(OutputError, match="held by run dead"), hold(store, run, AT_ONCE):
+    with pytest.raises(OutputError, match="held by run dead"), hold(store, run, AT_ONCE, print):
         pytest.fail("taken over too soon")
 
 
 def test_a_file_that_is_no_lease_holds_nothing_for_long(store):
     store.replace(f"{LEASES}/broken.json", b"{")
     os.utime(f"{store.location}/{LEASES}/broken.json", (0, 0))
-    with hold(store, "next", AT_ONCE):
+    with hold(store, "next", AT_ONCE, print):
         pass
 
 
 def test_who_was_taken_over_is_told_so(store):
-    with hold(store, "first", AT_ONCE) as lease:
+    with hold(store, "first", AT_ONCE, print) as lease:
         lease.check()
         for name in leases(store):
             store.delete(f"{LEASES}/{name}")
@@ -137,7 +138,7 @@ def test_who_was_taken_over_is_told_so(store):
 
 
 def test_a_lease_is_renewed(store):
-    with hold(store, "first", IndexConfig(lease_seconds=2)):
+    with hold(store, "first", IndexConfig(lease_seconds=2), print):
         (name,) = leases(store)
         path = f"{store.location}/{LEASES}/{name}"
         os.utime(path, (0, 0))
@@ -156,7 +157,7 @@ def test_of_many_at_once_one_holds_it_at_a_time(store):
     overlaps: list[list[str]] = []
 
     def work(name: str) -> None:
-        with hold(store, name, IndexConfig(lease_seconds=60, wait_seconds=300)):
+        with hold(store, name, IndexConfig(lease_seconds=60, wait_seconds=300), print):
             inside.append(name)
             if len(inside) > 1:
                 overlaps.append(list(inside))
@@ -174,5 +175,6 @@ def test_of_many_at_once_one_holds_it_at_a_time(store):
 def test_a_place_that_cannot_be_written_is_an_error_of_one_line(tmp_path):
     (tmp_path / "index").write_text("a file")
     store = Store(str(tmp_path / "index"))
-    with pytest.raises(OutputError, match="must be a place that can be written"), hold(store, "x", AT_ONCE):
+    refused = pytest.raises(OutputError, match="must be a place that can be written")
+    with refused, hold(store, "x", AT_ONCE, print):
         pytest.fail("held")
