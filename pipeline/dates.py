@@ -9,6 +9,7 @@ is unreadable: a wrong time is worse than none.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -161,7 +162,7 @@ def _from_parts(parts: pa.StructArray) -> tuple[Int64, npt.NDArray[np.bool_]]:
         six = pc.utf8_slice_codeunits(pc.utf8_rpad(groups["frac"], 6, "0"), 0, 6)
         micros += _number({"frac": six}, "frac")
     # The zone may have moved it out of these years.
-    return micros, good & known & (micros // 10**6 >= FIRST) & (micros // 10**6 <= LAST)
+    return micros, good & known & _in_years(micros // 10**6)
 
 
 def _month_and_day(groups: dict[str, pa.Array]) -> tuple[Int64, Int64, npt.NDArray[np.bool_]]:
@@ -209,7 +210,7 @@ def _from_epoch(values: npt.NDArray[np.float64]) -> tuple[Int64, npt.NDArray[np.
     scale = np.select([size < 1e11, size < 1e14, size < 1e17], [1e6, 1e3, 1.0], 1e-3)
     with np.errstate(invalid="ignore", over="ignore"):
         micros = np.round(values * scale)
-        good = np.isfinite(micros) & (size >= 10_000) & (micros >= FIRST * 1e6) & (micros <= LAST * 1e6)
+        good = np.isfinite(micros) & (size >= 10_000) & _in_years(micros / 1e6)
         as_day = good & (values >= 19_000_101) & (values <= 20_991_231) & (values == np.floor(values))
     whole = np.where(good, micros, 0).astype(np.int64)
     if as_day.any():
@@ -225,9 +226,14 @@ def _from_ticks(
 ) -> tuple[Int64, npt.NDArray[np.bool_]]:
     counts = np.asarray(ticks.fill_null(0))
     per_second = _PER_SECOND[unit]
-    good = present & (counts // per_second >= FIRST) & (counts // per_second <= LAST)
+    good = present & _in_years(counts // per_second)
     counts = np.where(good, counts, 0)
     return (counts // 1000 if unit == "ns" else counts * (10**6 // per_second)), good
+
+
+def _in_years(seconds: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Whether times, seconds since 1970, are of the years that are taken: FIRST to LAST."""
+    return np.asarray((seconds >= FIRST) & (seconds <= LAST))
 
 
 def _floats(values: pa.Array) -> npt.NDArray[np.float64]:
