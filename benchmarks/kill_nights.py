@@ -33,6 +33,7 @@ from pipeline.index_store import Store
 from pipeline.index_write import SEGMENTS
 from pipeline.journal import JOURNAL
 from pipeline.lease import LEASES
+from pipeline.manifest import MANIFEST, read_manifest
 from pipeline.publish import LATEST, current_run
 
 ROOT = Path(__file__).parents[1]
@@ -121,7 +122,7 @@ class Place:
         return self.folder / "index" if self.with_index else None
 
     def manifests(self) -> list[dict]:
-        return [json.loads(path.read_text()) for path in sorted(self.output.glob("runs/*/manifest.json"))]
+        return [read_manifest(path.parent) for path in sorted(self.output.glob(f"runs/*/{MANIFEST}"))]
 
     def tables(self) -> dict[str, object]:
         """What the nights have published, and the index holds: bytes, or what Arrow makes of them."""
@@ -233,7 +234,7 @@ def _look(place: Place, found: Found) -> None:
     if not (place.output / LATEST).exists():
         return
     run_dir = current_run(place.output)
-    manifest = json.loads((run_dir / "manifest.json").read_text())
+    manifest = read_manifest(run_dir)
     for name, table in manifest["tables"].items():
         if pq.read_table(run_dir / f"{name}.parquet").num_rows != table["rows"]:
             found.faults.append(f"{run_dir.name}: {name} is not whole")
@@ -245,7 +246,7 @@ def _differences(place: Place, expected: dict[str, object]) -> list[str]:
     found = place.tables()
     faults += [f"{key} differs" for key in sorted(expected.keys() | found.keys())
                if key not in found or key not in expected or found[key] != expected[key]]  # fmt: skip
-    current = json.loads((current_run(place.output) / "manifest.json").read_text())
+    current = read_manifest(current_run(place.output))
     if current["night"] != NIGHTS[-1]:
         faults.append(f"current is the night {current['night']}")
     # Beside them, in the output folder itself, a later run removes what is over a day old.

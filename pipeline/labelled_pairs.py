@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ import pyarrow.parquet as pq
 
 from pipeline import clusters
 from pipeline.errors import InputError
-from pipeline.manifest import MANIFEST
+from pipeline.manifest import MANIFEST, read_manifest
 from pipeline.publish import find_run
 from pipeline.tables import file_sha256
 
@@ -113,12 +112,11 @@ class Run:
 def open_run(folder: Path) -> Run:
     """The run in that folder, or the current one of that output folder. Raises InputError or OutputError."""
     chosen = find_run(folder)
+    run = Run(chosen, read_manifest(chosen))
     try:
-        manifest = json.loads((chosen / MANIFEST).read_text(encoding="utf-8"))
-        run = Run(chosen, manifest)
-        _ = run.threshold, manifest["config"]["seed"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise InputError(f"run {chosen}: must hold a readable {MANIFEST}") from None
+        _ = run.threshold, run.manifest["config"]["seed"]
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"run {chosen}: must hold a whole {MANIFEST}, a part is missing") from None
     return run
 
 

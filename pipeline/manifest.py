@@ -24,6 +24,7 @@ from pipeline.candidates import N_TOLD, BandPairs
 from pipeline.clusters import read_judged
 from pipeline.config import Config
 from pipeline.confirm import RELATED, RELATIONS
+from pipeline.errors import OutputError
 from pipeline.executor import StageReport, peak_rss_bytes
 from pipeline.index_recall import Plan
 from pipeline.inputs import InputFile, InputUnit
@@ -127,6 +128,22 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write manifest.json into the folder of the run's tables."""
     with atomic_file(folder / MANIFEST, durable=True) as file:
         file.write((json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode(errors="replace"))
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest in the folder of a run. Raises OutputError when it can't be read."""
+    return read_object(folder / MANIFEST)
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """A file of one JSON object. Raises OutputError when it is none."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError("not an object")
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{file}: must be a JSON object: {error}") from None
+    return found
 
 
 @cache

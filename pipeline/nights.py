@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pipeline.errors import ConfigError, InputError, OutputError, RespunError, RunError
 from pipeline.index_run import require_index
-from pipeline.manifest import MANIFEST
+from pipeline.manifest import MANIFEST, read_object
 from pipeline.publish import RUNS, check_output
 from pipeline.scratch import WORK, is_unfinished
 from pipeline.tables import atomic_file
@@ -140,7 +140,7 @@ class _Nights:
         self._index = index
         self._entries: dict[str, dict[str, Any]] = {}
         if self._path.is_file():
-            self._entries = _read_object(self._path)
+            self._entries = read_object(self._path)
         self._find_published(output / RUNS)
 
     @property
@@ -173,7 +173,7 @@ class _Nights:
                 continue
             if is_unfinished(runs.parent, manifest.parent.name):  # it may not be current yet
                 continue
-            found = _read_object(manifest)
+            found = read_object(manifest)
             night = found.get("night")
             if night and not self.is_finished(date.fromisoformat(night)) and self._has_joined(found):
                 self.note(date.fromisoformat(night), FINISHED, run_id=manifest.parent.name)
@@ -185,16 +185,6 @@ class _Nights:
         counts = manifest["counts"]
         brought = counts["n_accepted"] > counts["n_recognised"]
         return not brought or require_index(self._index).has_run(manifest["run_id"])
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(found, dict):
-            raise ValueError("not an object")
-    except (OSError, ValueError) as error:
-        raise OutputError(f"{path}: must be a JSON object: {error}") from None
-    return found
 
 
 @contextmanager

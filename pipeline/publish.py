@@ -17,7 +17,7 @@ from pipeline.config import Config
 from pipeline.errors import OutputError
 from pipeline.executor import StageReport
 from pipeline.inputs import OUTPUT_MARKER, InputUnit
-from pipeline.manifest import MANIFEST, Stages, make_manifest, write_manifest
+from pipeline.manifest import MANIFEST, Stages, make_manifest, read_manifest, write_manifest
 from pipeline.report_files import PAGE, REPORT
 from pipeline.report_pages import write_pages
 from pipeline.scratch import WORK
@@ -113,8 +113,7 @@ def is_overtaken(output: Path, run_id: str, generation: int) -> bool:
     file = output / RUNS / run_id / MANIFEST
     if not file.is_file():
         return False
-    known: int = json.loads(file.read_text(encoding="utf-8"))["index"]["generation"]
-    if known != generation:
+    if read_manifest(file.parent)["index"]["generation"] != generation:
         return True
     if not (output / LATEST).exists():  # the run died over making itself the current one, the first of all
         return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from pipeline.input_rows import BATCH_BYTES, BATCH_ROWS
 from pipeline.input_text import read_texts
 from pipeline.inputs import COMPRESSIONS, InputFile
 from pipeline.links import shortest_path
-from pipeline.manifest import MANIFEST
+from pipeline.manifest import read_manifest
 from pipeline.schema import ARTICLE_SHARD, TEXTS, UTC_TIME
 from pipeline.tables import regroup
 
@@ -121,8 +120,8 @@ class PublishedRun:
 def open_run(folder: Path) -> PublishedRun:
     """The run published in a folder.
 
-    Raises InputError when it kept no texts; ConfigError when this version of respun, or the calibration as it
-    is now, would judge otherwise than the run did.
+    Raises InputError when it kept no texts, OutputError as `read_run`; ConfigError when this version of
+    respun, or the calibration as it is now, would judge otherwise than the run did.
     """
     run = read_run(folder)
     config = run.config
@@ -139,8 +138,11 @@ def open_run(folder: Path) -> PublishedRun:
 
 
 def read_run(folder: Path) -> PublishedRun:
-    """The run published in a folder, whatever version judged it. Raises ConfigError for unknown keys."""
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    """The run published in a folder, whatever version judged it.
+
+    Raises OutputError when its manifest can't be read, ConfigError for unknown keys.
+    """
+    manifest = read_manifest(folder)
     return PublishedRun(folder, manifest, load_values(Config, manifest["config"]))
 
 

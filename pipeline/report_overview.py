@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import asdict
 from itertools import pairwise
@@ -17,7 +16,7 @@ import pyarrow.parquet as pq
 
 from pipeline.arrow_columns import Rows
 from pipeline.confirm import RELATIONS
-from pipeline.manifest import MANIFEST
+from pipeline.manifest import read_manifest
 from pipeline.report_first import Standing, by_source, flows
 from pipeline.report_pairs import Pairs
 from pipeline.report_tables import NEVER, Articles, Members, relation_numbers
@@ -46,7 +45,7 @@ def overview(
 
     `bits` are the relations inside the clusters (`report_pairs.relation_bits`).
     """
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest = read_manifest(folder)
     known = read_summary(folder)
     summary = asdict(known) | {name: getattr(known, name) for name in _ADDED_UP}
     # Where files lie is not the report's to tell: it may be mailed, or moved.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.confirm import RELATED, RELATIONS
+from pipeline.manifest import read_manifest
 from pipeline.report_files import PAGE
 from pipeline.report_words import heading
 
@@ -85,8 +85,8 @@ class Summary:
 
 
 def read_summary(run_dir: Path) -> Summary:
-    """Read the summary of the run in `run_dir`."""
-    manifest = json.loads((run_dir / "manifest.json").read_text(encoding="utf-8"))
+    """Read the summary of the run in `run_dir`. Raises OutputError when its manifest can't be read."""
+    manifest = read_manifest(run_dir)
     counts = manifest["counts"]
     clusters = _read(
         run_dir,

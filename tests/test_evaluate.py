@@ -262,6 +262,18 @@ def test_a_run_that_is_none_is_one_line(tmp_path):
     assert "manifest.json" in respun("evaluate", "--labels", PAIRS, tmp_path).stderr
 
 
+@pytest.mark.parametrize(
+    "command", [("evaluate", "--labels", PAIRS), ("explain",), ("report",)], ids=lambda command: command[0]
+)
+@pytest.mark.parametrize("text", ["{", "[]", "\udcff"])
+def test_a_damaged_manifest_is_told_alike_by_all_who_read_it(command, text, tmp_path):
+    (tmp_path / "manifest.json").write_bytes(text.encode(errors="surrogateescape"))
+    done = respun(*command, tmp_path, *["a", "b"] * ("explain" in command))
+    assert done.exit_code == 2
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"respun: error: {tmp_path}/manifest.json: must be a JSON object: ")
+
+
 def test_a_title_is_no_formula():
     assert one_line("=SUM(A1)\n now") == "'=SUM(A1) now"
     assert one_line("  Rates\tcut ") == "Rates cut"
