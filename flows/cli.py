@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from flows.index_commands import index
-from flows.one_line import errors_in_one_line
+from flows.one_line import Commands, errors_in_one_line
 from flows.options import (
     AS_JSON,
     INDEX,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pipeline.job import Outcome
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="respun")
 def cli() -> None:
     """Find the news articles that are the same story told again."""

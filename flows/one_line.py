@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -45,6 +45,31 @@ def errors_in_one_line(verbose: bool, afterwards: str = "") -> Iterator[None]:
         _fail(error, f"{type(error).__name__}: {error}", FAILED, verbose)
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+class Commands(click.Group):
+    """Commands whose usage errors, such as an unknown option, look like all other errors."""
+
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        """Read the group's own options."""
+        with _usage_in_one_line():
+            return super().make_context(*args, **options)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Read the options of the command that is called, and call it."""
+        with _usage_in_one_line():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _usage_in_one_line() -> Iterator[None]:
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:  # shows the help
+        raise
+    except click.UsageError as error:
+        hint = f" Try '{error.ctx.command_path} --help'." if error.ctx else ""
+        _fail(error, error.format_message() + hint, error.exit_code, verbose=False)
 
 
 def _terminate(_number: int, _frame: object) -> NoReturn:

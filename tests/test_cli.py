@@ -124,10 +124,35 @@ def test_what_cannot_be_used_is_named_in_one_line(args, words, tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     done = respun("run", *args)
     assert done.exit_code == 2
-    assert words in done.stderr.splitlines()[-1]
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith("respun: error: ")
+    assert words in line
     assert done.stdout == ""
     assert TRACEBACK not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("args", "words", "end"), [
+    (("--nonsense",), "--nonsense", "Try 'respun --help'."),
+    (("nonsense",), "nonsense", "Try 'respun --help'."),
+    (("index", "forget", "x"), "--before", "Try 'respun index forget --help'."),
+    (("nightly", "x", "--output", "y", "--date", "\x1b[31m"), r"\x1b[31m", "Try 'respun nightly --help'."),
+    (("run", "x", "--direct=1"), "--direct", "."),
+])  # fmt: skip
+def test_a_usage_error_looks_like_any_other(args, words, end):
+    done = CliRunner().invoke(cli, args, prog_name="respun")
+    assert (done.exit_code, done.stdout) == (2, "")
+    [line] = done.stderr.splitlines()
+    assert line.startswith("respun: error: ")
+    assert words in line
+    assert line.endswith(end)
+
+
+@pytest.mark.parametrize("args", [(), ("index",)])
+def test_a_group_without_a_command_shows_its_help(args):
+    done = respun(*args)
+    assert done.exit_code == 2
+    assert done.stderr == respun(*args, "--help").stdout
 
 
 def test_an_output_that_is_a_file_is_refused(tmp_path):
