@@ -9,7 +9,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -180,8 +180,8 @@ def weighing_stages(
     past = places_stages(index, counted.groups, work) if index else []
     signed, *places = run.together(sign_stage(counted, config, work), *past)
     return Weighed(
-        accepted, counted.groups, counted.tokens, counted.furniture, counted.bags, counted.statistics,
-        tuple(signed), recognised, tuple(chain.from_iterable(places)),
+        **vars(counted), accepted=accepted, signed=tuple(signed), recognised=recognised,
+        old_places=tuple(chain.from_iterable(places)),
     )  # fmt: skip
 
 
@@ -207,8 +207,7 @@ def candidate_stages(
     shards = weighed.accepted.shards + index_recall.shards_of(recalled)
     window = config.candidates.match_window_days
     pairs = run.call("candidates-merge", candidates.merge, bands, work, shards, window, rows=ref_rows)
-    before = {field.name: getattr(weighed, field.name) for field in fields(Weighed)}
-    return Staged(**before, bands=tuple(bands), pairs=pairs, planned=planned, recalled=recalled)
+    return Staged(**vars(weighed), bands=tuple(bands), pairs=pairs, planned=planned, recalled=recalled)
 
 
 def band_stage(
@@ -347,9 +346,7 @@ def confirm_stage(
     return run.map("confirm", confirm.confirm_part, calls, rows=ref_rows)
 
 
-def wording_calls(
-    staged: Weighed | Counted, screened: Sequence[Ref], config: Config, work: Path
-) -> list[Call]:
+def wording_calls(staged: Counted, screened: Sequence[Ref], config: Config, work: Path) -> list[Call]:
     """The arguments of `wording.write_group` for each group of shards."""
     return [
         (group, tokens, staged.furniture, staged.statistics, tuple(screened), config, work)

@@ -15,18 +15,24 @@ from pipeline.tables import Ref
 
 
 @dataclass(frozen=True)
-class Weighed:
+class Counted:
+    """Where the run stands when the terms are counted; a bag, and tokens, for each group."""
+
+    groups: tuple[ShardGroup, ...]
+    tokens: tuple[Ref, ...]
+    furniture: Ref
+    bags: tuple[ArrayFiles, ...]
+    statistics: Ref
+
+
+@dataclass(frozen=True)
+class Weighed(Counted):
     """Where the run stands when every article is signed and its terms are weighed.
 
     `recognised` with an index only, and `old_places`, of its articles, where there are any to compare with.
     """
 
     accepted: ArticlesResult
-    groups: tuple[ShardGroup, ...]
-    tokens: tuple[Ref, ...]
-    furniture: Ref
-    bags: tuple[ArrayFiles, ...]
-    statistics: Ref
     signed: tuple[Signed, ...]
     recognised: Recognised | None
     old_places: tuple[Ref, ...]
@@ -48,14 +54,3 @@ class Staged(Weighed):
     def all_signed(self) -> tuple[Signed, ...]:
         """New articles, then the recalled ones."""
         return self.signed + tuple(one.signed for one in self.recalled)
-
-
-@dataclass(frozen=True)
-class Counted:
-    """Where the run stands when the terms are counted; a bag, and tokens, for each group."""
-
-    groups: tuple[ShardGroup, ...]
-    tokens: tuple[Ref, ...]
-    furniture: Ref
-    bags: tuple[ArrayFiles, ...]
-    statistics: Ref
