@@ -253,12 +253,23 @@ def describe(pairs: np.ndarray, places: np.ndarray, config: Config) -> pa.Record
     reprint, respun = np.empty(len(pairs), np.float32), np.empty(len(pairs), np.float32)
     _estimate(pairs, places, 0, n, reprint)
     _estimate(pairs, places, n, places.shape[1], respun)
+    return with_estimates(pairs, reprint, respun, PAIRS, config)
+
+
+def with_estimates(
+    pairs: np.ndarray, reprint: np.ndarray, respun: np.ndarray, schema: pa.Schema, config: Config
+) -> pa.RecordBatch:
+    """Pairs (left << 32 | right) with the estimates of both views, and which of the two found them.
+
+    `schema`: PAIRS, or another type of `right`.
+    """
     limits = config.candidates
     found_by = (REPRINT * (reprint >= limits.min_jaccard_reprint - 1e-6)
                 + RESPUN * (respun >= limits.min_jaccard_respun - 1e-6))  # fmt: skip
-    columns = ((pairs >> np.uint64(32)).astype(np.int32), (pairs & _ROW_MASK).astype(np.int32),
-               found_by.astype(np.uint8), reprint, respun)  # fmt: skip
-    return pa.record_batch([pa.array(c) for c in columns], schema=PAIRS)
+    columns = (pairs >> np.uint64(32), pairs & _ROW_MASK, found_by, reprint, respun)
+    types = (field.type.to_pandas_dtype() for field in schema)
+    typed = [pa.array(c.astype(type_, copy=False)) for c, type_ in zip(columns, types, strict=True)]
+    return pa.record_batch(typed, schema=schema)
 
 
 def merge(parts: Sequence[BandPairs], work: Path, shards: Sequence[Ref] = (), window_days: int = 0) -> Ref:

@@ -27,6 +27,7 @@ from pipeline.candidates import (
     load_articles,
     load_places,
     pack,
+    with_estimates,
 )
 from pipeline.config import Config
 from pipeline.index_places import OldPlaces
@@ -338,9 +339,5 @@ def _describe(pairs: npt.NDArray[np.uint64], sides: _Sides, config: Config) -> p
     for view in sides.views:
         share = sides.equal(pairs, view) / (view.end - view.begin)
         estimates.append(np.maximum(0, (share - 1 / 256) / (1 - 1 / 256)).astype(np.float32))
-    limits = config.candidates
-    found_by = (REPRINT * (estimates[0] >= limits.min_jaccard_reprint - 1e-6)
-                + RESPUN * (estimates[1] >= limits.min_jaccard_respun - 1e-6))  # fmt: skip
-    columns = ((pairs >> np.uint64(32)).astype(np.int32), (pairs & _LOW).astype(np.int64),
-               found_by.astype(np.uint8), *estimates)  # fmt: skip
-    return pa.record_batch([pa.array(c) for c in columns], schema=NEW_AND_OLD)
+    reprint, respun = estimates
+    return with_estimates(pairs, reprint, respun, NEW_AND_OLD, config)
