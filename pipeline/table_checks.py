@@ -113,14 +113,7 @@ def check_counts(tables: Mapping[str, Ref], accepted: ArticlesResult) -> None:
 
 
 def _check_members(members: pa.Table, articles: pa.Table) -> None:
-    at = _places("cluster_members", members["article_id"], articles["article_id"])
-    n_distinct = len(np.unique(at))
-    _require(
-        n_distinct == len(at) == articles.num_rows,
-        "cluster_members",
-        f"must have each of {articles.num_rows} articles once",
-        f"{len(at)} rows of {n_distinct} articles",
-    )
+    at = _each_once("cluster_members", members["article_id"], articles["article_id"], "articles")
     same = pc.equal(members["cluster_id"], articles["cluster_id"].take(pa.array(at)))
     _require(
         pc.all(same, min_count=0).as_py(),
@@ -154,14 +147,7 @@ def _check_members(members: pa.Table, articles: pa.Table) -> None:
 
 def _check_clusters(clusters: pa.Table, members: pa.Table) -> None:
     heads = members.filter(pc.and_(members["is_representative"], pc.greater(members["cluster_size"], 1)))
-    at = _places("clusters", clusters["cluster_id"], heads["cluster_id"])
-    n_distinct = len(np.unique(at))
-    _require(
-        n_distinct == len(at) == heads.num_rows,
-        "clusters",
-        f"must have each of {heads.num_rows} clusters of two or more once",
-        f"{len(at)} rows of {n_distinct}",
-    )
+    at = _each_once("clusters", clusters["cluster_id"], heads["cluster_id"], "clusters of two or more")
     for column, other in (("n_articles", "cluster_size"), ("representative_id", "article_id")):
         same = pc.equal(clusters[column], heads[other].take(pa.array(at)))
         _require(
@@ -227,6 +213,19 @@ def _check_texts(texts: pa.Table, spans: pa.Table, ids: pa.ChunkedArray) -> None
         "end must lie within the text",
         f"beyond it in {np.count_nonzero(end > room)} rows",
     )
+
+
+def _each_once(name: str, values: pa.ChunkedArray, known: pa.ChunkedArray, what: str) -> np.ndarray:
+    """As `_places`, of values that must be those of `known`, all of them and each once."""
+    at = _places(name, values, known)
+    n_distinct = len(np.unique(at))
+    _require(
+        n_distinct == len(at) == len(known),
+        name,
+        f"must have each of {len(known)} {what} once",
+        f"{len(at)} rows of {n_distinct}",
+    )
+    return at
 
 
 def _places(name: str, values: pa.ChunkedArray, known: pa.ChunkedArray) -> np.ndarray:
