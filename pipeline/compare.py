@@ -1,4 +1,4 @@
-"""Kernels that compare pairs of rows of two `Vectors`: cosines, overlaps and runs.
+"""Kernels that compare pairs of rows of `TermVectors` or `Wording`: cosines, overlaps and runs.
 
 Pairs come ascending by left row. The keys of a left row go into a small hash table once, and every right
 row of its pairs is probed against it: a few nanoseconds a key, with nothing sorted.
