@@ -72,12 +72,12 @@ def run(**given: Any) -> None:
     short_help="Say why two articles of a run are, or are not, in one cluster.",
     epilog=exit_codes("arguments or run"),
 )
-@click.argument("run_dir", metavar="RUN", type=click.Path(path_type=Path))
+@RUN
 @click.argument("id_a", metavar="ID_A")
 @click.argument("id_b", metavar="ID_B")
 @AS_JSON
 @VERBOSE
-def explain(run_dir: Path, id_a: str, id_b: str, as_json: bool, verbose: bool) -> None:
+def explain(run_path: Path, id_a: str, id_b: str, as_json: bool, verbose: bool) -> None:
     """Say why two articles of a run are, or are not, in one cluster.
 
     RUN is the folder of a run that kept its texts, or an output folder: then its current run.
@@ -91,7 +91,7 @@ def explain(run_dir: Path, id_a: str, id_b: str, as_json: bool, verbose: bool) -
             from pipeline.executor import Silence, ThreadExecutor
             from pipeline.revisit import explain_articles
 
-            found = explain_articles(run_dir, id_a, id_b, ThreadExecutor(0), Silence())
+            found = explain_articles(run_path, id_a, id_b, ThreadExecutor(0), Silence())
     print_explanation(found, as_json)
 
 

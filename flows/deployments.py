@@ -101,7 +101,7 @@ def dead_runs(silence: timedelta = SILENCE) -> Automation:
 
 
 def _served(entry: dict[str, Any]) -> RunnerDeployment:
-    path, name = entry["entrypoint"].removesuffix(".py").split(":")
+    path, name = entry["entrypoint"].split(":")
     flow: Flow[Any, Any] = getattr(import_module(path.removesuffix(".py").replace("/", ".")), name)
     limit = entry["concurrency_limit"]
     deployment = flow.to_deployment(
