@@ -41,7 +41,7 @@ class Clustering:
     is_shown: npt.NDArray[np.bool_]
 
 
-def clustering_of(ids: pa.ChunkedArray, membership: pa.Table, named: pa.Table | None = None) -> Clustering:
+def clustering_of(ids: pa.ChunkedArray, membership: pa.Table, named: pa.Table | None) -> Clustering:
     """Gives each cluster of `membership` (clusters.MEMBERSHIP) its number.
 
     It is that of `named` (index_clusters.NAMED), which says what is shown too. Without it, the number is the

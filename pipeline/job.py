@@ -142,7 +142,7 @@ def _job_key(
 
 
 def check_run(
-    inputs: Sequence[str], output: Path, config: Config, index: str | None = None
+    inputs: Sequence[str], output: Path, config: Config, index: str | None
 ) -> list[articles.InputUnit]:
     """Find out whether a run can begin, without reading a text. Returns what there is to read.
 

@@ -94,7 +94,7 @@ def make_manifest(
     reports: Sequence[StageReport],
     seconds: float,
     night: str | None,
-    index: Mapping[str, Any] | None = None,
+    index: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """The manifest as a JSON object. Times in seconds, sizes in bytes."""
     rule = load_rule(config.calibration)

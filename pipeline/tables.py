@@ -296,7 +296,7 @@ def read_back(table: Ref, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         raise RunError(f"{table.path}: must have {table.rows} rows, has {counted}")
 
 
-def conform(table: pa.Table, schema: pa.Schema, name: object = "table") -> pa.Table:
+def conform(table: pa.Table, schema: pa.Schema, name: object) -> pa.Table:
     """Put the schema's metadata and nullability on a table with the same columns. Raises RunError."""
     if table.schema.names != schema.names or any(
         a.type != b.type for a, b in zip(table.schema, schema, strict=True)
