@@ -4,7 +4,8 @@
 
 Writes `articles.parquet` and `truth.parquet`: what each planted article is of which story. Everything about
 an article follows from the seed, N_ARTICLES and its row, so that articles stream: 10 million take no more
-memory than 10 thousand, but for eight bytes a planted story. Words and sentences: benchmarks/made_words.py.
+memory than 10 thousand, but for eight bytes a planted story. Words and sentences:
+benchmarks/made_words.py; how they are spelt: benchmarks/spelling.py.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks import made_words as words
-from benchmarks.made_words import compose, headline, mix, reword, share, spell_out
+from benchmarks.made_words import N_TOPICS, compose, headline, mix, reword, share
+from benchmarks.spelling import CLASS_SHIFT, MARK, PARAGRAPH, SPECIAL, spell_out
 from pipeline.arrays import I64, U8
 
 U64s = npt.NDArray[np.uint64]
@@ -143,7 +144,7 @@ def _mix_all(values, seed, out):  # type: ignore[no-untyped-def]
 def _cut(codes, n, part):  # type: ignore[no-untyped-def]
     """The length of the first paragraphs that make up `part` (0..1) of codes[:n]."""
     for i in range(np.int64(n * part), n):
-        if codes[i] == np.uint32((words.MARK << words.CLASS_SHIFT) | words.PARAGRAPH):
+        if codes[i] == np.uint32((MARK << CLASS_SHIFT) | PARAGRAPH):
             return i + 1
     return n
 
@@ -155,7 +156,7 @@ def _furniture(source, place, text, n):  # type: ignore[no-untyped-def]
     codes = np.empty(200, np.uint32)
     for line in range(np.int64(site % np.uint64(3 + 2 * place))):
         seed = mix(site, np.uint64(line))
-        length = headline(seed, seed, np.int64(seed % np.uint64(words.N_TOPICS)), codes)
+        length = headline(seed, seed, np.int64(seed % np.uint64(N_TOPICS)), codes)
         n = spell_out(codes, length, text, n)
         text[n], text[n + 1] = np.uint8(10), np.uint8(10)
         n += 2
@@ -240,7 +241,7 @@ class Writer:
         seed = np.where(
             story < 0, own, mix_all((story + 1).astype(np.uint64), self._plan.seed + np.uint64(1))
         )
-        topics = _zipf(_shares(seed, 31), words.N_TOPICS, TOPIC_HEAD)
+        topics = _zipf(_shares(seed, 31), N_TOPICS, TOPIC_HEAD)
         sources = _zipf(_shares(own, 32), N_SOURCES, 1.0)
         n = end - begin
         room = int(np.where(kind == ENORMOUS, 12 * ENORMOUS_WORDS, 0).sum()) + n * 24_000
@@ -281,7 +282,7 @@ def _strings(data: npt.NDArray[np.uint8], ends: npt.NDArray[np.int64]) -> pa.Str
 
 
 def _site(number: int) -> str:
-    codes = np.array([(words.SPECIAL << words.CLASS_SHIFT) + 977 * number], np.uint32)
+    codes = np.array([(SPECIAL << CLASS_SHIFT) + 977 * number], np.uint32)
     out = np.empty(64, np.uint8)
     return out[: spell_out(codes, 1, out, 0)].tobytes().decode().lower()
 

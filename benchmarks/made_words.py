@@ -1,21 +1,31 @@
-"""Kernels that write made-up articles: codes of words are drawn, edited, and spelt out as UTF-8.
+"""Kernels that make up articles: codes of words (`spelling`) are drawn and edited.
 
-A code is a class in its four high bits and a number below. Words of the language, of a topic, and names are
-drawn by Zipf's law (a rank is log-uniform); a code always has the same spelling, and two codes never share
-one. What an article is about, its *facts* (names and numbers), follows from its story's seed alone: so two
-texts on one story share their facts, and a variant is an edit of the codes of its source.
+Words of the language, of a topic, and names are drawn by Zipf's law (a rank is log-uniform). What an article
+is about, its *facts* (names and numbers), follows from its story's seed alone: so two texts on one story
+share their facts, and a variant is an edit of the codes of its source.
 """
 
-# ruff: noqa: SIM905
 import numba as nb
 import numpy as np
 
-from pipeline.arrays import BYTES, I64, U8, U32
-
-FUNCTION, COMMON, SPECIAL, NAME, NUMBER, TYPO, MARK = range(7)
-CLASS_SHIFT = 28
-_VALUE = np.uint32((1 << CLASS_SHIFT) - 1)
-END, PARAGRAPH, COMMA, OPEN_QUOTE, CLOSE_QUOTE = range(5)  # values of MARK
+from benchmarks.spelling import (
+    CLASS_SHIFT,
+    CLOSE_QUOTE,
+    COMMA,
+    COMMON,
+    END,
+    FUNCTION,
+    MARK,
+    N_FUNCTION,
+    NAME,
+    NUMBER,
+    OPEN_QUOTE,
+    PARAGRAPH,
+    SPECIAL,
+    TYPO,
+    VALUE,
+)
+from pipeline.arrays import I64, U32
 
 # How large the vocabularies are. Names have no end in practice: each story brings some of its own.
 N_COMMON, N_SPECIAL, N_KNOWN_NAMES, N_GIVEN = 40_000, 250_000, 1 << 20, 400
@@ -23,29 +33,6 @@ N_NAMES = 1 << 26
 TOPIC_WORDS, TOPIC_NAMES, N_TOPICS = 300, 40, 5_000
 N_FACTS, N_FIGURES = 12, 6
 
-_FUNCTION_WORDS = (
-    "the of and to in a that it is was for on he with as at by from his be were are had this which but have "
-    "not they an has been its or who will their one she would when there all we said more if about after up "
-    "her out over than so no into also could last other under some two while them only new can may what him "
-    "these any because between before most during where against through such now then since both should did "
-    "many being still those very how just own each first your until our"
-).split()
-N_FUNCTION = len(_FUNCTION_WORDS)
-_CONSONANTS = "b c d f g h l m n p r s t v w br cl dr fl gr pr st tr".split()
-_SYLLABLES = [c + v for c in _CONSONANTS for v in "aeiou"]
-_ENDINGS = "s ed ing er n t m nt ly st d l nce rd ck ble".split()
-_NAME_ENDINGS = "k ff sky vic zzo berg x quez hov ji thy wyck kko zel yev qvist".split()
-N_SYLLABLES, N_ENDINGS = len(_SYLLABLES), len(_ENDINGS)
-
-
-def _packed(words: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Bytes uint8 of all words, and where each begins and the last ends, int64."""
-    ends = np.cumsum([0, *map(len, words)]).astype(np.int64)
-    return np.frombuffer("".join(words).encode(), np.uint8), ends
-
-
-_FUNCTION_BYTES, _FUNCTION_ENDS = _packed(_FUNCTION_WORDS)
-_PARTS, _PART_ENDS = _packed([*_SYLLABLES, *_ENDINGS, *_NAME_ENDINGS])
 _ZERO = np.uint64(0)
 
 
@@ -250,13 +237,13 @@ def _sentences(codes, n, starts):  # type: ignore[no-untyped-def]
     found = 0
     fresh = True
     for i in range(n):
-        if codes[i] >> np.uint32(CLASS_SHIFT) == MARK and codes[i] & _VALUE == PARAGRAPH:
+        if codes[i] >> np.uint32(CLASS_SHIFT) == MARK and codes[i] & VALUE == PARAGRAPH:
             continue
         if fresh:
             starts[found] = i
             found += 1
             fresh = False
-        if codes[i] >> np.uint32(CLASS_SHIFT) == MARK and codes[i] & _VALUE == END:
+        if codes[i] >> np.uint32(CLASS_SHIFT) == MARK and codes[i] & VALUE == END:
             fresh = True
             starts[found] = i + 1
     return found
@@ -289,7 +276,7 @@ def reword(codes, n, telling, topic, words, facts, dropped, moved, out):  # type
         for i in range(starts[s], stop):
             code = codes[i]
             kind = code >> np.uint32(CLASS_SHIFT)
-            if kind == MARK and code & _VALUE == PARAGRAPH and moved > 0:
+            if kind == MARK and code & VALUE == PARAGRAPH and moved > 0:
                 continue
             if kind in (NAME, NUMBER):
                 if share(_draw(state)) < facts:
@@ -312,108 +299,3 @@ def reword(codes, n, telling, topic, words, facts, dropped, moved, out):  # type
             out[length] = _code(MARK, PARAGRAPH)
             length += 1
     return length
-
-
-@nb.njit(nb.int64(U8, nb.int64, BYTES, I64, nb.int64), cache=True, nogil=True, inline="always")
-def _copy(out, n, parts, ends, which):  # type: ignore[no-untyped-def]
-    for j in range(ends[which], ends[which + 1]):
-        out[n] = parts[j]
-        n += 1
-    return n
-
-
-@nb.njit(nb.int64(U8, nb.int64, nb.uint32), cache=True, nogil=True)
-def _spell(out, n, code):  # type: ignore[no-untyped-def]
-    """Appends the spelling of a word; returns the new length."""
-    kind, value = code >> np.uint32(CLASS_SHIFT), np.int64(code & _VALUE)
-    if kind == FUNCTION:
-        return _copy(out, n, _FUNCTION_BYTES, _FUNCTION_ENDS, value)
-    if kind == NUMBER:
-        digits = 1
-        while 10**digits <= value:
-            digits += 1
-        comma = digits > 4
-        for place in range(digits - 1, -1, -1):
-            out[n] = np.uint8(48 + value // 10**place % 10)
-            n += 1
-            if comma and place == 3:
-                out[n] = np.uint8(44)
-                n += 1
-        return n
-    # Numbers in syllables, the last one an ending. Names differ in their endings, words
-    # of the language in having two syllables to three, no function word is so long.
-    first = n
-    ending = value % N_ENDINGS
-    rest = value // N_ENDINGS
-    if kind == COMMON:
-        rest += N_SYLLABLES
-    if kind == SPECIAL:
-        rest += N_SYLLABLES * 40
-    if kind == TYPO:
-        rest += N_SYLLABLES * N_SYLLABLES * 40
-        out[n] = np.uint8(122)
-        n += 1
-    while True:
-        n = _copy(out, n, _PARTS, _PART_ENDS, rest % N_SYLLABLES)
-        rest //= N_SYLLABLES
-        if rest == 0:
-            break
-    if kind == NAME:
-        n = _copy(out, n, _PARTS, _PART_ENDS, N_SYLLABLES + N_ENDINGS + ending)
-        out[first] -= np.uint8(32)
-    else:
-        n = _copy(out, n, _PARTS, _PART_ENDS, N_SYLLABLES + ending)
-    return n
-
-
-@nb.njit(nb.int64(U32, nb.int64, U8, nb.int64), cache=True, nogil=True)
-def spell_out(codes, n_codes, out, n):  # type: ignore[no-untyped-def]
-    """Appends codes as sentences and paragraphs, UTF-8; returns the new length.
-
-    `out` needs room for 32 bytes a code.
-    """
-    first_byte = n
-    begins, glued = True, True
-    for i in range(n_codes):
-        code = codes[i]
-        if code >> np.uint32(CLASS_SHIFT) == MARK:
-            mark = code & _VALUE
-            if mark == END:
-                out[n] = np.uint8(46)
-                begins = True
-            elif mark == COMMA:
-                out[n] = np.uint8(44)
-            elif mark == PARAGRAPH:
-                if not glued:
-                    out[n] = np.uint8(10)
-                    out[n + 1] = np.uint8(10)
-                    n += 2
-                begins, glued = True, True
-                continue
-            elif mark == OPEN_QUOTE:
-                if not glued:
-                    out[n] = np.uint8(32)
-                    n += 1
-                out[n] = np.uint8(34)
-                glued = True
-                n += 1
-                continue
-            else:
-                for letter in (44, 34, 32, 115, 97, 105, 100):  # `," said`
-                    out[n] = np.uint8(letter)
-                    n += 1
-                continue
-            n += 1
-            continue
-        if not glued:
-            out[n] = np.uint8(32)
-            n += 1
-        glued = False
-        first = n
-        n = _spell(out, n, code)
-        if begins and 97 <= out[first] <= 122:
-            out[first] -= np.uint8(32)
-        begins = False
-    while n > first_byte and out[n - 1] == 10:
-        n -= 1
-    return n

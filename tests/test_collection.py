@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from texts import JIT_OFF
 
-from benchmarks import made_words
+from benchmarks import spelling
 from benchmarks.collection import KINDS, MIXES, PLAIN, SOURCE, Mix, Plan, Writer, batches
 from pipeline.tokens import tokenise
 
@@ -81,16 +81,16 @@ def test_copies_are_copies_and_two_tellings_of_a_story_share_its_names_only():
 
 def test_two_codes_never_share_a_spelling():
     rng = np.random.default_rng(4)
-    sizes = (made_words.N_FUNCTION, 40_000, 250_000, 1 << 27, 10**6, 1 << 27)
+    sizes = (spelling.N_FUNCTION, 40_000, 250_000, 1 << 27, 10**6, 1 << 27)
     codes = [
-        (kind << made_words.CLASS_SHIFT) | int(value)
+        (kind << spelling.CLASS_SHIFT) | int(value)
         for kind, size in enumerate(sizes)
         for value in rng.integers(0, size, 2_000)
     ]
     codes = sorted(set(codes))
     out = np.empty(64, np.uint8)
     spelt = [
-        out[: made_words.spell_out(np.array([code], np.uint32), 1, out, 0)].tobytes().decode().lower()
+        out[: spelling.spell_out(np.array([code], np.uint32), 1, out, 0)].tobytes().decode().lower()
         for code in codes
     ]
     assert len(set(spelt)) == len(codes)
