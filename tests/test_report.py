@@ -1,4 +1,4 @@
-"""What the report is given: texts with the run's own tokens, and the numbers of the published tables."""
+"""What the report is given: the numbers of the published tables, and how much of them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ import re
 import shutil
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import networkx as nx
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
@@ -20,31 +18,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from indexes import run_night
 from made_up_news import row, stories, write
-from stages import counted, kept
-from texts import collections, strings
 
 from flows.cli import cli
 from flows.report import count_lines
-from pipeline import articles, report_texts
 from pipeline.bridges import bridges
 from pipeline.config import Config
 from pipeline.confirm import RELATIONS
 from pipeline.executor import Silence, ThreadExecutor
-from pipeline.furniture import FOUND, FurnitureMask
 from pipeline.job import run_job
-from pipeline.published import read_run
-from pipeline.report_files import as_json, read_data, write_data
-from pipeline.report_first import standing
-from pipeline.report_overview import timeline, usual_times
-from pipeline.report_tables import NEVER, Members
-from pipeline.report_texts import MAX_PACKED, chosen_rows
-from pipeline.report_tokens import BACKSLASH, FIRST_CODE, N_SURROGATES, SURROGATES
 from pipeline.revisit import report_run
-from pipeline.shards import ShardGroup, group_shards
 from pipeline.summary import read_summary
-from pipeline.tables import read_ipc, write_ipc
-from pipeline.terms import TermStatistics
-from pipeline.tokens import Tokeniser, tokenise
 
 
 def data_of(page: Path) -> dict[str, dict]:
@@ -53,90 +36,6 @@ def data_of(page: Path) -> dict[str, dict]:
         r'<script type="application/json" id="data-([\w-]+)">(.*?)</script>', page.read_text("utf-8")
     )
     return {name: json.loads(content) for name, content in found}
-
-
-def decoded(packed: str) -> list[int]:
-    """The numbers of a string of tokens, as the page reads them."""
-    codes = [ord(letter) for letter in packed]
-    codes = [code - N_SURROGATES * (code >= SURROGATES + N_SURROGATES) for code in codes]
-    return [code - (code > BACKSLASH) - FIRST_CODE for code in codes]
-
-
-def writer(tmp_path: Path, texts: list[tuple[str | None, str]]) -> report_texts._Writer:
-    none = write_ipc(tmp_path / "furniture.arrow", pa.schema([("key", pa.uint64())]), [])
-    return report_texts._Writer(FurnitureMask(none, Config()), counted(16, kept(texts)), Tokeniser())
-
-
-def encoded(tmp_path: Path, texts: list[tuple[str | None, str]], lot: pa.Table) -> dict[str, Any]:
-    return json.loads(as_json(writer(tmp_path, texts).encode(lot)))
-
-
-@settings(deadline=None, max_examples=60)
-@given(collections)
-def test_tokens_lie_where_the_tokeniser_finds_them(tmp_path_factory, texts):
-    if not texts:
-        return
-    titles, bodies = (strings(list(side)) for side in zip(*texts, strict=True))
-    lot = pa.table({"source": pa.nulls(len(texts), pa.string()), "title": titles, "text": bodies})
-    told = encoded(tmp_path_factory.mktemp("w"), texts, lot)
-    tokens = tokenise(titles, bodies)
-    for i, (title, body) in enumerate(texts):
-        whole = (f"{title or ''}\n{body}").encode("utf-16-le")
-        numbers = np.array(decoded(told["tokens"][i]), np.int64).reshape(-1, 3)
-        begin = np.cumsum(numbers[:, 0])
-        words = [whole[2 * b : 2 * (b + n)].decode("utf-16-le")
-                 for b, n in zip(begin.tolist(), (numbers[:, 1] >> 3).tolist(), strict=True)]  # fmt: skip
-        own = range(int(tokens.indptr[i]), int(tokens.indptr[i + 1]))
-        expected = []
-        for k in own:
-            data = ((title or "") if k < tokens.body[i] else body).encode()
-            expected.append(data[tokens.begin[k] : tokens.end[k]].decode())
-        assert words == expected
-        assert told["n_tokens"][i] == len(own)
-
-
-def test_very_long_texts_are_cut_in_tokens_not_in_text(tmp_path):
-    body = " ".join(f"w{i}" for i in range(MAX_PACKED + 7))
-    lot = pa.table({"source": strings([None]), "title": strings([None]), "text": strings([body])})
-    told = encoded(tmp_path, [(None, body)], lot)
-    assert told["texts"] == [body]
-    assert len(told["tokens"][0]) == 3 * MAX_PACKED
-    assert told["n_tokens"] == [MAX_PACKED + 7]
-
-
-def test_no_tag_can_stand_in_data(tmp_path):
-    hostile = {"text": "</script><!--<script>", "line": "\u2028"}
-    write_data(tmp_path, "x", hostile)
-    content = (tmp_path / "x.js").read_text(encoding="utf-8")
-    assert "<" not in content
-    assert json.loads(read_data(tmp_path, "x")) == hostile
-
-
-def test_texts_are_chosen_by_repeats_and_size(sample_run):
-    folder = sample_run.run_dir
-    rows = pq.read_table(folder / "articles.parquet").to_pylist()
-    sizes = {c["cluster_id"]: c["n_articles"] for c in pq.read_table(folder / "clusters.parquet").to_pylist()}
-    repeats = set(pq.read_table(folder / "repeated_sections.parquet")["article_id"].to_pylist())
-    own = {a["article_id"]: a["cluster_id"] for a in rows}
-    between = {
-        article_id
-        for p in pq.read_table(folder / "confirmed_pairs.parquet").to_pylist()
-        if own[p["article_id_l"]] != own[p["article_id_r"]]
-        for article_id in (p["article_id_l"], p["article_id_r"])
-    }
-    first = {i for i, a in enumerate(rows) if a["article_id"] in repeats | between}
-    runs = folder.parent
-    shown = [i for i, a in enumerate(rows) if i in first or a["cluster_id"] in sizes]
-    assert any(sizes.get(rows[i]["cluster_id"]) is None for i in first)
-    assert chosen_rows(folder, runs, None).rows.tolist() == shown
-    assert chosen_rows(folder, runs, 10_000).rows.tolist() == shown
-    few = chosen_rows(folder, runs, len(first) + 3).rows.tolist()
-    assert few == sorted(few)
-    assert len(few) == len(first) + 3
-    assert first <= set(few)
-    largest = sorted((sizes[rows[i]["cluster_id"]] for i in shown if i not in first), reverse=True)
-    assert sorted((sizes[rows[i]["cluster_id"]] for i in set(few) - first), reverse=True) == largest[:3]
-    assert chosen_rows(folder, runs, 0).rows.tolist() == []
 
 
 @pytest.mark.parametrize("has_neighbours", [False, True])
@@ -182,77 +81,6 @@ def test_lines_of_the_whole_collection_count_those_of_sources_too(sample_run):
     for line, n, n_own in told:
         words = tuple(re.findall(r"\w+", line.casefold()))
         assert n + n_own == sum(words in own for own in lines)
-
-
-def members(at: list[int], cluster: list[int], source: list[int]) -> Members:
-    ends = np.searchsorted(cluster, np.arange(max(cluster) + 1), side="right")
-    arrays = (np.array(values, np.int64) for values in (cluster, source, at))
-    own, sources_, times = arrays
-    return Members(pa.table({}), own, ends, sources_, times, np.arange(len(at)))
-
-
-def timeline_of(at: list[int], cluster: list[int] | None = None) -> dict:
-    own = members(at, cluster or [0] * len(at), [0] * len(at))
-    return timeline(own, standing(own))
-
-
-def test_the_timeline_takes_a_unit_that_fits():
-    day = 86_400
-    assert timeline_of([NEVER]) is None
-    hours = timeline_of([0, 7_200, NEVER])
-    assert (hours["unit"], hours["first"], hours["later"]) == ("hour", [1, 0, 0], [0, 0, 1])
-    assert (hours["n_undated"], hours["n_alone"]) == (1, 0)
-    assert timeline_of([0, 40 * day])["unit"] == "day"
-    assert timeline_of([0, 900 * day])["unit"] == "month"
-    ages = timeline_of([-400 * 365 * day, 0])
-    assert (ages["unit"], ages["n_left_out"]) == ("year", 1)
-
-
-DAY, THEN = 86_400, 1_770_000_000
-SOME_DAYS = [THEN + i * DAY // 4 for i in range(100)]
-EPOCH, FUTURE, YEAR_1 = 0, 4_070_908_800, -62_135_596_800
-
-
-@pytest.mark.parametrize(
-    "bad",
-    [[EPOCH], [EPOCH] * 3, [EPOCH] * 9, [EPOCH] * 4 + [FUTURE] * 4, [YEAR_1, -DAY, EPOCH, EPOCH, FUTURE]],
-    ids=["one", "three", "a twelfth", "both ends", "several"],
-)
-def test_bad_dates_do_not_flatten_the_timeline(bad):
-    timed = timeline_of([*bad, *SOME_DAYS])
-    assert timed["unit"] == "day"
-    assert (timed["n_left_out"], len(timed["starts"])) == (len(bad), 25)
-    assert timed["usual"] == [SOME_DAYS[0], SOME_DAYS[-1]]
-
-
-@pytest.mark.parametrize(
-    "at",
-    [
-        [i * DAY for i in range(20)],
-        [THEN, THEN + 60 * DAY, THEN + 150 * DAY],
-        # A crawl of a day with a tenth of older articles, thinly over five years.
-        [*(THEN + i for i in range(90)), *(THEN - i * 180 * DAY for i in range(10))],
-        # Two times of a collection: a fifth is of ten years ago.
-        [*(THEN + i * DAY for i in range(80)), *(THEN - 3_650 * DAY + i * DAY for i in range(20))],
-        # A century, ever denser.
-        [THEN - int(100 * 365 * DAY * 0.93**i) for i in range(120)],
-        [THEN],
-    ],
-    ids=["even", "three", "thin tail", "two times", "century", "one"],
-)
-def test_real_spreads_are_not_left_out(at):
-    assert usual_times(np.array(at)) == (min(at), max(at))
-
-
-def test_firsts_at_one_time_are_all_first_and_one_date_says_nothing():
-    cluster = [0, 0, 0, 1, 1, 2, 2, 2]
-    at = [5, 5, 9, 7, NEVER, 1, 2, 2]
-    own = members(at, cluster, [0, 1, 2, 0, 1, 1, 1, 0])
-    told = standing(own)
-    assert told.is_first.tolist() == [True, True, False, False, False, True, False, False]
-    assert told.is_after.tolist() == [False, False, True, False, False, False, True, True]
-    # The second article of the source that was first is no copy of another's.
-    assert np.flatnonzero(told.is_copy).tolist() == [2, 7]
 
 
 def plain_flows(folder: Path) -> tuple[dict, dict, dict]:
@@ -314,42 +142,6 @@ def test_a_report_written_again_has_the_same_data(copied):
     assert Path(done.stdout.splitlines()[-1]) == copied / "report.html"
     assert data_of(copied / "report.html") == before
     assert not list(copied.glob(".report-*"))
-
-
-@pytest.mark.parametrize(
-    ("max_texts", "lots"),
-    [(0, []), (1, [8]), (10_000, [8]), (10_001, [4, 4]), (25_000, [2, 3, 3]), (None, 8 * [1])],
-)
-def test_few_texts_are_one_calls_work(max_texts, lots):
-    groups = [ShardGroup(number, number, ()) for number in range(8)]
-    found = report_texts.lots(groups, max_texts)
-    assert [len(lot) for lot in found] == lots
-    assert [group for lot in found for group in lot] == groups * bool(lots)
-
-
-def test_groups_in_one_call_leave_what_a_call_for_each_leaves(sample_run, tmp_path):
-    """The same files with the same texts, and the same places of them."""
-    run = read_run(sample_run.run_dir)
-    rows = pa.concat_tables(run.articles())
-    shards = [
-        shard
-        for at in range(0, len(rows), 50)
-        for shard in articles.write_shards(iter([rows.slice(at, 50)]), tmp_path, f"of-{at}")
-    ]
-    groups = group_shards(shards, 8)
-    assert len(groups) == 4
-    furniture = write_ipc(tmp_path / "furniture.arrow", FOUND, [])
-    statistics = TermStatistics.empty(16).save(tmp_path / "terms.npy")
-    left = []
-    for name, lots in (("together", [groups]), ("apart", [[group] for group in groups])):
-        folder, work = tmp_path / name, tmp_path / f"{name}-work"
-        work.mkdir()
-        how = (furniture, statistics, run.folder, run.runs, 1_000, run.config, folder, work)
-        refs = [report_texts.write_texts(lot, *how) for lot in lots]
-        places = [row for ref in refs for row in read_ipc(ref.path).to_pylist()]
-        left.append((places, {path.name: path.read_bytes() for path in folder.iterdir()}))
-    assert left[0] == left[1]
-    assert len(left[0][1]) == 4
 
 
 def test_a_smaller_report_takes_the_place_of_a_larger_one(copied, monkeypatch):
