@@ -1,4 +1,4 @@
-"""Stage "articles": every input row becomes an article in a shard, or a row of `rejected` with a reason.
+"""Stages "read" and "number": every input row becomes an article in a shard, or a row of `rejected`.
 
 `plan_inputs` cuts the collection into units, `read_unit` reads one into shards, `number` puts the units
 together: it takes out repeated ids and merges the rejects. An article's row number in the run is its place

@@ -1,4 +1,4 @@
-"""Stages "index-open" and "index-segment": from an index to what the stages use, and back.
+"""Stage "index-segment": from the stages to an index; and from an index to what they use, when it is opened.
 
 A segment is written beside the live ones; `index_catalog.commit` makes it live after the run is published. A
 run that dies in between leaves files that nobody names: the next run on the index removes them.
