@@ -270,7 +270,7 @@ def test_a_damaged_manifest_is_told_alike_by_all_who_read_it(command, text, tmp_
     (tmp_path / "manifest.json").write_bytes(text.encode(errors="surrogateescape"))
     done = respun(*command, tmp_path, *["a", "b"] * ("explain" in command))
     assert done.exit_code == 2
-    [line] = done.stderr.splitlines()
+    line = done.stderr.splitlines()[-1]
     assert line.startswith(f"respun: error: {tmp_path}/manifest.json: must be a JSON object: ")
 
 
