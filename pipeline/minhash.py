@@ -10,7 +10,7 @@ from functools import cache
 import numba as nb
 import numpy as np
 import numpy.typing as npt
-from datasketch import MinHash
+from datasketch import LeanMinHash, MinHash
 
 from pipeline.arrays import I64, U32
 
@@ -76,3 +76,8 @@ def permutations(n_perm: int, seed: int) -> tuple[npt.NDArray[np.uint32], npt.ND
     """datasketch's own multipliers and offsets, each uint32 (n_perm,)."""
     a, b = MinHash(num_perm=n_perm, seed=seed, scheme="affine32").permutations
     return np.ascontiguousarray(a, np.uint32), np.ascontiguousarray(b, np.uint32)
+
+
+def lean_minhash(signature: npt.NDArray[np.uint32], seed: int) -> LeanMinHash:
+    """The signature uint32 (n_perm,) as datasketch's own object; `.hashvalues` gives it back."""
+    return LeanMinHash(seed=seed, hashvalues=signature, scheme="affine32")

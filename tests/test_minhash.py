@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from texts import EXAMPLES, JIT_OFF
 
-from pipeline.minhash import EMPTY, fmix32, permutations, sign_sets
+from pipeline.minhash import EMPTY, fmix32, lean_minhash, permutations, sign_sets
 
 U32 = st.integers(0, 2**32 - 1)
 SETS = st.lists(st.lists(st.one_of(U32, st.integers(0, 3)), max_size=11), max_size=4)
@@ -75,7 +75,7 @@ def test_a_long_article_is_bit_identical_to_datasketch():
 
 def test_signatures_convert_to_lean_minhash_and_back():
     mine = sign([[1, 2, 3, 4], [3, 4, 5]], 128, 1)
-    lean = [LeanMinHash(seed=1, hashvalues=one, scheme="affine32") for one in mine]
+    lean = [lean_minhash(signature, 1) for signature in mine]
     for one, signature in zip(lean, mine, strict=True):
         np.testing.assert_array_equal(one.hashvalues, signature)
         packed = bytearray(one.bytesize())
