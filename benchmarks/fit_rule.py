@@ -1,6 +1,6 @@
 """Fits the rule that confirms pairs on a labelled pool, and reports what it reaches out of fold.
 
-    python -m benchmarks.fit_rule ../shared/quality/dev --out configs/calibration-4.json
+    python -m benchmarks.fit_rule ../shared/quality/dev --out configs/calibration-5.json
 
 Runs the stages up to the candidate pairs over TRUTH_DIR/articles.parquet, measures every candidate, and fits
 the rule (`pipeline/rule.py`) five times, each time without one fold of story families; the pairs of that fold

@@ -342,7 +342,7 @@ class Config(_Section):
         ),
     )
     calibration: str = Field(
-        default="calibration-4.json",
+        default="calibration-5.json",
         min_length=1,
         description=("File of the fitted rule: a path, or the name of a file of this folder."),
     )

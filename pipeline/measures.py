@@ -4,6 +4,7 @@ Cosines in four spaces; what the two share and what each has alone, by how rare 
 article's lead, title and repeated terms the other has; resemblance and containments of the shingles.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import TypeVar
@@ -291,6 +292,9 @@ FEATURES = (
 # What speaks against a pair the more there is of it, and what may do either; all else speaks for it.
 _AGAINST = ("names_of_own", "numbers_of_own", "facts_replaced", "days_late")
 _EITHER = ("weight_of_names",)
+# How far a curve may fall, in log-odds. All that the rule is fitted on was told again within two days, which
+# doesn't say what a later article looks like: days change the odds by 20 to 1 at most (docs/decisions/0104).
+MOST_FALLS = {"days_late": math.log(20)}
 
 
 def directions(names: Sequence[str]) -> tuple[int, ...]:

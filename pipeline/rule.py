@@ -18,7 +18,7 @@ from scipy.optimize import lsq_linear
 
 from pipeline.config import shipped_file
 from pipeline.errors import ConfigError
-from pipeline.measures import FEATURES, TERM_FEATURES
+from pipeline.measures import FEATURES, MOST_FALLS, TERM_FEATURES
 
 # Knots of a curve, and the penalty on the squares of its steps from knot to knot: 5 and 6 knots, and
 # penalties of 0.3 and 1, differed by 0.005 in F1 or less on the development benchmark
@@ -129,8 +129,9 @@ def fit(
     """Penalised logistic regression over linear splines of the features (n, n_features).
 
     `directions` of each feature: 1 where its curve may not fall, -1 where it may not rise, 0 where it may
-    do both. `is_same` (bool) and `weight` are of each pair. Numbers are rounded to 6 digits; a curve's mean
-    over the pairs, by weight, is in the intercept.
+    do both. `is_same` (bool) and `weight` are of each pair. Curves are cut off where they have fallen by
+    their MOST_FALLS. Numbers are rounded to 6 digits; a curve's mean over the pairs, by weight, is in the
+    intercept.
     """
     lowest, highest = features.min(axis=0), features.max(axis=0)
     # A feature that is the same everywhere says nothing, but its knots must rise.
@@ -142,6 +143,8 @@ def fit(
     found = _least_loss(steps, is_same.astype(np.float64), weight, lowest_steps, highest_steps)
     rises = found[1:].reshape(len(names), N_KNOTS - 1)
     values = np.concatenate((np.zeros((len(names), 1)), np.cumsum(rises, axis=1)), axis=1)
+    # After the fit: within it, other curves would make up for what this one may not say.
+    values = np.maximum(values, [[-MOST_FALLS.get(name, math.inf)] for name in names])
     curves = zip(features.T, knots.T, values, strict=True)
     means = np.array([np.average(np.interp(x, own, curve), weights=weight) for x, own, curve in curves])
     return Additive(

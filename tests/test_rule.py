@@ -104,6 +104,25 @@ def test_without_directions_the_probability_is_scikit_learns(seed, n_features):
         np.testing.assert_allclose(fitted.probability(pairs), expected, atol=1e-4)
 
 
+def test_days_change_the_odds_by_no_more_than_they_may_and_nothing_else_makes_up_for_it():
+    rng = np.random.default_rng(5)
+    is_same, weight = rng.random(600) < 0.5, np.full(600, 10.0)
+    late = np.where(is_same, 0, rng.random(600))  # none of the same is late
+    features = np.column_stack((rng.normal(is_same, 1), rng.normal(size=600), late))
+    free = rule.fit(("cosine", "names_of_own", "numbers_of_own"), (0, 0, -1), features, is_same, weight, 0.5)
+    bound = rule.fit(("cosine", "names_of_own", "days_late"), (0, 0, -1), features, is_same, weight, 0.5)
+
+    def from_their_beginnings(fitted: Additive) -> np.ndarray:
+        curves = np.array(fitted.values)
+        return np.append(curves - curves[:, :1], fitted.intercept + curves[:, 0].sum())
+
+    expected = from_their_beginnings(free)
+    of_late = expected[2 * N_KNOTS : 3 * N_KNOTS]
+    assert of_late[-1] < -np.log(20)
+    of_late[:] = np.maximum(of_late, -np.log(20))
+    np.testing.assert_allclose(from_their_beginnings(bound), expected, atol=1e-5)
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**31), st.lists(st.sampled_from((-1, 0, 1)), min_size=1, max_size=6))
 def test_curves_keep_their_directions_and_nothing_within_them_fits_better(seed, directions):
