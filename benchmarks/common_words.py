@@ -75,9 +75,7 @@ def count_news(articles: Iterable[tuple[str, str]]) -> list[tuple[str, float]]:
 def _words(tokens: Tokens, text: str) -> list[str]:
     """The tokens as they stand in the text, case folded."""
     data = text.encode()
-    return [
-        data[begin:end].decode().casefold() for begin, end in zip(tokens.begin, tokens.end, strict=True)
-    ]
+    return [data[begin:end].decode().casefold() for begin, end in zip(tokens.begin, tokens.end, strict=True)]
 
 
 def _most_first(shares: Iterable[tuple[str, float]]) -> list[tuple[str, float]]:

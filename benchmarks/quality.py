@@ -27,7 +27,8 @@ from benchmarks.story_benchmark import make_story_benchmark
 ROOT = Path(__file__).resolve().parent.parent
 LARGE = ROOT.parent / "shared" / "quality" / "dev"
 SEED = ROOT.parent / "shared" / "seed"
-STORIES, HELD_OUT = ROOT / "data" / "stories", ROOT / "data" / "held_out"
+STORIES = ROOT / "data" / "stories"
+OTHER_STORIES = (ROOT / "data" / "held_out", ROOT / "data" / "rewriters")
 FLOORS = ROOT / "benchmarks" / "floors.toml"
 
 Job = Callable[[Sequence[Path], Path], Path]  # inputs, output folder -> folder of the run
@@ -52,13 +53,20 @@ def direct_job(settings: Sequence[str] = ()) -> Job:
 
 
 def measure_benchmark(folder: Path, job: Job, work: Path) -> dict[str, float]:
-    """Run the job over a benchmark's articles, then over its pages. Returns figures by name."""
+    """Run the job over a benchmark's articles, then over its pages. Returns figures by name.
+
+    Of stories it is run a third time, over the same articles with those that tell a story again days later.
+    """
     truth = folder.absolute()
     if not (truth / "pairs.parquet").exists():
         truth = work / "truth"
         make_story_benchmark(sorted(folder.glob("*.jsonl")), truth)
     run_dir = job([truth / "articles.parquet"], work / "articles")
     scored = score_pairs(truth, run_dir / "confirmed_pairs.parquet", run_dir / "cluster_members.parquet")
+    if (truth / "late.parquet").exists():
+        run_dir = job([truth / "late.parquet"], work / "late")
+        members = run_dir / "cluster_members.parquet"
+        scored["late"] = score_pairs(truth, run_dir / "confirmed_pairs.parquet", members)
     run_dir = job([truth / "pages.parquet"], work / "pages")
     scored["repeats"] = score_repeats(truth, run_dir / "repeated_sections.parquet")
     return flatten(scored)

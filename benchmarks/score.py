@@ -35,7 +35,9 @@ import pyarrow.parquet as pq
 
 RESPUN = (
     "story.light", "story.heavy", "l2r.rewrite", "hppt.polish", "clough.light", "clough.heavy",
-    "l2rnews.rewrite", "politifact.restyle", "adj.respun", "story.headline_spun",
+    "l2rnews.rewrite", "politifact.restyle", "adj.respun", "story.headline_spun", "rewriter.spinner",
+    "rewriter.roundtrip", "rewriter.llm_fresh", "rewriter.tabloid", "rewriter.summary", "rewriter.bullets",
+    "rewriter.localised", "rewriter.expanded",
 )  # fmt: skip
 PAIR_ONLY = ("story.excerpt", "extraction.")
 FOLLOW_UPS = ("neutral.followup", "neutral.adj_follow_up")
