@@ -131,8 +131,11 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest in the folder of a run. Raises OutputError when it can't be read."""
-    return read_object(folder / MANIFEST)
+    """The manifest in the folder of a run. Raises OutputError when it can't be read, or isn't whole."""
+    found = read_object(folder / MANIFEST)
+    if missing := {"config", "counts", "threshold"} - found.keys():
+        raise OutputError(f"{folder / MANIFEST}: must be whole, lacks {', '.join(sorted(missing))}")
+    return found
 
 
 def read_object(file: Path) -> dict[str, Any]:

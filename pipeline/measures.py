@@ -292,8 +292,8 @@ FEATURES = (
 # What speaks against a pair the more there is of it, and what may do either; all else speaks for it.
 _AGAINST = ("names_of_own", "numbers_of_own", "facts_replaced", "days_late")
 _EITHER = ("weight_of_names",)
-# How far a curve may fall, in log-odds. All that the rule is fitted on was told again within two days, which
-# doesn't say what a later article looks like: days change the odds by 20 to 1 at most (docs/decisions/0104).
+# How far a curve may fall, in log-odds. All dated pairs that the rule is fitted on as the same lie within two
+# days, which says nothing of later ones: days change the odds by 20 to 1 at most (docs/decisions/0104).
 MOST_FALLS = {"days_late": math.log(20)}
 
 

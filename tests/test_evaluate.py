@@ -265,13 +265,16 @@ def test_a_run_that_is_none_is_one_line(tmp_path):
 @pytest.mark.parametrize(
     "command", [("evaluate", "--labels", PAIRS), ("explain",), ("report",)], ids=lambda command: command[0]
 )
-@pytest.mark.parametrize("text", ["{", "[]", "\udcff"])
-def test_a_damaged_manifest_is_told_alike_by_all_who_read_it(command, text, tmp_path):
+@pytest.mark.parametrize(("text", "rule"), [
+    ("{", "must be a JSON object: "), ("[]", "must be a JSON object: "),
+    ("\udcff", "must be a JSON object: "), ('{"config": {}}', "must be whole, lacks counts, threshold"),
+])  # fmt: skip
+def test_a_damaged_manifest_is_told_alike_by_all_who_read_it(command, text, rule, tmp_path):
     (tmp_path / "manifest.json").write_bytes(text.encode(errors="surrogateescape"))
     done = respun(*command, tmp_path, *["a", "b"] * ("explain" in command))
     assert done.exit_code == 2
     line = done.stderr.splitlines()[-1]
-    assert line.startswith(f"respun: error: {tmp_path}/manifest.json: must be a JSON object: ")
+    assert line.startswith(f"respun: error: {tmp_path}/manifest.json: {rule}")
 
 
 def test_a_title_is_no_formula():

@@ -216,23 +216,25 @@ def test_story_pages_hold_their_versions_where_the_spans_say(tmp_path):
 
 
 def test_who_wrote_what_says_which_pairs_must_be_found_and_who_is_late(tmp_path):
-    variants = ("source", "heavy", "tabloid", "followup", "same_template")
+    variants = ("source", "heavy", "tabloid", "farm_a", "farm_b", "followup", "same_topic")
     record = {"story": "S", "site": "x", "title": "", "published_at": WHEN, "text": "x"}
     lines = [json.dumps(record | {"variant": variant}) for variant in variants]
     (tmp_path / "S.jsonl").write_text("\n".join(lines), encoding="utf-8")
     make_story_benchmark([tmp_path / "S.jsonl"], tmp_path)
     pairs = pq.read_table(tmp_path / "pairs.parquet").to_pylist()
     label = {frozenset(pair[side].split("/")[2] for side in ("id_a", "id_b")): pair for pair in pairs}
-    assert label[frozenset(("tabloid", "source"))]["kind"] == "rewriter.tabloid"
-    assert [pair["kind"] for pair in pairs if pair["label"] == 1] == ["story.heavy", "rewriter.tabloid"]
-    assert {tuple(sorted(two)) for two, pair in label.items() if pair["label"] == 0} == {
-        ("followup", "same_template"), ("heavy", "same_template"), ("same_template", "source"),
-        ("same_template", "tabloid"),
+    found = {pair["kind"]: sides for sides, pair in label.items() if pair["label"] == 1}
+    assert found == {
+        "story.heavy": {"heavy", "source"}, "rewriter.tabloid": {"tabloid", "source"},
+        "story.headline_spun": {"farm_a", "farm_b"},
     }  # fmt: skip
-    late = {
-        row["article_id"].split("/")[2]: row for row in pq.read_table(tmp_path / "late.parquet").to_pylist()
-    }
-    assert {variant for variant in variants if late[variant]["published_at"] == LATER} == {"heavy", "tabloid"}
+    for sides, pair in label.items():
+        assert (pair["label"] == 0) == (pair["kind"] == "neg.same_topic") == ("same_topic" in sides)
+        assert (pair["kind"] == "neutral.followup") == ("followup" in sides and "same_topic" not in sides)
+    late = pq.read_table(tmp_path / "late.parquet").to_pylist()
+    assert {row["article_id"].split("/")[2] for row in late if row["published_at"] == LATER} == {
+        "heavy", "tabloid", "farm_a", "farm_b",
+    }  # fmt: skip
     on_time = pq.read_table(tmp_path / "articles.parquet").to_pylist()
     assert {row["published_at"] for row in on_time} == {WHEN.replace("Z", "+00:00")}
 
