@@ -52,23 +52,27 @@ class Commands(click.Group):
 
     def make_context(self, *args: Any, **options: Any) -> click.Context:
         """Read the group's own options."""
-        with _usage_in_one_line():
+        with _usage_in_one_line(None):
             return super().make_context(*args, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Read the options of the command that is called, and call it."""
-        with _usage_in_one_line():
+        with _usage_in_one_line(ctx):
             return super().invoke(ctx)
 
 
 @contextmanager
-def _usage_in_one_line() -> Iterator[None]:
+def _usage_in_one_line(group: click.Context | None) -> Iterator[None]:
+    """`group`: whose command is being read; click's parser names none where an option lacks its value."""
     try:
         yield
     except click.exceptions.NoArgsIsHelpError:  # shows the help
         raise
     except click.UsageError as error:
-        hint = f" Try '{error.ctx.command_path} --help'." if error.ctx else ""
+        read = error.ctx.command_path if error.ctx else ""
+        if group and not error.ctx:
+            read = f"{group.command_path} {group.invoked_subcommand}"
+        hint = f" Try '{read} --help'." if read else ""
         _fail(error, error.format_message() + hint, error.exit_code, verbose=False)
 
 

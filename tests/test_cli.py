@@ -137,7 +137,8 @@ def test_what_cannot_be_used_is_named_in_one_line(args, words, tmp_path, monkeyp
     (("nonsense",), "nonsense", "Try 'respun --help'."),
     (("index", "forget", "x"), "--before", "Try 'respun index forget --help'."),
     (("nightly", "x", "--output", "y", "--date", "\x1b[31m"), r"\x1b[31m", "Try 'respun nightly --help'."),
-    (("run", "x", "--direct=1"), "--direct", "."),
+    (("run", "x", "--direct=1"), "--direct", "Try 'respun run --help'."),
+    (("run", "x", "--output"), "--output", "Try 'respun run --help'."),
 ])  # fmt: skip
 def test_a_usage_error_looks_like_any_other(args, words, end):
     done = CliRunner().invoke(cli, args, prog_name="respun")
