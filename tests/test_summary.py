@@ -21,7 +21,8 @@ def write_run(folder, **rows):
     for name, schema in TABLES.items():
         pq.write_table(pa.Table.from_pylist(rows.get(name, []), schema=schema), folder / f"{name}.parquet")
     counts = {"n_recognised": 0, "n_new_versions": 0}
-    (folder / "manifest.json").write_text(json.dumps({"run_id": "r", "index": None, "counts": counts}))
+    manifest = {"run_id": "r", "index": None, "counts": counts, "config": {}, "threshold": 0.5}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
     return read_summary(folder)
 
 
