@@ -61,12 +61,14 @@ def measure_benchmark(folder: Path, job: Job, work: Path) -> dict[str, float]:
     if not (truth / "pairs.parquet").exists():
         truth = work / "truth"
         make_story_benchmark(sorted(folder.glob("*.jsonl")), truth)
-    run_dir = job([truth / "articles.parquet"], work / "articles")
-    scored = score_pairs(truth, run_dir / "confirmed_pairs.parquet", run_dir / "cluster_members.parquet")
+
+    def scored_run(name: str) -> dict[str, Any]:
+        run_dir = job([truth / f"{name}.parquet"], work / name)
+        return score_pairs(truth, run_dir / "confirmed_pairs.parquet", run_dir / "cluster_members.parquet")
+
+    scored = scored_run("articles")
     if (truth / "late.parquet").exists():
-        run_dir = job([truth / "late.parquet"], work / "late")
-        members = run_dir / "cluster_members.parquet"
-        scored["late"] = score_pairs(truth, run_dir / "confirmed_pairs.parquet", members)
+        scored["late"] = scored_run("late")
     run_dir = job([truth / "pages.parquet"], work / "pages")
     scored["repeats"] = score_repeats(truth, run_dir / "repeated_sections.parquet")
     return flatten(scored)

@@ -33,11 +33,12 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from benchmarks.story_benchmark import REWRITERS
+
 RESPUN = (
     "story.light", "story.heavy", "l2r.rewrite", "hppt.polish", "clough.light", "clough.heavy",
-    "l2rnews.rewrite", "politifact.restyle", "adj.respun", "story.headline_spun", "rewriter.spinner",
-    "rewriter.roundtrip", "rewriter.llm_fresh", "rewriter.tabloid", "rewriter.summary", "rewriter.bullets",
-    "rewriter.localised", "rewriter.expanded",
+    "l2rnews.rewrite", "politifact.restyle", "adj.respun", "story.headline_spun",
+    *(f"rewriter.{name}" for name in REWRITERS),
 )  # fmt: skip
 PAIR_ONLY = ("story.excerpt", "extraction.")
 FOLLOW_UPS = ("neutral.followup", "neutral.adj_follow_up")

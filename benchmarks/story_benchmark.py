@@ -19,6 +19,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+REWRITERS = (
+    "spinner", "roundtrip", "llm_fresh", "tabloid", "summary", "bullets", "localised", "expanded"
+)  # fmt: skip
 # Pairs of variants of one story: label 1 must be found, 0 must not. Pairs with `same_topic` or
 # `same_template` are 0 throughout; any other pair that isn't here is a matter of taste and not counted.
 MUST_BE_FOUND = {
@@ -27,13 +30,8 @@ MUST_BE_FOUND = {
     ("heavy", "light"): "story.heavy",
     ("farm_a", "farm_b"): "story.headline_spun",
     ("excerpt", "source"): "story.excerpt",
+    **{(min(name, "source"), max(name, "source")): f"rewriter.{name}" for name in REWRITERS},
 }
-REWRITERS = (
-    "spinner", "roundtrip", "llm_fresh", "tabloid", "summary", "bullets", "localised", "expanded"
-)  # fmt: skip
-for _rewriter in REWRITERS:
-    _a, _b = sorted((_rewriter, "source"))
-    MUST_BE_FOUND[_a, _b] = f"rewriter.{_rewriter}"
 OTHER_EVENT = ("same_topic", "same_template")
 # What tells the source again; in the table `late` LATE_DAYS later than in `articles`.
 RETOLD = ("light", "heavy", "farm_a", "farm_b", "excerpt", *REWRITERS)
@@ -84,7 +82,9 @@ def article_id(story: str, variant: str) -> str:
 
 
 def _article(story: str, variant: str, record: dict[str, Any], late: int) -> dict[str, Any]:
-    published = datetime.fromisoformat(record["published_at"]) + timedelta(late * (variant in RETOLD))
+    published = datetime.fromisoformat(record["published_at"])
+    if variant in RETOLD:
+        published += timedelta(days=late)
     return {
         "article_id": article_id(story, variant),
         "text": record["text"],

@@ -267,8 +267,7 @@ def with_estimates(
     found_by = (REPRINT * (reprint >= limits.min_jaccard_reprint - 1e-6)
                 + RESPUN * (respun >= limits.min_jaccard_respun - 1e-6))  # fmt: skip
     columns = (pairs >> np.uint64(32), pairs & _ROW_MASK, found_by, reprint, respun)
-    types = (field.type.to_pandas_dtype() for field in schema)
-    typed = [pa.array(c.astype(type_, copy=False)) for c, type_ in zip(columns, types, strict=True)]
+    typed = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
     return pa.record_batch(typed, schema=schema)
 
 
