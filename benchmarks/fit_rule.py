@@ -1,6 +1,6 @@
 """Fits the rule that confirms pairs on a labelled pool, and reports what it reaches out of fold.
 
-    python -m benchmarks.fit_rule ../shared/quality/dev --out configs/calibration-5.json
+    python -m benchmarks.fit_rule ../shared/quality/dev --out configs/calibration-6.json
 
 Runs the stages up to the candidate pairs over TRUTH_DIR/articles.parquet, measures every candidate, and fits
 the rule (`pipeline/rule.py`) five times, each time without one fold of story families; the pairs of that fold
@@ -10,8 +10,8 @@ What counts as "not the same", besides the pairs labelled 0: pairs from two sets
 own rule), pairs of rewrites of different source texts (sets "l2r" and "hppt", by group), and follow-up
 stories.
 
-A pair whose dates are known is fitted twice, with them and without, half its weight each: most sets have no
-dates, and the rule must not lean on what a user may not have.
+A pair whose dates or sources are known is fitted twice, with them and without, half its weight each: most
+sets have neither, and the rule must not lean on what a user may not have.
 
 `--by set` leaves out one set after the other instead of a fold: how the rule does on articles, rewriters and
 newspapers that it has never seen.
@@ -147,13 +147,14 @@ def _excerpts(pool: Pool) -> np.ndarray:
 def fit_rule(pool: Pool, weight: np.ndarray, train: np.ndarray, name: str) -> rule.Rule:
     """The rule fitted on the pairs `train` (mask, bool), and its screen on what that rule likes."""
     features = measures.features(pool.measured)
-    dated = train & np.isfinite(pool.measured.days_apart)
-    undated = measures.features(replace(pool.measured, days_apart=np.full(len(train), np.nan)))
-    rows, same = np.vstack((features[train], undated[dated])), pool.label == 1
-    halved = np.where(dated, weight / 2, weight)
+    found, unknown = pool.measured, np.full(len(train), np.nan)
+    told = train & (np.isfinite(found.days_apart) | np.isfinite(found.same_source))
+    untold = measures.features(replace(found, days_apart=unknown, same_source=unknown))
+    rows, same = np.vstack((features[train], untold[told])), pool.label == 1
+    halved = np.where(told, weight / 2, weight)
     judge = _fit(
-        measures.FEATURES, rows, np.concatenate((same[train], same[dated])),
-        np.concatenate((halved[train], halved[dated])), THRESHOLD,
+        measures.FEATURES, rows, np.concatenate((same[train], same[told])),
+        np.concatenate((halved[train], halved[told])), THRESHOLD,
     )  # fmt: skip
     liked = judge.probability(features) >= LIKED
     terms = measures.term_features(pool.measured)

@@ -50,7 +50,11 @@ class ColumnsConfig(_Section):
     )
     source: str = Field(
         default="source",
-        description=("Who published it: a site, domain or outlet. Furniture is counted per source."),
+        description=(
+            "Who published it: a site, domain or outlet. Furniture is counted per source. That two articles "
+            'have one source speaks a little against their being one story: set it to "" where it is the '
+            "name of a data set or a feed."
+        ),
     )
     url: str = Field(default="url", description=("Address of the page."))
     published_at: str = Field(
@@ -342,7 +346,7 @@ class Config(_Section):
         ),
     )
     calibration: str = Field(
-        default="calibration-5.json",
+        default="calibration-6.json",
         min_length=1,
         description=("File of the fitted rule: a path, or the name of a file of this folder."),
     )

@@ -11,6 +11,7 @@ from pipeline.array_files import ArrayFiles
 from pipeline.arrow_columns import DAY, NO_TIME
 from pipeline.candidates import PAIRS, load_articles
 from pipeline.config import Config
+from pipeline.furniture import NO_SOURCE
 from pipeline.measures import Measures
 from pipeline.rule import Rule, load_rule
 from pipeline.schema import OF_TERMS
@@ -56,6 +57,7 @@ class Measurer(TermMeasurer):
         self.config = config
         self.text_hash = load_articles(signed, "text_hash")
         self._published = load_articles(signed, "published")
+        self._source = load_articles(signed, "source_salt")
         self._worded = worded
 
     def measure(self, left: np.ndarray, right: np.ndarray) -> Measures:
@@ -68,7 +70,7 @@ class Measurer(TermMeasurer):
         wording = [Wording.load(files) for files in self._worded]
         (group_l, rows_l), (group_r, rows_r) = self.locate(left), self.locate(right)
         groups = group_l * len(wording) + group_r
-        days_apart = self._days_apart(left, right)
+        days_apart, same_source = self._days_apart(left, right), self._same_source(left, right)
         order, lots = [], []
         for both in np.unique(groups).tolist():
             i, j = divmod(both, len(wording))
@@ -78,7 +80,8 @@ class Measurer(TermMeasurer):
             own = measures.take(terms, chosen)
             lots.append(
                 measures.measure(
-                    wording[i], wording[j], rows_l[chosen], rows_r[chosen], own, days_apart[chosen]
+                    wording[i], wording[j], rows_l[chosen], rows_r[chosen], own,
+                    days_apart[chosen], same_source[chosen],
                 )
             )
         return measures.in_order(order, lots)
@@ -88,6 +91,11 @@ class Measurer(TermMeasurer):
         own, other = self._published[left], self._published[right]
         known = (own != NO_TIME) & (other != NO_TIME)
         return np.where(known, np.abs(own / DAY - other / DAY), np.nan)
+
+    def _same_source(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Whether each pair is of one source, float64 (n,): 1 or 0, NaN where one has no source."""
+        own, other = self._source[left], self._source[right]
+        return np.where((own != NO_SOURCE) & (other != NO_SOURCE), own == other, np.nan)
 
 
 class Judge:

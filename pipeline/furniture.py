@@ -34,6 +34,8 @@ DISTINCT_SHARE = 0.5
 # Counts of rows in bytes go no further.
 _MOST = 255
 
+# The hash of no token.
+NO_SOURCE = hash_terms(np.zeros(0, np.uint32), 0, 0)
 _LINES = pa.schema([("key", pa.uint64()), ("longest", pa.uint64()), ("source", pa.uint64())])
 FOUND = pa.schema([("key", pa.uint64())])
 
@@ -50,7 +52,7 @@ def line_keys(
 
 
 def source_salts(sources: pa.Array) -> npt.NDArray[np.uint64]:
-    """A hash uint64 (n_articles,) of each article's source; articles without one share theirs."""
+    """A hash uint64 (n_articles,) of each article's source; NO_SOURCE where there is none."""
     encoded = pc.dictionary_encode(sources.fill_null(""))
     names = tokenise(None, encoded.dictionary)
     salts = [hash_terms(names.terms, begin, end) for begin, end in itertools.pairwise(names.indptr)]

@@ -20,13 +20,15 @@ import pyarrow as pa
 
 from pipeline import terms, vectors
 from pipeline.array_files import ArrayFiles
-from pipeline.arrow_columns import Rows, microseconds
+from pipeline.arrow_columns import Rows, microseconds, plain
 from pipeline.candidates import PAIRS, BandPairs
 from pipeline.clusters import components
 from pipeline.config import Config
 from pipeline.confirm import JUDGED
+from pipeline.furniture import source_salts
 from pipeline.index_screen import OldPairs
 from pipeline.index_segments import (
+    ARTICLES,
     JUDGED_PAIRS,
     NEW_AND_OLD,
     IndexReader,
@@ -165,7 +167,7 @@ def recall(
     """Make the planned articles [begin, end) a group of that number. Terms are weighed with `statistics`."""
     reader = index.read()
     positions = read_ipc(planned.positions.path)["position"].to_numpy()[begin:end]
-    columns = [*ARTICLE_SHARD.names[:-1], *(n for n in SIGNED_ARTICLES.names if n != "published")]
+    columns = [*ARTICLE_SHARD.names[:-1], *(n for n in SIGNED_ARTICLES.names if n in ARTICLES.names)]
     known = reader.take(positions, columns)
     ends = batch_ends(known["n_tokens"].to_numpy())
     shard = write_ipc(work / f"recalled-{number:03d}.arrow", ARTICLE_SHARD, shard_batches(known, ends))
@@ -174,6 +176,7 @@ def recall(
     counts = TermStatistics.load(statistics)
     bags = terms.keep_bags(group, tokens, furniture, config, work)
     facts = known.append_column("published", microseconds(known["published_at"]))
+    facts = facts.append_column("source_salt", pa.array(source_salts(plain(known["source"]))))
     facts = facts.select(SIGNED_ARTICLES.names).cast(SIGNED_ARTICLES)
     return Recalled(group, tokens, _signed(group, bags, facts, counts, work))
 

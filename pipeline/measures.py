@@ -90,7 +90,7 @@ class Measures(TermMeasures):
     (runs under `LONG_RUN`: on the side of r); `quoted`: those in rows of compare.QUOTE or more, on the side
     where they are fewer. `places_replaced`: how often they say something else at the same place,
     `facts_replaced`: what names and numbers there tell (`compare.replaced`). `days_apart` of their
-    publication, NaN where a date is unknown.
+    publication, NaN where a date is unknown. `same_source`: 1 or 0, NaN where one is unknown.
     """
 
     cosine_bigrams: np.ndarray
@@ -102,6 +102,7 @@ class Measures(TermMeasures):
     facts_replaced: np.ndarray
     places_replaced: np.ndarray
     days_apart: np.ndarray
+    same_source: np.ndarray
 
 
 Lot = TypeVar("Lot", bound=TermMeasures)
@@ -218,9 +219,9 @@ def measure_terms(
 
 def measure(
     of_l: Wording, of_r: Wording, left: np.ndarray, right: np.ndarray, terms: TermMeasures,
-    days_apart: np.ndarray,
+    days_apart: np.ndarray, same_source: np.ndarray,
 ) -> Measures:  # fmt: skip
-    """All measures of the pairs whose term measures are `terms`, published so many days apart."""
+    """All measures of the pairs whose term measures are `terms`; `days_apart` and `same_source` as there."""
     bigrams = np.empty(len(left), np.float32)
     compare.dots(
         of_l.bigram_keys, of_l.bigram_weights, of_l.bigram_ends,
@@ -250,6 +251,7 @@ def measure(
         facts_replaced=replaced[:, compare.FACTS],
         places_replaced=replaced[:, compare.PLACES],
         days_apart=days_apart.astype(np.float32),
+        same_source=same_source.astype(np.float32),
     )
 
 
@@ -288,13 +290,14 @@ _BOTH_SIDES = (
 FEATURES = (
     *TERM_FEATURES, "cosine_bigrams", "root_jaccard", "root_containment_of_shorter",
     "root_containment_of_longer", "longest_run", "facts_replaced", "days_late",
+    "same_source",
 )  # fmt: skip
 # What speaks against a pair the more there is of it, and what may do either; all else speaks for it.
-_AGAINST = ("names_of_own", "numbers_of_own", "facts_replaced", "days_late")
+_AGAINST = ("names_of_own", "numbers_of_own", "facts_replaced", "days_late", "same_source")
 _EITHER = ("weight_of_names",)
 # How far a curve may fall, in log-odds. All dated pairs that the rule is fitted on as the same lie within two
 # days, which says nothing of later ones: days change the odds by 20 to 1 at most (docs/decisions/0104).
-MOST_FALLS = {"days_late": math.log(20)}
+MOST_FALLS = {"days_late": math.log(20), "same_source": math.log(3)}
 
 
 def directions(names: Sequence[str]) -> tuple[int, ...]:
@@ -335,12 +338,13 @@ def features(m: Measures) -> np.ndarray:
     """
     contained = np.maximum(m.containment_l_in_r, m.containment_r_in_l)
     contains = np.minimum(m.containment_l_in_r, m.containment_r_in_l)
-    late = np.clip(np.nan_to_num(m.days_apart) - FRESH_DAYS, 0, MOST_DAYS) * (m.quoted < MUCH_QUOTED)
+    is_free = m.quoted < MUCH_QUOTED
+    late = np.clip(np.nan_to_num(m.days_apart) - FRESH_DAYS, 0, MOST_DAYS) * is_free
     run = np.log(np.maximum(m.longest_run, LONG_RUN))
     replaced = m.facts_replaced / (m.facts_replaced + m.places_replaced + PLACE_DOUBT)
     columns = (
         m.cosine_bigrams, np.sqrt(m.jaccard), np.sqrt(contained), np.sqrt(contains), run, replaced,
-        np.log1p(late),
+        np.log1p(late), np.nan_to_num(m.same_source) * is_free,
     )  # fmt: skip
     return np.column_stack([term_features(m), *(np.asarray(c, np.float64) for c in columns)])
 

@@ -42,7 +42,7 @@ LARGE, LEAST_COUNTED = 50_000, 3_000
 
 SIGNED_ARTICLES = pa.schema([
     ("text_hash", pa.uint64()), ("n_tokens", pa.int32()), ("n_furniture_tokens", pa.int32()),
-    ("is_signed", pa.uint8()), ("published", pa.int64()),
+    ("is_signed", pa.uint8()), ("published", pa.int64()), ("source_salt", pa.uint64()),
 ])  # fmt: skip
 SIGNED_LINES = pa.schema([("key", pa.uint64()), ("row", pa.int64())])
 
@@ -52,8 +52,8 @@ class Signed:
     """What one group of shards left: all Refs, rows in the order of the articles.
 
     `articles` IPC: text_hash, n_tokens, n_furniture_tokens, is_signed (bits REPRINT, RESPUN: the view's set
-    is not empty), published (`arrow_columns.microseconds`). `keys` .npy uint32 (n_bands of both
-    views, n). `places` .npy uint8 (n, n_perm of both).
+    is not empty), published (`arrow_columns.microseconds`), source_salt (`furniture.source_salts`). `keys`
+    .npy uint32 (n_bands of both views, n). `places` .npy uint8 (n, n_perm of both).
     `lines` IPC: key of each furniture line and the article (row) that carries it, distinct. `bags` and
     `weights` hold the articles' terms (`vectors.TermVectors`).
     """
@@ -215,7 +215,7 @@ def sign(
             places[here, : reprint.shape[1]] = reprint.astype(np.uint8)
             places[here, reprint.shape[1] :] = respun.astype(np.uint8)
             views = REPRINT * has_shingle + RESPUN * (np.diff(indptr) > 0)
-            described.append(_describe_batch(tokens, views, times[here]))
+            described.append(_describe_batch(tokens, views, times[here], salts))
             row = here.stop
             yield weigh(own, counts, told)
 
@@ -233,13 +233,14 @@ def sign(
 
 
 def _describe_batch(
-    tokens: KeptTokens, signed: npt.NDArray[np.int64], times: npt.NDArray[np.int64]
-) -> pa.RecordBatch:
+    tokens: KeptTokens, signed: npt.NDArray[np.int64], times: npt.NDArray[np.int64],
+    salts: npt.NDArray[np.uint64],
+) -> pa.RecordBatch:  # fmt: skip
     text_hash, n_furniture = np.empty(tokens.n_articles, np.uint64), np.empty(tokens.n_articles, np.int32)
     _describe(tokens.terms, tokens.flags, tokens.n_title, tokens.indptr, text_hash, n_furniture)
     n_tokens = np.diff(tokens.indptr).astype(np.int32)
-    columns = [pa.array(c) for c in (text_hash, n_tokens, n_furniture, signed.astype(np.uint8), times)]
-    return pa.record_batch(columns, schema=SIGNED_ARTICLES)
+    columns = (text_hash, n_tokens, n_furniture, signed.astype(np.uint8), times, salts)
+    return pa.record_batch([pa.array(c) for c in columns], schema=SIGNED_ARTICLES)
 
 
 def _furniture_lines(

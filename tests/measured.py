@@ -77,7 +77,8 @@ def all_pairs(built: tuple[TermVectors, Wording]) -> tuple[Measures, np.ndarray,
     )
     terms = measures.measure_terms(vectors, [vectors], left, np.zeros_like(right), right)
     days_apart = np.where((left + right) % 3 == 0, np.nan, np.abs(left - right) * 1.5)
-    return measures.measure(words, words, left, right, terms, days_apart), left, right
+    same_source = np.where((left + right) % 5 == 0, np.nan, (left - right) % 3 == 0)
+    return measures.measure(words, words, left, right, terms, days_apart, same_source), left, right
 
 
 def mirror(left: np.ndarray, right: np.ndarray) -> list[int]:

@@ -90,7 +90,7 @@ def test_the_file_says_what_was_reached(calibrated):
     assert out["interval"].startswith("Wilson, 95%")
     assert sum(one["n_pairs"] for one in out["reliability"]) <= 329
     assert min(out["log_loss"], key=out["log_loss"].get) == fitted_on["method"]
-    assert fitted_on["before"]["calibration"] == "calibration-5"
+    assert fitted_on["before"]["calibration"] == "calibration-6"
     assert f"{out['reached']['recall']['value']:.3f}" in printed
 
 

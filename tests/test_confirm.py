@@ -209,6 +209,21 @@ def test_days_between_publication_count(tmp_path):
     assert judged[0] == judged[2] > judged[1] > 0
 
 
+def test_one_source_is_a_reason_for_doubt(tmp_path):
+    """An outlet tells its own story again less often than others do; unknown sources say nothing."""
+    articles = [("one.example", None, " ".join(REPORT))]
+    articles += [(source, None, " ".join(respun())) for source in ("One.example", "two.example", None, "--")]
+    articles.append((None, None, " ".join(REPORT)))
+    settings, pairs = config(), [(0, 1), (0, 2), (0, 3), (0, 4), (3, 5)]
+    signing = sign(tmp_path, articles, settings)
+    measurer = Measurer(signing.signed, word(tmp_path, signing, settings, pairs), settings)
+    left, right = np.array(pairs, np.int64).T
+    measured = measurer.measure(left, right)
+    np.testing.assert_array_equal(measured.same_source, [1, 0, np.nan, np.nan, np.nan])
+    judged = Judge(measurer).judge(pair_table(pairs))["probability"].to_pylist()
+    assert judged[1] == judged[2] == judged[3] == judged[4] > judged[0] > 0
+
+
 @pytest.mark.parametrize("threshold", [0.0, 1e-9, 0.3, 0.9, 1.0])
 def test_the_threshold_of_the_configuration_goes_before_the_calibrations(threshold, staged):
     judge = staged.judge(config(f"threshold={threshold}"))

@@ -22,7 +22,7 @@ from pipeline.publish import current_run
 from pipeline.report_overview import _events
 
 SETTINGS = config()
-ROWS = news.stories(13, 24)
+ROWS = news.stories(2, 24)
 
 
 # By the statistics of the first night alone two articles are one story that are none by those of all.

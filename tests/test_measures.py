@@ -130,6 +130,8 @@ def test_each_feature_is_made_of_its_measures(texts, rng):
         for days, quoted in zip(found.days_apart, found.quoted, strict=True)
     ]
     np.testing.assert_allclose(weighed["days_late"], late, rtol=1e-6)
+    same = [one == 1 and quoted < 46 for one, quoted in zip(found.same_source, found.quoted, strict=True)]
+    np.testing.assert_array_equal(weighed["same_source"], same)
 
 
 @pytest.mark.parametrize(("n", "quoted"), [(27, 0), (28, 4 * 24)], ids=["sentences", "paragraphs"])
@@ -147,11 +149,13 @@ def test_a_passage_in_pieces_is_no_long_run_and_quoted_where_they_are_paragraphs
     assert found.longest_run[of[0, 0]] == found.quoted[of[0, 0]] == 116
     assert found.longest_run[of[0, 1]] == found.longest_run[of[1, 0]] == n - 4
     assert found.quoted[of[0, 1]] == found.quoted[of[1, 0]] == quoted
-    # The days between them count for sentences, and not for what is quoted.
-    weeks = replace(found, days_apart=np.full(len(left), 20, np.float32))
-    late = measures.features(weeks)[:, measures.FEATURES.index("days_late")]
-    assert late[of[0, 0]] == 0
-    assert (late[of[0, 1]] > 0) == (quoted == 0)
+    # The days between them and a source of both count for sentences, and not for what is quoted.
+    n = len(left)
+    own = replace(found, days_apart=np.full(n, 20, np.float32), same_source=np.ones(n, np.float32))
+    for name in ("days_late", "same_source"):
+        against = measures.features(own)[:, measures.FEATURES.index(name)]
+        assert against[of[0, 0]] == 0
+        assert (against[of[0, 1]] > 0) == (quoted == 0)
 
 
 def test_other_names_at_the_same_place_are_told_from_other_words():
@@ -200,16 +204,16 @@ def test_word_order_leaves_the_term_measures_as_they_are(texts):
     for name in TermMeasures.__dataclass_fields__:
         np.testing.assert_array_equal(getattr(found, name), getattr(terms, name))
     unworded = build(tokens, np.zeros(tokens.n_articles, np.bool_), counted(16, tokens), 5)
-    nothing = measures.measure(unworded, unworded, left, right, terms, found.days_apart)
+    nothing = measures.measure(unworded, unworded, left, right, terms, found.days_apart, found.same_source)
     shared = ("jaccard", "containment_l_in_r", "containment_r_in_l", "longest_run", "quoted")
     for name in (*shared, "facts_replaced", "places_replaced"):
         assert not getattr(nothing, name).any()
     np.testing.assert_array_equal(nothing.cosine_bigrams, terms.cosine / 2)
 
 
-def test_more_likeness_speaks_for_a_pair_and_own_facts_and_late_days_against_it():
+def test_more_likeness_speaks_for_a_pair_and_own_facts_late_days_and_one_source_against_it():
     ways = dict(zip(measures.FEATURES, measures.directions(measures.FEATURES), strict=True))
-    against = {"names_of_own", "numbers_of_own", "facts_replaced", "days_late"}
+    against = {"names_of_own", "numbers_of_own", "facts_replaced", "days_late", "same_source"}
     assert {name for name, way in ways.items() if way < 0} == against
     assert {name for name, way in ways.items() if way == 0} == {"weight_of_names"}
     assert measures.directions(measures.TERM_FEATURES) == tuple(ways[name] for name in measures.TERM_FEATURES)

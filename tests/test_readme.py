@@ -142,7 +142,7 @@ def test_every_module_is_in_the_file_map():
 @pytest.mark.parametrize("level", ["pairs", "clusters"])
 def test_the_quality_is_that_of_the_calibration(level):
     """The figures of respun are those that the shipped rule reached out of fold."""
-    calibration = json.loads((ROOT / "configs" / "calibration-5.json").read_text(encoding="utf-8"))
+    calibration = json.loads((ROOT / "configs" / "calibration-6.json").read_text(encoding="utf-8"))
     reached = calibration["fitted_on"]["out_of_fold"][level]
     figures = (reached["respun_recall_macro"], reached["precision"], reached["respun_f1"])
     assert f"| respun, {level} | {' | '.join(f'{figure:.3f}' for figure in figures)} |" in README
