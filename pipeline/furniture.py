@@ -22,7 +22,7 @@ from pipeline.arrays import I64, READ_U64, U8
 from pipeline.config import Config
 from pipeline.shards import ShardGroup, article_batches
 from pipeline.tables import Ref, read_batches, read_ipc, write_ipc
-from pipeline.text import KeptTokens, hash_terms, read_kept
+from pipeline.text import HASH_OF_NOTHING, KeptTokens, hash_terms, read_kept
 from pipeline.token_scan import FURNITURE
 from pipeline.tokens import tokenise
 from pipeline.words import run_starts
@@ -34,8 +34,7 @@ DISTINCT_SHARE = 0.5
 # Counts of rows in bytes go no further.
 _MOST = 255
 
-# The hash of no token.
-NO_SOURCE = hash_terms(np.zeros(0, np.uint32), 0, 0)
+NO_SOURCE = HASH_OF_NOTHING
 _LINES = pa.schema([("key", pa.uint64()), ("longest", pa.uint64()), ("source", pa.uint64())])
 FOUND = pa.schema([("key", pa.uint64())])
 

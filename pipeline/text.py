@@ -81,10 +81,14 @@ class KeptUnits:
     indptr: npt.NDArray[np.int64]
 
 
+# What `hash_terms` gives no term at all.
+HASH_OF_NOTHING = 0x9AE16A3B2F90404F
+
+
 @nb.njit(nb.uint64(READ_U32, nb.int64, nb.int64), cache=True, nogil=True)
 def hash_terms(terms, begin, end):  # type: ignore[no-untyped-def]
     """64-bit hash of the sequence terms[begin:end]."""
-    state = np.uint64(0x9AE16A3B2F90404F)
+    state = np.uint64(HASH_OF_NOTHING)
     for j in range(begin, end):
         state = np.uint64((state ^ np.uint64(terms[j])) * np.uint64(0x9E3779B97F4A7C15))
         state ^= state >> np.uint64(32)
