@@ -10,8 +10,8 @@ What counts as "not the same", besides the pairs labelled 0: pairs from two sets
 own rule), pairs of rewrites of different source texts (sets "l2r" and "hppt", by group), and follow-up
 stories.
 
-A pair whose dates or sources are known is fitted twice, with them and without, half its weight each: most
-sets have neither, and the rule must not lean on what a user may not have.
+A pair that its dates or sources say something of is fitted twice, with them and without, half its weight
+each: most sets have neither, and the rule must not lean on what a user may not have.
 
 `--by set` leaves out one set after the other instead of a fold: how the rule does on articles, rewriters and
 newspapers that it has never seen.
@@ -147,9 +147,9 @@ def _excerpts(pool: Pool) -> np.ndarray:
 def fit_rule(pool: Pool, weight: np.ndarray, train: np.ndarray, name: str) -> rule.Rule:
     """The rule fitted on the pairs `train` (mask, bool), and its screen on what that rule likes."""
     features = measures.features(pool.measured)
-    found, unknown = pool.measured, np.full(len(train), np.nan)
-    told = train & (np.isfinite(found.days_apart) | np.isfinite(found.same_source))
-    untold = measures.features(replace(found, days_apart=unknown, same_source=unknown))
+    unknown = np.full(len(train), np.nan)
+    untold = measures.features(replace(pool.measured, days_apart=unknown, same_source=unknown))
+    told = train & (features != untold).any(axis=1)
     rows, same = np.vstack((features[train], untold[told])), pool.label == 1
     halved = np.where(told, weight / 2, weight)
     judge = _fit(

@@ -55,7 +55,8 @@ def direct_job(settings: Sequence[str] = ()) -> Job:
 def measure_benchmark(folder: Path, job: Job, work: Path) -> dict[str, float]:
     """Run the job over a benchmark's articles, then over its pages. Returns figures by name.
 
-    Of stories it is run a third time, over the same articles with those that tell a story again days later.
+    Of stories it is run twice more, over the same articles with those that tell a story again days later, and
+    on the site of their story.
     """
     truth = folder.absolute()
     if not (truth / "pairs.parquet").exists():
@@ -67,8 +68,9 @@ def measure_benchmark(folder: Path, job: Job, work: Path) -> dict[str, float]:
         return score_pairs(truth, run_dir / "confirmed_pairs.parquet", run_dir / "cluster_members.parquet")
 
     scored = scored_run("articles")
-    if (truth / "late.parquet").exists():
-        scored["late"] = scored_run("late")
+    for name in ("late", "same_site"):
+        if (truth / f"{name}.parquet").exists():
+            scored[name] = scored_run(name)
     run_dir = job([truth / "pages.parquet"], work / "pages")
     scored["repeats"] = score_repeats(truth, run_dir / "repeated_sections.parquet")
     return flatten(scored)

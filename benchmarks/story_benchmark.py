@@ -33,7 +33,8 @@ MUST_BE_FOUND = {
     **{(min(name, "source"), max(name, "source")): f"rewriter.{name}" for name in REWRITERS},
 }
 OTHER_EVENT = ("same_topic", "same_template")
-# What tells the source again; in the table `late` LATE_DAYS later than in `articles`.
+# What tells the source again; in the table `late` LATE_DAYS later than in `articles`, in `same_site` on the
+# site of the source.
 RETOLD = ("light", "heavy", "farm_a", "farm_b", "excerpt", *REWRITERS)
 LATE_DAYS = 10
 PAGE_GAP = "\n\n"
@@ -55,7 +56,7 @@ Story = dict[str, dict[str, Any]]  # variant -> record
 
 
 def make_story_benchmark(files: Sequence[Path], folder: Path) -> None:
-    """Write articles, late, groups, pairs, pages and page_spans (Parquet) to `folder` from JSONL stories."""
+    """Write articles, late, same_site, groups, pairs, pages and page_spans (Parquet) to `folder`."""
     stories: dict[str, Story] = {}
     for file in files:
         for line in file.read_text(encoding="utf-8").splitlines():
@@ -65,8 +66,9 @@ def make_story_benchmark(files: Sequence[Path], folder: Path) -> None:
     pages, spans = _pages(stories)
     folder.mkdir(parents=True, exist_ok=True)
     tables = {
-        "articles": [_article(name, variant, stories[name][variant], 0) for name, variant in ids],
-        "late": [_article(name, variant, stories[name][variant], LATE_DAYS) for name, variant in ids],
+        "articles": [_article(name, variant, stories[name]) for name, variant in ids],
+        "late": [_article(name, variant, stories[name], late=LATE_DAYS) for name, variant in ids],
+        "same_site": [_article(name, variant, stories[name], same_site=True) for name, variant in ids],
         "groups": [{"id": article_id(*i), "set": "story", "group": i[0]} for i in ids],
         "pairs": [pair for name, story in stories.items() for pair in _pairs(name, story)],
         "pages": pages,
@@ -81,15 +83,19 @@ def article_id(story: str, variant: str) -> str:
     return f"story/{story}/{variant}"
 
 
-def _article(story: str, variant: str, record: dict[str, Any], late: int) -> dict[str, Any]:
-    published = datetime.fromisoformat(record["published_at"])
+def _article(
+    name: str, variant: str, story: Story, late: int = 0, same_site: bool = False
+) -> dict[str, Any]:
+    record = story[variant]
+    published, site = datetime.fromisoformat(record["published_at"]), record["site"]
     if variant in RETOLD:
         published += timedelta(days=late)
+        site = story["source"]["site"] if same_site else site
     return {
-        "article_id": article_id(story, variant),
+        "article_id": article_id(name, variant),
         "text": record["text"],
         "title": record["title"],
-        "source": record["site"],
+        "source": site,
         "published_at": published.isoformat(),
     }
 

@@ -190,7 +190,7 @@ def measure(run: Run, config: Config, in_use: Rule, labels: Labels, work: Path, 
 
 
 def refit(features: np.ndarray, is_same: np.ndarray) -> Additive:
-    """All curves fitted anew, as `benchmarks/fit_rule.py` does. Needs many labels of all sorts."""
+    """All curves fitted anew, by the labels alone. Needs many of all sorts."""
     return rule.fit(
         measures.FEATURES, measures.directions(measures.FEATURES), features, is_same,
         np.ones(len(is_same)), 0,

@@ -51,9 +51,8 @@ class ColumnsConfig(_Section):
     source: str = Field(
         default="source",
         description=(
-            "Who published it: a site, domain or outlet. Furniture is counted per source. That two articles "
-            'have one source speaks a little against their being one story: set it to "" where it is the '
-            "name of a data set or a feed."
+            "Who published it: a site, domain or outlet. Furniture is counted per source, and two articles "
+            "of one source are less likely to be one story (`weigh_source`)."
         ),
     )
     url: str = Field(default="url", description=("Address of the page."))
@@ -349,6 +348,14 @@ class Config(_Section):
         default="calibration-6.json",
         min_length=1,
         description=("File of the fitted rule: a path, or the name of a file of this folder."),
+    )
+    weigh_source: bool = Field(
+        default=True,
+        description=(
+            "Whether one source of two articles speaks against their being one story, by three to one at "
+            "most: an outlet tells the next story in its own words more often than the same one again. false "
+            "finds more: for sources that are feeds or data sets, or where outlets reword their own articles."
+        ),
     )
     seed: int = Field(
         default=1,

@@ -93,7 +93,9 @@ class Measurer(TermMeasurer):
         return np.where(known, np.abs(own / DAY - other / DAY), np.nan)
 
     def _same_source(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        """Whether each pair is of one source, float64 (n,): 1 or 0, NaN where one has no source."""
+        """Whether each pair is of one source, float64 (n,): 1 or 0; NaN: unknown, or not to be weighed."""
+        if not self.config.weigh_source:
+            return np.full(len(left), np.nan)
         own, other = self._source[left], self._source[right]
         return np.where((own != NO_SOURCE) & (other != NO_SOURCE), own == other, np.nan)
 

@@ -34,6 +34,7 @@ DISTINCT_SHARE = 0.5
 # Counts of rows in bytes go no further.
 _MOST = 255
 
+# What `source_salts` gives where a source is null or has no token.
 NO_SOURCE = HASH_OF_NOTHING
 _LINES = pa.schema([("key", pa.uint64()), ("longest", pa.uint64()), ("source", pa.uint64())])
 FOUND = pa.schema([("key", pa.uint64())])

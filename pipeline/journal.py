@@ -46,12 +46,12 @@ READS: dict[str, tuple[str, ...]] = {
     "candidates-merge": (),
     "screen": ("calibration", "related_threshold", "keep_rejected_candidates"),
     "wording": ("furniture", "reprint"),
-    "confirm": ("calibration", "threshold", "related_threshold", "reprint"),
+    "confirm": ("calibration", "weigh_source", "threshold", "related_threshold", "reprint"),
     "keep-texts": (),
     "sections": ("sections",),
     "clusters": ("clusters",),
     "candidate-recall": ("reprint", "respun", "candidates"),
-    "tables": ("calibration", "threshold", "related_threshold", "reprint"),
+    "tables": ("calibration", "weigh_source", "threshold", "related_threshold", "reprint"),
     "check": (),
 }
 # Those that a run on an index has besides. What they read of the index counts by its catalog.

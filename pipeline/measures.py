@@ -90,7 +90,7 @@ class Measures(TermMeasures):
     (runs under `LONG_RUN`: on the side of r); `quoted`: those in rows of compare.QUOTE or more, on the side
     where they are fewer. `places_replaced`: how often they say something else at the same place,
     `facts_replaced`: what names and numbers there tell (`compare.replaced`). `days_apart` of their
-    publication, NaN where a date is unknown. `same_source`: 1 or 0, NaN where one is unknown.
+    publication, NaN where a date is unknown. `same_source`: 1 or 0, NaN where a source is unknown.
     """
 
     cosine_bigrams: np.ndarray
@@ -221,7 +221,7 @@ def measure(
     of_l: Wording, of_r: Wording, left: np.ndarray, right: np.ndarray, terms: TermMeasures,
     days_apart: np.ndarray, same_source: np.ndarray,
 ) -> Measures:  # fmt: skip
-    """All measures of the pairs whose term measures are `terms`; `days_apart` and `same_source` as there."""
+    """All measures of the pairs whose term measures are `terms`; the last two arguments as in `Measures`."""
     bigrams = np.empty(len(left), np.float32)
     compare.dots(
         of_l.bigram_keys, of_l.bigram_weights, of_l.bigram_ends,
@@ -289,14 +289,14 @@ _BOTH_SIDES = (
 )  # fmt: skip
 FEATURES = (
     *TERM_FEATURES, "cosine_bigrams", "root_jaccard", "root_containment_of_shorter",
-    "root_containment_of_longer", "longest_run", "facts_replaced", "days_late",
-    "same_source",
+    "root_containment_of_longer", "longest_run", "facts_replaced", "days_late", "same_source",
 )  # fmt: skip
 # What speaks against a pair the more there is of it, and what may do either; all else speaks for it.
 _AGAINST = ("names_of_own", "numbers_of_own", "facts_replaced", "days_late", "same_source")
 _EITHER = ("weight_of_names",)
 # How far a curve may fall, in log-odds. All dated pairs that the rule is fitted on as the same lie within two
-# days, which says nothing of later ones: days change the odds by 20 to 1 at most (docs/decisions/0104).
+# days, and next to none of the rewrites are of one source: that is how they were collected. Days change the
+# odds by 20 to 1 at most (docs/decisions/0104), one source by 3 to 1 (0105).
 MOST_FALLS = {"days_late": math.log(20), "same_source": math.log(3)}
 
 
@@ -332,19 +332,19 @@ def term_features(m: TermMeasures) -> np.ndarray:
 
 
 def features(m: Measures) -> np.ndarray:
-    """What the rule weighs, float64 (n, len(FEATURES)): the term features, those of the wording, the date.
+    """What the rule weighs, float64 (n, len(FEATURES)): the term features, the wording's, date and source.
 
     They are the same for (l, r) as for (r, l).
     """
     contained = np.maximum(m.containment_l_in_r, m.containment_r_in_l)
     contains = np.minimum(m.containment_l_in_r, m.containment_r_in_l)
-    is_free = m.quoted < MUCH_QUOTED
-    late = np.clip(np.nan_to_num(m.days_apart) - FRESH_DAYS, 0, MOST_DAYS) * is_free
+    is_unquoted = m.quoted < MUCH_QUOTED
+    late = np.clip(np.nan_to_num(m.days_apart) - FRESH_DAYS, 0, MOST_DAYS) * is_unquoted
     run = np.log(np.maximum(m.longest_run, LONG_RUN))
     replaced = m.facts_replaced / (m.facts_replaced + m.places_replaced + PLACE_DOUBT)
     columns = (
         m.cosine_bigrams, np.sqrt(m.jaccard), np.sqrt(contained), np.sqrt(contains), run, replaced,
-        np.log1p(late), np.nan_to_num(m.same_source) * is_free,
+        np.log1p(late), np.nan_to_num(m.same_source) * is_unquoted,
     )  # fmt: skip
     return np.column_stack([term_features(m), *(np.asarray(c, np.float64) for c in columns)])
 

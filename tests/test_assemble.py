@@ -72,7 +72,7 @@ def stage(path: Path, work: Path, settings: Config) -> Staged:
 
 @pytest.fixture(scope="module")
 def staged(tmp_path_factory) -> Staged:
-    # Some members are in their cluster by others alone: by the calibration's own threshold none.
+    # At 0.5 some members are in their cluster by others alone, at the calibration's own threshold none.
     settings = config("keep_rejected_candidates=true", "threshold=0.5")
     return stage(SAMPLE, tmp_path_factory.mktemp("assemble"), settings)
 

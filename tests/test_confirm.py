@@ -222,6 +222,9 @@ def test_one_source_is_a_reason_for_doubt(tmp_path):
     np.testing.assert_array_equal(measured.same_source, [1, 0, np.nan, np.nan, np.nan])
     judged = Judge(measurer).judge(pair_table(pairs))["probability"].to_pylist()
     assert judged[1] == judged[2] == judged[3] == judged[4] > judged[0] > 0
+    unweighed = Measurer(signing.signed, measurer._worded, config("weigh_source=false"))
+    judged = Judge(unweighed).judge(pair_table(pairs))["probability"].to_pylist()
+    assert len(set(judged)) == 1
 
 
 @pytest.mark.parametrize("threshold", [0.0, 1e-9, 0.3, 0.9, 1.0])

@@ -63,6 +63,22 @@ def test_a_night_shows_its_articles_and_the_clusters_they_touch(index, tmp_path)
     assert {row["article_id"] for row in night.rows("texts")} == own
 
 
+def test_one_source_speaks_against_a_pair_of_an_old_and_a_new_article(tmp_path):
+    """Of an old article the index remembers the source."""
+    judged = []
+    for source in ("one.example", "two.example"):
+        index = tmp_path / source / "index"
+        run_night([row | {"source": "one.example"} for row in FIRST], tmp_path / source, index, SETTINGS)
+        run_night([row | {"source": source} for row in SECOND], tmp_path / source, index, SETTINGS)
+        judged.append({key: row["probability"] for key, row in pairs(index).items()})
+    of_one, of_two = judged
+    assert of_one.keys() == of_two.keys()
+    old = {row["article_id"] for row in FIRST}
+    between = [key for key in of_one if len(old & set(key)) == 1]
+    assert all(of_one[key] <= of_two[key] for key in between)
+    assert any(0 < of_one[key] < of_two[key] for key in between)
+
+
 def test_every_night_tells_what_became_of_each_cluster(index, tmp_path):
     before = clusters(index)
     night = run_night(SECOND, tmp_path, index, SETTINGS)

@@ -215,10 +215,10 @@ def test_story_pages_hold_their_versions_where_the_spans_say(tmp_path):
     }  # fmt: skip
 
 
-def test_who_wrote_what_says_which_pairs_must_be_found_and_who_is_late(tmp_path):
+def test_who_wrote_what_says_which_pairs_must_be_found_and_who_is_late_or_elsewhere(tmp_path):
     variants = ("source", "heavy", "tabloid", "farm_a", "farm_b", "followup", "same_topic")
-    record = {"story": "S", "site": "x", "title": "", "published_at": WHEN, "text": "x"}
-    lines = [json.dumps(record | {"variant": variant}) for variant in variants]
+    record = {"story": "S", "title": "", "published_at": WHEN, "text": "x"}
+    lines = [json.dumps(record | {"variant": variant, "site": f"{variant}.example"}) for variant in variants]
     (tmp_path / "S.jsonl").write_text("\n".join(lines), encoding="utf-8")
     make_story_benchmark([tmp_path / "S.jsonl"], tmp_path)
     pairs = pq.read_table(tmp_path / "pairs.parquet").to_pylist()
@@ -235,6 +235,12 @@ def test_who_wrote_what_says_which_pairs_must_be_found_and_who_is_late(tmp_path)
     assert {row["article_id"].split("/")[2] for row in late if row["published_at"] == LATER} == {
         "heavy", "tabloid", "farm_a", "farm_b",
     }  # fmt: skip
+    sites = {row["source"] for row in late}
+    assert sites == {f"{variant}.example" for variant in variants}
+    same_site = pq.read_table(tmp_path / "same_site.parquet").to_pylist()
+    others = {row["source"] for row in same_site} - {"source.example"}
+    assert others == {"followup.example", "same_topic.example"}
+    assert {row["published_at"] for row in same_site} == {WHEN.replace("Z", "+00:00")}
     on_time = pq.read_table(tmp_path / "articles.parquet").to_pylist()
     assert {row["published_at"] for row in on_time} == {WHEN.replace("Z", "+00:00")}
 

@@ -18,7 +18,7 @@ from texts import EXAMPLES
 from pipeline import rule
 from pipeline.config import Config
 from pipeline.errors import ConfigError
-from pipeline.measures import FEATURES, TERM_FEATURES, directions
+from pipeline.measures import FEATURES, MOST_FALLS, TERM_FEATURES, directions
 from pipeline.rule import N_KNOTS, PENALTY, Additive, Rule, load_rule
 
 
@@ -104,22 +104,23 @@ def test_without_directions_the_probability_is_scikit_learns(seed, n_features):
         np.testing.assert_allclose(fitted.probability(pairs), expected, atol=1e-4)
 
 
-def test_days_change_the_odds_by_no_more_than_they_may_and_nothing_else_makes_up_for_it():
+@pytest.mark.parametrize(("name", "odds"), [("days_late", 20), ("same_source", 3)])
+def test_a_bounded_curve_falls_no_further_and_nothing_else_makes_up_for_it(name, odds):
     rng = np.random.default_rng(5)
     is_same, weight = rng.random(600) < 0.5, np.full(600, 10.0)
-    late = np.where(is_same, 0, rng.random(600))  # none of the same is late
-    features = np.column_stack((rng.normal(is_same, 1), rng.normal(size=600), late))
+    against = np.where(is_same, 0, rng.random(600))  # none of the same has any of it
+    features = np.column_stack((rng.normal(is_same, 1), rng.normal(size=600), against))
     free = rule.fit(("cosine", "names_of_own", "numbers_of_own"), (0, 0, -1), features, is_same, weight, 0.5)
-    bound = rule.fit(("cosine", "names_of_own", "days_late"), (0, 0, -1), features, is_same, weight, 0.5)
+    bound = rule.fit(("cosine", "names_of_own", name), (0, 0, -1), features, is_same, weight, 0.5)
 
     def from_their_beginnings(fitted: Additive) -> np.ndarray:
         curves = np.array(fitted.values)
         return np.append(curves - curves[:, :1], fitted.intercept + curves[:, 0].sum())
 
     expected = from_their_beginnings(free)
-    of_late = expected[2 * N_KNOTS : 3 * N_KNOTS]
-    assert of_late[-1] < -np.log(20)
-    of_late[:] = np.maximum(of_late, -np.log(20))
+    curve = expected[2 * N_KNOTS : 3 * N_KNOTS]
+    assert curve[-1] < -np.log(odds)
+    curve[:] = np.maximum(curve, -np.log(odds))
     np.testing.assert_allclose(from_their_beginnings(bound), expected, atol=1e-5)
 
 
@@ -223,6 +224,9 @@ def test_the_shipped_rule_is_found_by_name_and_says_what_it_was_fitted_on():
     assert {"corpus_sha256", "n_pairs", "out_of_fold"} <= shipped.fitted_on.keys()
     assert 0 < shipped.screen.threshold < 1
     assert 0 < shipped.confirm.threshold < 1
+    for name, most in MOST_FALLS.items():
+        curve = shipped.confirm.values[shipped.confirm.features.index(name)]
+        assert 0 < curve[0] - min(curve) < most + 1e-5
 
 
 def changed(fitted: Rule, part: str, **values) -> str:
