@@ -27,10 +27,20 @@ def shingle_elements(terms, flags, indptr, k, out, out_indptr):  # type: ignore[
     n = 0
     out_indptr[0] = 0
     for i in range(len(indptr) - 1):
-        length = 0
-        for j in range(indptr[i], indptr[i + 1]):
-            mixed[length] = fmix32(terms[j])
-            length += (flags[j] & FURNITURE) == 0
+        # Slices of one length: numba then asks no index whether it counts from the end.
+        own_terms, own_flags = terms[indptr[i] : indptr[i + 1]], flags[indptr[i] : indptr[i + 1]]
+        length = len(own_terms)
+        all_flags = np.uint8(0)
+        for j in range(length):
+            all_flags |= own_flags[j]
+        if all_flags & FURNITURE:
+            length = 0
+            for j in range(len(own_terms)):
+                mixed[length] = fmix32(own_terms[j])
+                length += (own_flags[j] & FURNITURE) == 0
+        else:  # most articles: a sweep that can be vectorised
+            for j in range(length):
+                mixed[j] = fmix32(own_terms[j])
         width = min(k, length)
         n_shingles = min(length, length - width + 1)
         own = out[n : n + n_shingles]

@@ -65,10 +65,10 @@ def sign_sets(elements, indptr, a, b, out):  # type: ignore[no-untyped-def]
         longest = max(longest, indptr[i + 1] - indptr[i])
     mixed = np.empty(longest, np.uint32)
     for i in range(len(out)):
-        n = indptr[i + 1] - indptr[i]
-        for j in range(n):
-            mixed[j] = fmix32(elements[indptr[i] + j])
-        sign_set(mixed[:n], a, b, out[i])
+        own = elements[indptr[i] : indptr[i + 1]]
+        for j in range(len(own)):
+            mixed[j] = fmix32(own[j])
+        sign_set(mixed[: len(own)], a, b, out[i])
 
 
 @cache

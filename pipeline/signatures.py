@@ -34,7 +34,7 @@ from pipeline.vectors import WEIGHT_TYPES, Told, tell, weigh
 
 REPRINT, RESPUN = 1, 2  # bits of `found_by`
 # Articles whose tokens stay in the processor's cache between the kernels.
-SIGNED_AT_A_TIME = 256
+SIGNED_AT_A_TIME = 96
 # In a collection of more than LARGE articles a rare term has fewer articles, not more: else every article
 # would meet the others of its topic, whose number grows with the collection. With the default `min_idf` 915
 # articles at LARGE, 204 in a million, never under 54 (docs/decisions/0060).
