@@ -47,6 +47,11 @@ def count_lines(summary: Summary) -> Iterator[str]:
         yield f"{_count(summary.n_unreadable_dates, 'article')} whose published_at can't be read"
     if summary.n_files_passed_over:
         yield f"{_count(summary.n_files_passed_over, 'file')} of another kind passed over"
+    if summary.only_source is not None:
+        yield (
+            f"all have the source {_shorten(summary.only_source)}: one source speaks against each pair; "
+            "weigh_source = false finds more"
+        )
     if summary.index is not None:
         yield from _index_lines(summary, summary.index)
     confirmed = {name: n for name, n in summary.pairs_by_relation.items() if name != NEIGHBOUR}

@@ -42,7 +42,8 @@ class Summary:
     its pairs. `tables` are the names of the Parquet files in `run_dir`, `page` is its report, None without
     one. `newest` are clusters whose first article was published last; without dates there are none.
     `seconds`: wall time of the run, None where an older one doesn't say. `index` is what the manifest says of
-    it, None for a run without one. `n_unreadable_dates` and `n_files_passed_over` are the manifest's counts,
+    it, None for a run without one. `only_source`: what all articles, two or more, have as their source, where
+    that was weighed. `n_unreadable_dates` and `n_files_passed_over` are the manifest's counts,
     0 where an older one lacks them.
     """
 
@@ -67,6 +68,7 @@ class Summary:
     n_unreadable_dates: int = 0
     n_files_passed_over: int = 0
     n_earlier: int = 0
+    only_source: str | None = None
 
     @property
     def n_rejected(self) -> int:
@@ -124,6 +126,7 @@ def read_summary(run_dir: Path) -> Summary:
         page=page if (page := run_dir / PAGE).is_file() else None,
         n_unreadable_dates=counts.get("n_unreadable_dates", 0),
         n_files_passed_over=counts.get("n_files_passed_over", 0),
+        only_source=_only_source(run_dir) if manifest["config"].get("weigh_source") else None,
     )
 
 
@@ -139,6 +142,12 @@ def _read(run_dir: Path, table: str, *columns: str) -> pa.Table:
 def _n_earlier(run_dir: Path) -> int:
     run_ids = _read(run_dir, "articles", "earlier_run_id")["earlier_run_id"]
     return len(run_ids) - int(run_ids.null_count)
+
+
+def _only_source(run_dir: Path) -> str | None:
+    sources = _read(run_dir, "articles", "source")["source"]
+    known = pc.unique(sources)
+    return known[0].as_py() if len(known) == 1 < len(sources) else None
 
 
 def _by_relation(relations: list[str]) -> dict[str, int]:

@@ -148,7 +148,13 @@ def test_the_summary_says_what_was_not_used_and_leaves_out_what_is_not_there():
     lines = list(summary_lines(summary))
     assert "1 article whose published_at can't be read" in lines
     assert "2 files of another kind passed over" in lines
+    assert "weigh_source" not in "".join(lines)
     assert "  25 articles (exact): A title" in lines
+
+
+def test_the_summary_says_where_one_source_speaks_against_each_pair():
+    told = "all have the source feed: one source speaks against each pair; weigh_source = false finds more"
+    assert told in summary_lines(replace(SUMMARY, only_source="feed"))
 
 
 def test_the_summary_in_words():

@@ -16,12 +16,15 @@ from pipeline.summary import Summary, loosest, read_summary
 
 CLUSTER = {"first_published_at": None, "last_published_at": None, "min_probability": 0.9, "mean_cosine": 0.5}
 
+ARTICLE = {"text_hash": "0", "n_tokens": 1, "n_furniture_tokens": 0, "cluster_id": "0"}
 
-def write_run(folder, **rows):
+
+def write_run(folder, weigh_source=True, **rows):
     for name, schema in TABLES.items():
         pq.write_table(pa.Table.from_pylist(rows.get(name, []), schema=schema), folder / f"{name}.parquet")
     counts = {"n_recognised": 0, "n_new_versions": 0}
-    manifest = {"run_id": "r", "index": None, "counts": counts, "config": {}, "threshold": 0.5}
+    manifest = {"run_id": "r", "index": None, "counts": counts, "threshold": 0.5}
+    manifest["config"] = {"weigh_source": weigh_source}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return read_summary(folder)
 
@@ -66,6 +69,18 @@ def test_a_cluster_counts_once_under_its_loosest_relation(tmp_path):
 def test_loosest_of_one(relation):
     assert loosest([relation]) == relation
     assert loosest(list(RELATIONS[:RELATED])) == "respun"
+
+
+@pytest.mark.parametrize(
+    ("sources", "weighed", "only"),
+    [
+        (["a", "a", "a"], True, "a"), (["a", "a", "a"], False, None), (["a", "a", "b"], True, None),
+        (["a", "a", None], True, None), ([None, None], True, None), (["a"], True, None), ([], True, None),
+    ],
+)  # fmt: skip
+def test_a_source_that_all_articles_have_is_told_where_it_counts(tmp_path, sources, weighed, only):
+    rows = [ARTICLE | {"article_id": str(i), "source": source} for i, source in enumerate(sources)]
+    assert write_run(tmp_path, weighed, articles=rows).only_source == only
 
 
 def test_rejected_by_reason_most_first(tmp_path):
