@@ -23,7 +23,7 @@ from pipeline.minhash import permutations, sign_sets
 from pipeline.signatures import SIGNED_AT_A_TIME, sign_reprint
 from pipeline.tokens import Tokeniser
 
-N_BATCHES = 40
+N_ARTICLES = 10_000
 REPEATS = 5
 CACHED_ELEMENTS = 2_048
 
@@ -46,8 +46,9 @@ class Bound:
 def measure_bound(articles: Path, column: str = "text") -> Bound:
     """Measure over the first texts of a collection; each time is the least of a few."""
     with pq.ParquetFile(articles) as file:
-        some = list(itertools.islice(file.iter_batches(SIGNED_AT_A_TIME, columns=[column]), N_BATCHES))
-    texts = pa.concat_arrays([batch[column] for batch in some])
+        n_batches = -(-N_ARTICLES // SIGNED_AT_A_TIME)
+        some = list(itertools.islice(file.iter_batches(SIGNED_AT_A_TIME, columns=[column]), n_batches))
+    texts = pa.concat_arrays([batch[column] for batch in some])[:N_ARTICLES]
     config = load_config()
     tokeniser = Tokeniser()
     pieces = [texts.slice(at, SIGNED_AT_A_TIME) for at in range(0, len(texts), SIGNED_AT_A_TIME)]

@@ -65,7 +65,7 @@ def sign_sets(elements, indptr, a, b, out):  # type: ignore[no-untyped-def]
         longest = max(longest, indptr[i + 1] - indptr[i])
     mixed = np.empty(longest, np.uint32)
     for i in range(len(out)):
-        own = elements[indptr[i] : indptr[i + 1]]
+        own = elements[indptr[i] : indptr[i + 1]]  # a slice, as in `elements.shingle_elements`
         for j in range(len(own)):
             mixed[j] = fmix32(own[j])
         sign_set(mixed[: len(own)], a, b, out[i])

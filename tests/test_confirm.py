@@ -216,13 +216,14 @@ def test_one_source_is_a_reason_for_doubt(tmp_path):
     articles.append((None, None, " ".join(REPORT)))
     settings, pairs = config(), [(0, 1), (0, 2), (0, 3), (0, 4), (3, 5)]
     signing = sign(tmp_path, articles, settings)
-    measurer = Measurer(signing.signed, word(tmp_path, signing, settings, pairs), settings)
+    worded = word(tmp_path, signing, settings, pairs)
+    measurer = Measurer(signing.signed, worded, settings)
     left, right = np.array(pairs, np.int64).T
     measured = measurer.measure(left, right)
     np.testing.assert_array_equal(measured.same_source, [1, 0, np.nan, np.nan, np.nan])
     judged = Judge(measurer).judge(pair_table(pairs))["probability"].to_pylist()
     assert judged[1] == judged[2] == judged[3] == judged[4] > judged[0] > 0
-    unweighed = Measurer(signing.signed, measurer._worded, config("weigh_source=false"))
+    unweighed = Measurer(signing.signed, worded, config("weigh_source=false"))
     judged = Judge(unweighed).judge(pair_table(pairs))["probability"].to_pylist()
     assert len(set(judged)) == 1
 
