@@ -123,7 +123,7 @@ def print_runs(runs: Sequence[Run], pairs: str) -> None:
     print("\n### Growth\n")
     print_table(
         ("articles", "text MB", "seconds", "articles/s", "MB/s", "peak MB", "scratch / text",
-         "candidate pairs / article", "collisions / article", "oversized buckets",
+         "with tables / text", "candidate pairs / article", "collisions / article", "oversized buckets",
          "candidate recall, estimated"),
         [_growth(run) for run in runs],
     )  # fmt: skip
@@ -160,6 +160,7 @@ def _growth(run: Run) -> tuple[str, ...]:
         f"{run.n_articles / measured.seconds:,.0f}",
         f"{counts['text_bytes'] / 1e6 / measured.seconds:.1f}",
         f"{measured.peak_bytes / 1e6:,.0f}",
+        f"{measured.scratch_bytes / counts['text_bytes']:.2f}",
         f"{measured.watched_bytes / counts['text_bytes']:.2f}",
         f"{counts['candidate_pairs_per_article']:.2f}",
         f"{counts['n_collisions'] / counts['n_accepted']:.0f}",

@@ -217,7 +217,7 @@ def _last_stage(place: Place, n_before: int) -> str:
     for line in reversed(lines):
         try:
             return str(json.loads(line)["stage"])
-        except ValueError:
+        except (ValueError, KeyError):  # cut off, or about files that went
             continue
     return "nothing"
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 SAMPLE_SECONDS = 0.1
 PROC = Path("/proc")
+KEPT = "tables"
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Measured:
 
     `peak_bytes` is the largest `session_bytes`, sampled ten times a second; where there is no /proc, the
     largest resident set of one process. `watched_bytes` is the largest sum of the files under the watched
-    folder.
+    folder, `scratch_bytes` of those that aren't in a folder KEPT: tables wait there to be published.
     """
 
     spawned_at: float
@@ -31,6 +32,7 @@ class Measured:
     cpu_seconds: float
     peak_bytes: int
     watched_bytes: int
+    scratch_bytes: int
     stdout: str
 
 
@@ -70,14 +72,16 @@ def measure(
             preexec_fn=pin,
             start_new_session=True,
         )
-        peak = files = 0
+        peak = files = scratch = 0
         try:
             while True:
                 pid, status, usage = os.wait4(process.pid, os.WNOHANG)
                 if pid:
                     break
                 peak = max(peak, session_bytes(process.pid))
-                files = max(files, folder_bytes(watched) if watched else 0)
+                if watched:
+                    lying = folder_bytes(watched)
+                    files, scratch = max(files, sum(lying)), max(scratch, lying[0])
                 time.sleep(SAMPLE_SECONDS)
         except BaseException:  # interrupted: what the command started would live on
             os.killpg(process.pid, signal.SIGTERM)
@@ -97,18 +101,20 @@ def measure(
             cpu_seconds=usage.ru_utime + usage.ru_stime,
             peak_bytes=peak or resident,
             watched_bytes=files,
+            scratch_bytes=scratch,
             stdout=stdout.read(),
         )
 
 
-def folder_bytes(folder: Path) -> int:
-    """Sum of the sizes of all files under a folder, which may come and go meanwhile."""
-    total = 0
+def folder_bytes(folder: Path) -> tuple[int, int]:
+    """Bytes of all files under a folder, which may come and go meanwhile; those under a folder KEPT apart."""
+    total = [0, 0]
     for parent, _, names in os.walk(folder):  # unlike rglob it takes no notice of folders that go
+        is_kept = KEPT in Path(parent).relative_to(folder).parts
         for name in names:
             with contextlib.suppress(OSError):
-                total += os.stat(os.path.join(parent, name)).st_size
-    return total
+                total[is_kept] += os.stat(os.path.join(parent, name)).st_size
+    return total[0], total[1]
 
 
 def session_bytes(session: int) -> int:

@@ -15,7 +15,7 @@ from pipeline.arrays import BYTES, READ_I32, U8
 from pipeline.config import Config
 from pipeline.dates import parse_times
 from pipeline.input_rows import Reject, Rows
-from pipeline.schema import ARTICLE_SHARD, REJECTED, UTC_TIME
+from pipeline.schema import ACCEPTED, REJECTED, UTC_TIME
 from pipeline.tokens import TABLES, buffers
 from pipeline.unicode.build import DIGIT, LIMIT, LOWER, UNSPACED, UPPER
 
@@ -150,7 +150,7 @@ def _articles(columns: dict[str, pa.Array], n_rows: int) -> tuple[pa.RecordBatch
     }
     for field in ("source", "url", "title"):
         arrays[field] = _present(columns[field]) if field in columns else pa.nulls(n_rows, pa.string())
-    batch = pa.record_batch([arrays[name] for name in ARTICLE_SHARD.names], schema=ARTICLE_SHARD)
+    batch = pa.record_batch([arrays[name] for name in ACCEPTED.names], schema=ACCEPTED)
     return batch, times.n_bad if times else 0
 
 

@@ -25,8 +25,9 @@ from pipeline.input_parquet import check_types, parquet_columns, parquet_parts, 
 from pipeline.input_rows import BATCH_BYTES, BATCH_ROWS, Rows, check_names, mapped
 from pipeline.input_text import read_texts
 from pipeline.inputs import InputFile, InputPart, InputUnit, expand, partition
-from pipeline.schema import ARTICLE_SHARD, REJECTED
-from pipeline.tables import Ref, read_batches, read_ipc, regroup, write_ipc
+from pipeline.schema import ARTICLE_SHARD, REJECTED, TEXT_SHARD
+from pipeline.shards import Shards
+from pipeline.tables import Ref, atomic_file, read_batches, read_ipc, regroup, write_ipc
 
 __all__ = ["ArticlesResult", "InputUnit", "UnitResult", "number", "plan_inputs", "read_unit", "write_shards"]
 
@@ -39,7 +40,7 @@ ORIGINS = pa.schema([pa.field("input_file", pa.string()), pa.field("row", pa.int
 class UnitResult:
     """What one unit became. `files` are the names of its files, `unreadable` those that can't be read."""
 
-    shards: tuple[Ref, ...]
+    shards: Shards
     origins: Ref
     rejected: Ref
     files: tuple[str, ...]
@@ -57,11 +58,12 @@ class UnitResult:
 class ArticlesResult:
     """The collection, ready for the other stages. n_input_rows = n_accepted + n_rejected + n_recognised.
 
-    `n_recognised` articles are in the index already, by id and text; `n_new_versions` of the accepted ones
-    are there by their id alone.
+    `shards` and `texts` are files of the same articles (`shards.Shards`). `n_recognised` articles are in the
+    index already, by id and text; `n_new_versions` of the accepted ones are there by their id alone.
     """
 
     shards: tuple[Ref, ...]
+    texts: tuple[Ref, ...]
     rejected: Ref
     n_input_rows: int
     n_accepted: int
@@ -139,20 +141,24 @@ def number(units: Sequence[UnitResult], config: Config, work: Path) -> ArticlesR
     Only the shards that hold a repeated id are written again. Raises InputError when nothing is accepted.
     """
     folder = Path(work) / "articles"
-    shards = [shard for unit in units for shard in unit.shards]
+    shards = Shards(
+        tuple(ref for unit in units for ref in unit.shards.articles),
+        tuple(ref for unit in units for ref in unit.shards.texts),
+    )
     rejected = [read_ipc(unit.rejected.path) for unit in units]
-    repeated = _repeated([read_ipc(shard.path, ["article_id"]).column(0) for shard in shards])
+    repeated = _repeated([read_ipc(shard.path, ["article_id"]).column(0) for shard in shards.articles])
     if len(repeated.rows):
-        rejected.append(_repeated_rejects(units, shards, repeated))
+        rejected.append(_repeated_rejects(units, shards.articles, repeated))
         shards = _without(shards, repeated.rows, folder)
     table = pa.concat_tables([REJECTED.empty_table(), *rejected])
     table = table.take(pc.sort_indices(table, [("input_file", "ascending"), ("row", "ascending")]))
     counts = {item["values"]: item["counts"] for item in pc.value_counts(table["reason"]).to_pylist()}
-    n_accepted = sum(shard.rows for shard in shards)
+    n_accepted = sum(shard.rows for shard in shards.articles)
     if not n_accepted:
         raise InputError(f"input: at least one article must be accepted, none was: {_why(table, counts)}")
     return ArticlesResult(
-        shards=tuple(shards),
+        shards=shards.articles,
+        texts=shards.texts,
         rejected=write_ipc(folder / "rejected.arrow", REJECTED, table.combine_chunks().to_batches()),
         n_input_rows=sum(unit.n_input_rows for unit in units),
         n_accepted=n_accepted,
@@ -160,7 +166,7 @@ def number(units: Sequence[UnitResult], config: Config, work: Path) -> ArticlesR
         n_files=len({name for unit in units for name in unit.files}),
         n_unreadable_files=len({name for unit in units for name in unit.unreadable}),
         n_bad_dates=sum(unit.n_bad_dates for unit in units),
-        text_bytes=sum(text_bytes(batch) for shard in shards for batch in read_batches(shard.path)),
+        text_bytes=text_bytes(shards.texts),
     )
 
 
@@ -229,16 +235,16 @@ def _why(rejected: pa.Table, counts: dict[str, int]) -> str:
     return f"{reasons} (first: {first['input_file']}{': ' + first['detail'] if first['detail'] else ''})"
 
 
-def write_shards(pieces: Iterator[pa.Table], folder: Path, name: str) -> tuple[Ref, ...]:
-    """Write pieces of articles (ARTICLE_SHARD, none empty) into shards of about SHARD_BYTES of text."""
-    shards: list[Ref] = []
+def write_shards(pieces: Iterator[pa.Table], folder: Path, name: str) -> Shards:
+    """Write pieces of articles (ACCEPTED, none empty) into shards of about SHARD_BYTES of text."""
+    shards: list[tuple[Ref, Ref]] = []
     pending = [next(pieces, None)]
 
     def one_shard() -> Iterator[pa.RecordBatch]:
         size = 0
         while (piece := pending[0]) is not None:
             batch = piece.combine_chunks().to_batches()[0]
-            more = text_bytes(batch)
+            more = _text_bytes(batch)
             if size and size + more > SHARD_BYTES:
                 return
             yield batch
@@ -246,12 +252,32 @@ def write_shards(pieces: Iterator[pa.Table], folder: Path, name: str) -> tuple[R
             pending[0] = next(pieces, None)
 
     while pending[0] is not None:
-        shards.append(write_ipc(folder / f"{name}-shard-{len(shards):04d}.arrow", ARTICLE_SHARD, one_shard()))
-    return tuple(shards)
+        shards.append(_write_shard(folder, name, len(shards), one_shard()))
+    return Shards(tuple(articles for articles, _ in shards), tuple(texts for _, texts in shards))
 
 
-def text_bytes(batch: pa.RecordBatch) -> int:
-    """UTF-8 bytes of the bodies of a batch."""
+def _write_shard(folder: Path, name: str, number: int, batches: Iterator[pa.RecordBatch]) -> tuple[Ref, Ref]:
+    """Write the articles and the texts of batches (ACCEPTED), one batch after the other."""
+    rows = 0
+    with (
+        atomic_file(folder / f"{name}-shard-{number:04d}.arrow") as articles,
+        atomic_file(folder / f"{name}-texts-{number:04d}.arrow") as texts,
+        pa.ipc.new_file(articles, ARTICLE_SHARD) as into_articles,
+        pa.ipc.new_file(texts, TEXT_SHARD) as into_texts,
+    ):
+        for batch in batches:
+            into_articles.write_batch(batch.select(ARTICLE_SHARD.names))
+            into_texts.write_batch(batch.select(TEXT_SHARD.names))
+            rows += batch.num_rows
+    return articles.ref(rows), texts.ref(rows)
+
+
+def text_bytes(texts: Sequence[Ref]) -> int:
+    """UTF-8 bytes of the bodies in shards of texts."""
+    return sum(_text_bytes(batch) for ref in texts for batch in read_batches(ref.path))
+
+
+def _text_bytes(batch: pa.RecordBatch) -> int:
     return int(pc.sum(pc.binary_length(batch.column("text")), min_count=0).as_py())
 
 
@@ -294,27 +320,39 @@ def _repeated_rejects(units: Sequence[UnitResult], shards: Sequence[Ref], repeat
     )
 
 
-def _without(shards: Sequence[Ref], rows: npt.NDArray[np.int64], folder: Path) -> list[Ref]:
+def _without(shards: Shards, rows: npt.NDArray[np.int64], folder: Path) -> Shards:
     """The shards without the given rows; those that hold none of them stay as they are."""
+    keep = np.ones(sum(ref.rows for ref in shards.articles), np.bool_)
+    keep[rows] = False
+    return Shards(
+        filtered(shards.articles, keep, ARTICLE_SHARD, folder, "distinct"),
+        filtered(shards.texts, keep, TEXT_SHARD, folder, "distinct"),
+    )
+
+
+def filtered(
+    refs: Sequence[Ref], keep: npt.NDArray[np.bool_], schema: pa.Schema, folder: Path, word: str
+) -> tuple[Ref, ...]:
+    """Shards with the rows to keep, bool (n_articles,) over all; those that lose none stay as they are.
+
+    One that loses all is left out. The others are written into `folder`, with `word` behind their name.
+    """
     kept: list[Ref] = []
     first = 0
-    for shard in shards:
-        mine = rows[(rows >= first) & (rows < first + shard.rows)] - first
-        first += shard.rows
-        if not len(mine):
-            kept.append(shard)
-            continue
-        keep = np.ones(shard.rows, dtype=np.bool_)
-        keep[mine] = False
-        if keep.any():
-            path = folder / f"{Path(shard.path).stem}-distinct.arrow"
-            kept.append(write_ipc(path, ARTICLE_SHARD, _filtered(shard, keep)))
-    return kept
+    for ref in refs:
+        own = keep[first : first + ref.rows]
+        first += ref.rows
+        if own.all():
+            kept.append(ref)
+        elif own.any():
+            path = folder / f"{Path(ref.path).stem}-{word}.arrow"
+            kept.append(write_ipc(path, schema, _kept_batches(ref, own)))
+    return tuple(kept)
 
 
-def _filtered(shard: Ref, keep: npt.NDArray[np.bool_]) -> Iterator[pa.RecordBatch]:
+def _kept_batches(ref: Ref, keep: npt.NDArray[np.bool_]) -> Iterator[pa.RecordBatch]:
     at = 0
-    for batch in read_batches(shard.path):
+    for batch in read_batches(ref.path):
         part = keep[at : at + batch.num_rows]
         at += batch.num_rows
         if part.any():

@@ -45,7 +45,10 @@ class Past:
 
 @dataclass(frozen=True)
 class Found:
-    """What the stages before left for the tables. `shards` hold the new articles."""
+    """What the stages before left for the tables.
+
+    `shards` hold the new articles, `chosen` those of them that were read again (`reread.CHOSEN`).
+    """
 
     shards: tuple[Ref, ...]
     rejected: Ref
@@ -55,6 +58,7 @@ class Found:
     judged: tuple[Ref, ...]
     membership: Ref
     sections: tuple[Ref, ...]
+    chosen: tuple[Ref, ...]
     past: Past | None = None
 
     @property
@@ -76,10 +80,14 @@ def lots(config: Config, with_index: bool = False) -> list[tuple[str, ...]]:
     ]
 
 
-def write_texts(shards: Sequence[Ref], folder: Path) -> dict[str, Ref]:
-    """Writes the table `texts` into `folder`; its Ref by name. It needs the articles alone."""
-    batches = (batch.select(schema.TEXTS.names) for shard in shards for batch in read_batches(shard.path))
-    return {"texts": write_parquet(folder / "texts.parquet", schema.TABLES["texts"], batches)}
+def write_texts(shards: Sequence[Ref], texts: Sequence[Ref], folder: Path) -> Ref:
+    """Writes the table `texts` into `folder`, of files of articles and their texts."""
+    batches = (
+        pa.record_batch([known["article_id"], known["title"], bodies["text"]], schema=schema.TEXTS)
+        for pair in zip(shards, texts, strict=True)
+        for known, bodies in zip(*(read_batches(ref.path) for ref in pair), strict=True)
+    )
+    return write_parquet(folder / "texts.parquet", schema.TABLES["texts"], batches)
 
 
 def write_tables(found: Found, names: tuple[str, ...], config: Config, folder: Path) -> dict[str, Ref]:
@@ -104,7 +112,7 @@ def write_tables(found: Found, names: tuple[str, ...], config: Config, folder: P
         "templates": lambda: templates(clustering(), read_ipc(found.pairs.path), judged),
         "repeated_sections": lambda: _sections(found),
         "rejected": lambda: read_batches(found.rejected.path),
-        "furniture": lambda: [furniture(found.signed, found.shards)],
+        "furniture": lambda: [furniture(found.signed, found.chosen)],
     }
     return {
         name: write_parquet(folder / f"{name}.parquet", schema.TABLES[name], tables[name]()) for name in names

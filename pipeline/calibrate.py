@@ -29,10 +29,11 @@ from pipeline.confirm import Measurer, beyond_doubt, relate, too_short
 from pipeline.errors import InputError
 from pipeline.evaluate import Curve, curve
 from pipeline.executor import Listener, StageRunner, ThreadExecutor
-from pipeline.job import n_articles, weighing_stages, wording_calls
+from pipeline.job import n_articles, read_stages, sign_stage, term_stages, wording_calls
 from pipeline.labelled_pairs import Labels, Run, components, open_run, read_labels
 from pipeline.rule import Additive, Rule, load_rule
 from pipeline.screen import SCREENED
+from pipeline.shards import Shards
 from pipeline.tables import read_ipc, write_ipc
 
 # Labelled pairs of either kind below which nothing can be said.
@@ -160,9 +161,10 @@ def measure(run: Run, config: Config, in_use: Rule, labels: Labels, work: Path, 
     collection = work / "collection.parquet"
     _write_collection(run, collection)
     stages = StageRunner(ThreadExecutor(config.n_workers), listen)
-    weighed = weighing_stages(articles.plan_inputs([str(collection)], config), config, stages, work)
-    shards = weighed.accepted.shards
-    ids = [i for s in shards for i in read_ipc(s.path, ["article_id"]).column(0).to_pylist()]
+    accepted = read_stages(articles.plan_inputs([str(collection)], config), config, stages, work)
+    counted = term_stages(Shards(accepted.shards, accepted.texts), config, stages, work)
+    [signed] = stages.together(sign_stage(counted, config, work))
+    ids = [i for s in accepted.shards for i in read_ipc(s.path, ["article_id"]).column(0).to_pylist()]
     row = {one: at for at, one in enumerate(ids)}
     sides = np.array([[row[one] for one in pair.ids] for pair in labels.pairs], np.int64)
     left, right = sides.min(axis=1), sides.max(axis=1)  # as in a run: float32 sums depend on the side
@@ -172,9 +174,9 @@ def measure(run: Run, config: Config, in_use: Rule, labels: Labels, work: Path, 
         np.zeros(n, np.float32), np.ones(n, bool),
     ], schema=SCREENED)  # fmt: skip
     screened = write_ipc(work / "screened-labelled.arrow", SCREENED, every.to_batches())
-    calls = wording_calls(weighed, [screened], config, work)
+    calls = wording_calls(counted, [screened], config, work)
     worded = stages.map("wording", wording.write_group, calls, rows=n_articles)
-    measurer = Measurer(weighed.signed, worded, config)
+    measurer = Measurer(signed, worded, config)
     found = measurer.measure(left, right)
     same_text = measurer.text_hash[left] == measurer.text_hash[right]
     screen = in_use.screen.probability(measures.term_features(found)) >= in_use.screen.threshold

@@ -21,7 +21,7 @@ from pipeline.array_files import RowFile, read_stacked
 from pipeline.arrays import F32, U64
 from pipeline.arrow_columns import DAY, NO_TIME, times_of
 from pipeline.config import Config
-from pipeline.signatures import REPRINT, RESPUN, Signed, bands
+from pipeline.signatures import REPRINT, RESPUN, Signatures, Signed, bands
 from pipeline.tables import Ref, read_ipc, write_ipc
 from pipeline.wide import fetch_bytes
 from pipeline.words import distinct, run_starts, sort_words
@@ -143,7 +143,7 @@ _loading = threading.Lock()
 _loaded: WeakValueDictionary[tuple[Ref, ...], np.ndarray] = WeakValueDictionary()
 
 
-def load_places(signed: Sequence[Signed]) -> np.ndarray:
+def load_places(signed: Sequence[Signatures]) -> np.ndarray:
     """One byte per signature place of every article, uint8 (n, n_perm of both views).
 
     Calls that are under way at the same time share one array: it is the largest of a run.
@@ -161,7 +161,9 @@ def load_articles(signed: Sequence[Signed], column: str) -> np.ndarray:
     return np.concatenate([read_ipc(s.articles.path)[column].to_numpy() for s in signed])
 
 
-def find_in_bands(signed: Sequence[Signed], part: int, n_parts: int, config: Config, work: Path) -> BandPairs:
+def find_in_bands(
+    signed: Sequence[Signatures], part: int, n_parts: int, config: Config, work: Path
+) -> BandPairs:
     """Pairs of every n_parts-th band, starting with `part`."""
     plan = bands(config)
     places = load_places(signed)

@@ -9,10 +9,13 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
+
+if TYPE_CHECKING:  # a listener needs this module, and nothing that is slow to import
+    from pipeline.tables import Ref
 
 T = TypeVar("T")
 Call = tuple[Any, ...]  # the arguments of one call: paths, Refs, configuration, small numbers; never data
@@ -86,9 +89,12 @@ class Journal(Protocol):
     def note(self, stage: str, number: int, result: object) -> None:
         """Keep the result of a call; called from the thread that started the run."""
 
+    def free(self, files: Iterable[Ref]) -> None:
+        """Files that no call will ask for any more: they may be removed."""
+
 
 class NoJournal:
-    """Remembers nothing: for stages that are run over a folder of the moment."""
+    """Remembers nothing, frees nothing: for stages that are run over a folder of the moment."""
 
     def recall(
         self, stage: str, function: Callable[..., T], calls: Sequence[Call]
@@ -98,6 +104,9 @@ class NoJournal:
 
     def note(self, stage: str, number: int, result: object) -> None:
         """Nothing."""
+
+    def free(self, files: Iterable[Ref]) -> None:
+        """Nothing: the folder goes as a whole."""
 
 
 class Silence:
@@ -136,12 +145,16 @@ class ThreadExecutor:
 
 @dataclass(frozen=True)
 class Stage(Generic[T]):
-    """Calls of one function; `rows` tells how many rows a result stands for."""
+    """Calls of one function; `rows` tells how many rows a result stands for.
+
+    `last_read`: of each call a file that nobody asks for any more when the call is done; or nothing.
+    """
 
     name: str
     function: Callable[..., T]
     calls: Sequence[Call]
     rows: Callable[[T], int]
+    last_read: Sequence[Ref] = ()
 
 
 class StageRunner:
@@ -157,6 +170,10 @@ class StageRunner:
         self.reports: list[StageReport] = []
         self.current = ""
         self._began = time.perf_counter()
+
+    def free(self, files: Iterable[Ref]) -> None:
+        """Say that no call will ask for these files any more."""
+        self._journal.free(files)
 
     @property
     def seconds(self) -> float:
@@ -182,7 +199,7 @@ class StageRunner:
         began = time.perf_counter()
         jobs: list[Job] = []
         known: dict[str, dict[int, Any]] = {}
-        rows = {stage.name: stage.rows for stage in stages}
+        by_name = {stage.name: stage for stage in stages}
         for stage in stages:
             name = stage.name
             self._listen.stage_started(name, len(stage.calls))
@@ -202,7 +219,9 @@ class StageRunner:
             known[job.stage][job.number] = result = outcome()
             ended[job.stage] = time.perf_counter()
             self._journal.note(job.stage, job.number, result)
-            self._listen.call_finished(job.stage, rows[job.stage](result))
+            stage = by_name[job.stage]
+            self._journal.free(stage.last_read[job.number : job.number + 1])
+            self._listen.call_finished(job.stage, stage.rows(result))
 
         self.current = stages[0].name
         self._execute.map(jobs, done)

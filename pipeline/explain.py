@@ -15,6 +15,7 @@ import pyarrow as pa
 from pipeline import confirm, measures, screen, signatures, terms, text, wording
 from pipeline.aligned import Telling, align
 from pipeline.array_files import map_npy
+from pipeline.articles import write_shards
 from pipeline.candidates import describe, load_places
 from pipeline.compare import QUOTE
 from pipeline.config import Config
@@ -73,7 +74,7 @@ class InRun:
 
 @dataclass(frozen=True)
 class Asked:
-    """Two articles (ARTICLE_SHARD, two rows) in the order of the input; `is_turned`: a is the second."""
+    """Two articles (ACCEPTED, two rows) in the order of the input; `is_turned`: a is the second."""
 
     pair: pa.RecordBatch
     is_turned: bool
@@ -86,7 +87,7 @@ class _Two:
 
     group: ShardGroup
     tokens: Ref
-    signed: signatures.Signed
+    signed: signatures.Signatures
     measured: Measures
     judge: confirm.Judge
     judged: dict[str, float]
@@ -137,9 +138,10 @@ def explain(asked: Asked, furniture: Ref, statistics: Ref, config: Config, work:
 
 
 def _run_stages(asked: Asked, furniture: Ref, statistics: Ref, config: Config, work: Path) -> _Two:
-    shard = write_ipc(work / "articles.arrow", asked.pair.schema, [asked.pair])
-    group = ShardGroup(0, 0, (shard,))
-    tokens = text.tokenise_group(group, work)
+    pieces = iter([pa.Table.from_batches([asked.pair])])
+    shards = write_shards(pieces, work, "pair")
+    group = ShardGroup(0, 0, shards.articles)
+    tokens = text.tokenise_group(group, shards.texts, work)
     # The two articles' own counts are not looked at, so the smallest table does.
     bags = terms.count(group, tokens, furniture, 1, config, work).bags
     signed = signatures.sign(group, tokens, bags, furniture, statistics, config, work)
@@ -170,7 +172,7 @@ def _articles(asked: Asked, two: _Two, furniture: Ref, config: Config) -> tuple[
     return tellings, sides
 
 
-def _views(signed: signatures.Signed, config: Config) -> tuple[View, ...]:
+def _views(signed: signatures.Signatures, config: Config) -> tuple[View, ...]:
     plan = signatures.bands(config)
     keys = map_npy(signed.keys.path)
     equal = keys[:, 0] == keys[:, 1]

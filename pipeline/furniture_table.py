@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 
 from pipeline.arrow_columns import Rows, plain, table_batch
 from pipeline.furniture import line_keys, source_salts
+from pipeline.reread import take_chosen
 from pipeline.schema import FURNITURE
-from pipeline.shards import take_articles
 from pipeline.signatures import Signed
 from pipeline.tables import Ref, read_ipc
 from pipeline.text import keep
@@ -22,8 +22,11 @@ from pipeline.words import distinct, run_starts
 _ARTICLES_AT_A_TIME = 1024
 
 
-def furniture(signed: Sequence[Signed], shards: Sequence[Ref]) -> pa.RecordBatch:
-    """The lines by source and text, each as it stands in the first article that carries it."""
+def furniture(signed: Sequence[Signed], chosen: Sequence[Ref]) -> pa.RecordBatch:
+    """The lines by source and text, each as it stands in the first article that carries it.
+
+    `chosen` (`reread.CHOSEN`) hold these articles.
+    """
     lines = pa.concat_tables([read_ipc(group.lines.path) for group in signed])
     keys, rows = lines["key"].to_numpy(), lines["row"].to_numpy()
     order = np.lexsort((rows, keys))
@@ -31,13 +34,13 @@ def furniture(signed: Sequence[Signed], shards: Sequence[Ref]) -> pa.RecordBatch
     n_articles = np.diff(np.append(starts, len(keys))).astype(np.int32)
     first = order[starts]
     by_row = np.argsort(rows[first], kind="stable")
-    texts = _line_texts(shards, keys[first[by_row]], rows[first[by_row]])
+    texts = _line_texts(chosen, keys[first[by_row]], rows[first[by_row]])
     table = pa.table([*texts, pa.array(n_articles[by_row])], schema=FURNITURE)
     return table_batch("furniture", table.sort_by([("source", "ascending"), ("line", "ascending")]).columns)
 
 
 def _line_texts(
-    shards: Sequence[Ref], keys: npt.NDArray[np.uint64], rows: Rows
+    chosen: Sequence[Ref], keys: npt.NDArray[np.uint64], rows: Rows
 ) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
     """Source (null: counted in all) and text of each line, by its key and an article that carries it.
 
@@ -48,15 +51,15 @@ def _line_texts(
     sources, texts = [pa.array([], pa.string())], [pa.array([], pa.string())]
     for begin, end in pairwise(np.append(cuts, len(rows))):
         here = slice(begin, end)
-        source, text = _lines_of(shards, keys[here], rows[here])
+        source, text = _lines_of(chosen, keys[here], rows[here])
         sources.append(source)
         texts.append(text)
     return pa.chunked_array(sources), pa.chunked_array(texts)
 
 
-def _lines_of(shards: Sequence[Ref], keys: npt.NDArray[np.uint64], rows: Rows) -> tuple[pa.Array, pa.Array]:
+def _lines_of(chosen: Sequence[Ref], keys: npt.NDArray[np.uint64], rows: Rows) -> tuple[pa.Array, pa.Array]:
     carriers = rows[run_starts(rows)]
-    articles = take_articles(shards, carriers, ("text", "source"))
+    articles = take_chosen(chosen, carriers, ("text", "source"))
     bodies, sources = plain(articles["text"]), plain(articles["source"])
     tokens = tokenise(None, bodies)
     kept = keep(tokens)

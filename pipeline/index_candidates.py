@@ -33,7 +33,7 @@ from pipeline.config import Config
 from pipeline.index_places import OldPlaces
 from pipeline.index_segments import N_PARTS, NEW_AND_OLD, IndexReader, OpenIndex
 from pipeline.index_store import Store
-from pipeline.signatures import REPRINT, RESPUN, Signed, bands
+from pipeline.signatures import REPRINT, RESPUN, Signatures, bands
 from pipeline.tables import Ref, write_ipc
 from pipeline.wide import load_key
 from pipeline.words import distinct, run_starts, sort_words
@@ -145,7 +145,7 @@ class _Sides:
 
     def __init__(
         self,
-        signed: Sequence[Signed],
+        signed: Sequence[Signatures],
         shards: Sequence[Ref],
         reader: IndexReader,
         places: Store,
@@ -186,7 +186,7 @@ def _within_window(reader: IndexReader, shards: Sequence[Ref], config: Config) -
 
 def find_in_index(
     index: OpenIndex,
-    signed: Sequence[Signed],
+    signed: Sequence[Signatures],
     shards: Sequence[Ref],
     copies: Sequence[Ref],
     part: int,

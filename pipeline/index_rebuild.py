@@ -30,7 +30,7 @@ from pipeline.index_write import (
 )
 from pipeline.schema import ARTICLE_SHARD
 from pipeline.shards import ShardGroup
-from pipeline.signatures import SIGNED_ARTICLES, Signed
+from pipeline.signatures import SIGNED_ARTICLES, Signatures, Signed
 from pipeline.tables import Ref, read_ipc, write_ipc
 from pipeline.text import KEPT
 
@@ -60,7 +60,7 @@ def unpack(index: OpenIndex, begin: int, end: int, number: int, work: Path) -> U
     """The articles at the positions [begin, end) as a group of that number."""
     reader = index.read()
     positions = pa.array(range(begin, end), pa.int64()).to_numpy()
-    known = reader.take(positions, [*ARTICLE_SHARD.names[:-1], "n_tokens"])
+    known = reader.take(positions, [*ARTICLE_SHARD.names, "n_tokens"])
     ends = batch_ends(known["n_tokens"].to_numpy())
     shard = write_ipc(work / f"unpacked-{number:03d}.arrow", ARTICLE_SHARD, shard_batches(known, ends))
     tokens = write_ipc(work / f"tokens-{number:03d}.arrow", KEPT, kept_batches(reader, positions, ends))
@@ -69,7 +69,7 @@ def unpack(index: OpenIndex, begin: int, end: int, number: int, work: Path) -> U
 
 
 def replace_all(
-    index: OpenIndex, tokens: Sequence[Ref], signed: Sequence[Signed], judged: Sequence[Ref],
+    index: OpenIndex, tokens: Sequence[Ref], signed: Sequence[Signatures], judged: Sequence[Ref],
     membership: Ref, named: Named, furniture: Ref, statistics: Ref, version: str, config: Config, work: Path,
 ) -> Ref:  # fmt: skip
     """Write all articles as one segment with new signatures and pairs, and the statistics behind them.

@@ -40,7 +40,7 @@ from pipeline.schema import ARTICLE_SHARD
 from pipeline.screen import SCREENED
 from pipeline.shards import ShardGroup
 from pipeline.signatures import SIGNED_ARTICLES, SIGNED_LINES, Signed
-from pipeline.tables import Ref, atomic_file, read_ipc, write_ipc
+from pipeline.tables import Ref, read_ipc, write_ipc
 from pipeline.terms import TermStatistics
 from pipeline.text import KEPT
 
@@ -63,7 +63,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Recalled:
-    """A group of old articles, as the stages before "screen" leave new ones. Its texts are not known: ""."""
+    """A group of old articles, as the stages before "screen" leave new ones. Its texts are not known."""
 
     group: ShardGroup
     tokens: Ref
@@ -167,7 +167,7 @@ def recall(
     """Make the planned articles [begin, end) a group of that number. Terms are weighed with `statistics`."""
     reader = index.read()
     positions = read_ipc(planned.positions.path)["position"].to_numpy()[begin:end]
-    columns = [*ARTICLE_SHARD.names[:-1], *(n for n in SIGNED_ARTICLES.names if n in ARTICLES.names)]
+    columns = [*ARTICLE_SHARD.names, *(n for n in SIGNED_ARTICLES.names if n in ARTICLES.names)]
     known = reader.take(positions, columns)
     ends = batch_ends(known["n_tokens"].to_numpy())
     shard = write_ipc(work / f"recalled-{number:03d}.arrow", ARTICLE_SHARD, shard_batches(known, ends))
@@ -182,10 +182,8 @@ def recall(
 
 
 def shard_batches(known: pa.Table, ends: Sequence[int]) -> Iterator[pa.RecordBatch]:
-    """Old articles (`index_segments.ARTICLES`) as in a shard, with the text "", batches with those ends."""
-    texts = pa.array(np.full(len(known), "", object), pa.string())
-    table = known.select(ARTICLE_SHARD.names[:-1]).append_column("text", texts)
-    table = table.cast(ARTICLE_SHARD).combine_chunks()
+    """Old articles (`index_segments.ARTICLES`) as in a shard, batches with those ends."""
+    table = known.select(ARTICLE_SHARD.names).cast(ARTICLE_SHARD).combine_chunks()
     for begin, end in pairwise([0, *ends]):
         yield from table.slice(begin, end - begin).to_batches()
 
@@ -193,18 +191,13 @@ def shard_batches(known: pa.Table, ends: Sequence[int]) -> Iterator[pa.RecordBat
 def _signed(
     group: ShardGroup, bags: ArrayFiles, facts: pa.Table, counts: TermStatistics, work: Path
 ) -> Signed:
-    """As stage "signatures" leaves it, but for keys and places, which nobody asks for any more."""
+    """What stage "signatures" leaves, but for keys and places."""
     name = f"{group.number:03d}"
-    with atomic_file(work / f"unsigned-{name}.bin") as nothing:
-        pass
-    empty = nothing.ref(0)
     return Signed(
         group.first_row,
         bags,
         vectors.write_group(group, bags, counts, work),
         write_ipc(work / f"signed-{name}.arrow", SIGNED_ARTICLES, facts.to_batches()),
-        empty,
-        empty,
         write_ipc(work / f"furniture-{name}.arrow", SIGNED_LINES, []),
     )
 

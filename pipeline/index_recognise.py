@@ -18,10 +18,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.arrow_columns import Rows, plain, read_column
-from pipeline.articles import ArticlesResult
+from pipeline.articles import ArticlesResult, filtered
 from pipeline.index_segments import IndexReader, OpenIndex
-from pipeline.schema import ARTICLE_SHARD
-from pipeline.shards import take_articles
+from pipeline.schema import ARTICLE_SHARD, TEXT_SHARD
+from pipeline.shards import Shards, take_articles
 from pipeline.tables import Ref, read_batches, write_ipc
 from pipeline.text import hash_terms
 from pipeline.tokens import tokenise
@@ -34,13 +34,14 @@ _VERSIONS = pa.schema([("row", pa.int64()), ("version_of", pa.string())])
 
 @dataclass(frozen=True)
 class Recognised:
-    """The night's own articles in `shards`.
+    """The night's own articles in `shards` and their `texts` (`shards.Shards`).
 
     `known` IPC: positions of the old articles that came again, ascending and distinct. `versions` IPC: rows
     of the new versions, ascending, and the id of which they are.
     """
 
     shards: tuple[Ref, ...]
+    texts: tuple[Ref, ...]
     known: Ref
     versions: Ref
     n_recognised: int
@@ -49,17 +50,17 @@ class Recognised:
     def of(self, accepted: ArticlesResult) -> ArticlesResult:
         """The collection without what was recognised."""
         return replace(
-            accepted, shards=self.shards, n_accepted=self.n_accepted, n_recognised=self.n_recognised,
-            n_new_versions=self.versions.rows,
+            accepted, shards=self.shards, texts=self.texts, n_accepted=self.n_accepted,
+            n_recognised=self.n_recognised, n_new_versions=self.versions.rows,
         )  # fmt: skip
 
 
-def recognise(shards: Sequence[Ref], index: OpenIndex, work: Path) -> Recognised:
+def recognise(shards: Shards, index: OpenIndex, work: Path) -> Recognised:
     """Leave out the articles that are known, and give new versions an id of their own."""
     reader = index.read()
-    ids = plain(read_column(shards, "article_id"))
+    ids = plain(read_column(shards.articles, "article_id"))
     rows, old = _same_id(ids, reader)
-    again = _same_text(shards, rows, old, reader)
+    again = _same_text(shards.texts, rows, old, reader)
     # An id may be there in several versions: it is known when one of them has the text.
     is_known = np.zeros(len(ids), np.bool_)
     is_known[rows[again]] = True
@@ -68,11 +69,12 @@ def recognise(shards: Sequence[Ref], index: OpenIndex, work: Path) -> Recognised
     is_version &= ~is_known
     versions = np.flatnonzero(is_version)
     renamed = _free_ids(ids.take(pa.array(versions)).to_pylist(), ids, reader)
-    kept = _rewritten(shards, ~is_known, dict(zip(versions.tolist(), renamed, strict=True)), work)
+    kept = _rewritten(shards.articles, ~is_known, dict(zip(versions.tolist(), renamed, strict=True)), work)
     new_row = np.cumsum(~is_known) - 1
     positions = np.unique(old[again])
     return Recognised(
         tuple(kept),
+        filtered(shards.texts, ~is_known, TEXT_SHARD, work / "articles", "new"),
         write_ipc(work / "known.arrow", _POSITIONS, [pa.record_batch([positions], schema=_POSITIONS)]),
         write_ipc(work / "versions.arrow", _VERSIONS, [
             pa.record_batch([pa.array(new_row[versions]), ids.take(pa.array(versions))], schema=_VERSIONS)
@@ -94,14 +96,14 @@ def _same_id(ids: pa.StringArray, reader: IndexReader) -> tuple[Rows, Rows]:
     return np.concatenate(rows), np.concatenate(positions)
 
 
-def _same_text(shards: Sequence[Ref], rows: Rows, old: Rows, reader: IndexReader) -> npt.NDArray[np.bool_]:
+def _same_text(texts: Sequence[Ref], rows: Rows, old: Rows, reader: IndexReader) -> npt.NDArray[np.bool_]:
     """Whether the bodies of each pair are the same after normalising."""
     distinct_rows = np.unique(rows)
     hashes = np.zeros(len(distinct_rows), np.uint64)
     for at in range(0, len(distinct_rows), _AT_A_TIME):
-        texts = take_articles(shards, distinct_rows[at : at + _AT_A_TIME], ("text",))["text"]
-        tokens = tokenise(None, plain(texts))
-        hashes[at : at + len(texts)] = [
+        bodies = take_articles(texts, distinct_rows[at : at + _AT_A_TIME], ("text",))["text"]
+        tokens = tokenise(None, plain(bodies))
+        hashes[at : at + len(bodies)] = [
             hash_terms(tokens.terms, begin, end) for begin, end in itertools.pairwise(tokens.indptr)
         ]
     positions = np.unique(old)

@@ -15,10 +15,12 @@ from pipeline import (
     index_run,
     index_screen,
     index_write,
+    wording,
 )
+from pipeline.array_files import ArrayFiles
 from pipeline.candidates import BandPairs
 from pipeline.config import Config
-from pipeline.executor import Call, Stage, StageRunner
+from pipeline.executor import Stage, StageRunner
 from pipeline.index_run import IndexRun
 from pipeline.index_segments import N_PARTS, OpenIndex
 from pipeline.manifest import started_at
@@ -92,16 +94,19 @@ def recall_stages(
     return planned, tuple(recalled)
 
 
-def recalled_wording(staged: Staged, screened: Sequence[Ref], config: Config, work: Path) -> list[Call]:
-    """The same for the recalled groups: their clusters' pairs, judged on past nights, ask for it too."""
+def recalled_wording(
+    staged: Staged, screened: Sequence[Ref], config: Config, work: Path
+) -> list[Stage[ArrayFiles]]:
+    """The wording of the recalled groups: their clusters' pairs, judged on past nights, ask for it too."""
     if staged.planned is None or staged.recognised is None:
         return []
     touched = index_recall.touched_pairs(staged.planned, staged.recognised.known, screened, work)
     passed = (*screened, touched)
-    return [
+    calls = [
         (one.group, one.tokens, staged.furniture, staged.statistics, passed, config, work)
         for one in staged.recalled
     ]
+    return [Stage("recalled-wording", wording.write_group, calls, lambda files: files.n_articles)]
 
 
 def name_stage(

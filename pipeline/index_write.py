@@ -37,7 +37,7 @@ from pipeline.index_segments import (
 from pipeline.index_store import Store
 from pipeline.index_tokens import packed
 from pipeline.schema import CLUSTER_EVENTS
-from pipeline.signatures import SIGNED_ARTICLES, Signed
+from pipeline.signatures import SIGNED_ARTICLES, Signatures, Signed
 from pipeline.tables import Ref, atomic_file, read_batches, read_ipc, write_ipc
 from pipeline.terms import TermStatistics
 from pipeline.vectors import N_TOTALS
@@ -55,7 +55,7 @@ class Night:
     shards: tuple[Ref, ...]
     versions: Ref
     tokens: tuple[Ref, ...]
-    signed: tuple[Signed, ...]
+    signed: tuple[Signatures, ...]
     judged: tuple[Ref, ...]
     positions: Ref
     membership: Ref
@@ -254,7 +254,7 @@ def tokens_rows(tokens: Sequence[Ref], signed: Sequence[Signed]) -> Iterator[pa.
             row = end
 
 
-def keys_rows(signed: Sequence[Signed], config: Config) -> Iterator[pa.RecordBatch]:
+def keys_rows(signed: Sequence[Signatures], config: Config) -> Iterator[pa.RecordBatch]:
     """Band keys of signed groups, as `index_segments.keys_schema` has them."""
     schema = keys_schema(config)
     for one in signed:
@@ -265,7 +265,7 @@ def keys_rows(signed: Sequence[Signed], config: Config) -> Iterator[pa.RecordBat
             yield pa.record_batch(columns, schema=schema)
 
 
-def places_rows(signed: Sequence[Signed], config: Config) -> Iterator[pa.RecordBatch]:
+def places_rows(signed: Sequence[Signatures], config: Config) -> Iterator[pa.RecordBatch]:
     """Low bytes of the signatures of signed groups."""
     schema = places_schema(config)
     for one in signed:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -29,13 +29,13 @@ from pipeline import (
     manifest,
     publish,
     report_texts,
+    reread,
     screen,
     sections,
     signatures,
     table_checks,
     terms,
     text,
-    wording,
 )
 from pipeline.array_files import ArrayFiles
 from pipeline.config import Config
@@ -53,9 +53,10 @@ from pipeline.index_stages import (
 )
 from pipeline.inputs import InputFile
 from pipeline.report_files import REPORT, remove_report
+from pipeline.reread import Reread
 from pipeline.rule import load_rule
 from pipeline.scratch import LOG, JobKey, Keeping, scratch_folder
-from pipeline.shards import MAX_GROUPS, ShardGroup, group_shards, slices
+from pipeline.shards import MAX_GROUPS, ShardGroup, Shards, group_shards, slices, texts_of
 from pipeline.staged import Counted, Staged, Weighed
 from pipeline.tables import Ref, atomic_file, ref_rows
 
@@ -110,7 +111,8 @@ def run_job(
     with scratch_folder(output, run_id, _job_key(contents, config, index, night), keeping) as work:
         own_id = work / _OWN_ID
         run_id = own_id.read_text() if own_id.exists() else work.name
-        stages = StageRunner(execute, listen, journal.Journal(work, contents))
+        noted = journal.Journal(work, contents, frees=not keep_work)
+        stages = StageRunner(execute, listen, noted)
         try:
             holding = held_index(index, run_id, config, work, listen.waiting_for) if index else nullcontext()
             with holding as held:
@@ -122,7 +124,13 @@ def run_job(
                 published_dir = publish.finish_publishing(output, run_id)
                 # A run that died between its tables and its index makes the index' part anew.
                 if published_dir is None or joins:
-                    run_dir = _run_stages(units, output, run_id, config, stages, work, held, night)
+                    what = (units, output, run_id, config, stages, work, held, night)
+                    try:
+                        run_dir = _run_stages(*what)
+                    except journal.FreedError:  # what this run changes has to be worked out from the input
+                        noted.forget_freed()
+                        stages.reports.clear()
+                        run_dir = _run_stages(*what)
                 else:
                     run_dir = published_dir
         except Exception as error:
@@ -161,31 +169,68 @@ def weighing_stages(
     index: OpenIndex | None = None,
 ) -> Weighed:  # fmt: skip
     """The stages from the input files to the weights of the terms."""
-    read = run.map(
-        "read", articles.read_unit, [(unit, config, work) for unit in units], rows=lambda r: r.n_rows_read
-    )
-    accepted = run.call("number", articles.number, read, config, work, rows=lambda r: r.n_accepted)
+    accepted = read_stages(units, config, run, work)
+    shards_of_texts = accepted.texts
     recognised = None
     if index is not None:
         recognised = run.call(
             "recognise",
             index_recognise.recognise,
-            accepted.shards,
+            Shards(accepted.shards, accepted.texts),
             index,
             work,
             rows=lambda r: r.n_recognised,
         )
         accepted = recognised.of(accepted)
-    counted = term_stages(accepted.shards, accepted.text_bytes, config, run, work, index)
-    past = places_stages(index, counted.groups, work) if index else []
-    signed, *places = run.together(sign_stage(counted, config, work), *past)
+    groups = _groups(accepted.shards, index)
+    written = (accepted.shards, accepted.texts, work / TABLES)
+    [texts], kept = run.together(
+        Stage("keep-texts", assemble.write_texts, [written], ref_rows),
+        text_stage(groups, accepted.texts, work),
+    )
+    run.free({*shards_of_texts, *accepted.texts})
+    counted = count_stages(groups, kept, accepted.text_bytes, config, run, work, index)
+    scanned = run.map(
+        "scan",
+        sections.scan_group,
+        [
+            (group, tokens, counted.statistics, config, work)
+            for group, tokens in zip(groups, kept, strict=True)
+        ],
+        ref_rows,
+    )
+    past = places_stages(index, groups, work) if index else []
+    # An index keeps the tokens.
+    signing = replace(sign_stage(counted, config, work), last_read=() if index else counted.tokens)
+    signed, *places = run.together(signing, *past)
     return Weighed(
-        **vars(counted), accepted=accepted, signed=tuple(signed), recognised=recognised,
-        old_places=tuple(chain.from_iterable(places)),
+        **vars(counted), accepted=accepted, texts=texts, scanned=tuple(scanned), signed=tuple(signed),
+        recognised=recognised, old_places=tuple(chain.from_iterable(places)),
     )  # fmt: skip
 
 
-def sign_stage(counted: Counted, config: Config, work: Path) -> Stage[signatures.Signed]:
+def read_stages(
+    units: Sequence[articles.InputUnit], config: Config, run: StageRunner, work: Path
+) -> articles.ArticlesResult:
+    """The stages from the input files to the accepted articles."""
+    read = run.map(
+        "read", articles.read_unit, [(unit, config, work) for unit in units], rows=lambda r: r.n_rows_read
+    )
+    return run.call("number", articles.number, read, config, work, rows=lambda r: r.n_accepted)
+
+
+def _groups(shards: Sequence[Ref], index: OpenIndex | None = None) -> list[ShardGroup]:
+    """The groups of a run's own articles."""
+    return group_shards(shards, MAX_GROUPS - OLD_GROUPS if index else MAX_GROUPS)
+
+
+def text_stage(groups: Sequence[ShardGroup], texts: Sequence[Ref], work: Path) -> Stage[Ref]:
+    """The tokens of groups whose texts these are."""
+    calls = [(group, own, work) for group, own in zip(groups, texts_of(groups, texts), strict=True)]
+    return Stage("text", text.tokenise_group, calls, ref_rows)
+
+
+def sign_stage(counted: Counted, config: Config, work: Path) -> Stage[signatures.Signatures]:
     """The signatures and weights of counted groups."""
     calls = [
         (group, kept, bags, counted.furniture, counted.statistics, config, work)
@@ -200,39 +245,38 @@ def candidate_stages(
 ) -> Staged:  # fmt: skip
     """The stages from the input files to the candidate pairs."""
     weighed = weighing_stages(units, config, run, work, index)
-    bands = band_stage(weighed.signed, config, run, work)
+    own = band_stage(weighed.signed, config, run, work)
     planned, recalled = recall_stages(weighed, config, run, work, index) if index else (None, ())
-    if planned is not None:
-        bands.append(planned.pairs)
+    bands = own if planned is None else [*own, planned.pairs]
     shards = weighed.accepted.shards + index_recall.shards_of(recalled)
     window = config.candidates.match_window_days
     pairs = run.call("candidates-merge", candidates.merge, bands, work, shards, window, rows=ref_rows)
+    run.free(band.pairs for band in own)
+    if index is None:  # which keeps them
+        run.free(ref for one in weighed.signed for ref in (one.keys, one.places))
     return Staged(**vars(weighed), bands=tuple(bands), pairs=pairs, planned=planned, recalled=recalled)
 
 
 def band_stage(
-    signed: tuple[signatures.Signed, ...], config: Config, run: StageRunner, work: Path
+    signed: tuple[signatures.Signatures, ...], config: Config, run: StageRunner, work: Path
 ) -> list[candidates.BandPairs]:
     """The candidate pairs of all bands."""
     calls = [(signed, part, MAX_GROUPS, config, work) for part in range(MAX_GROUPS) if signed]
     return run.map("candidates", candidates.find_in_bands, calls, rows=lambda b: b.pairs.rows)
 
 
-def term_stages(
-    shards: Sequence[Ref], text_bytes: int, config: Config, run: StageRunner, work: Path,
-    index: OpenIndex | None = None,
-) -> Counted:  # fmt: skip
-    """The stages from the accepted articles to the counts of their terms: the index's, where it has them."""
-    groups = group_shards(shards, MAX_GROUPS - OLD_GROUPS if index else MAX_GROUPS)
-    kept = run.map("text", text.tokenise_group, [(g, work) for g in groups], rows=ref_rows)
-    return count_stages(groups, kept, text_bytes, config, run, work, index)
+def term_stages(shards: Shards, config: Config, run: StageRunner, work: Path) -> Counted:
+    """The stages from articles to the counts of their terms."""
+    groups = _groups(shards.articles)
+    [kept] = run.together(text_stage(groups, shards.texts, work))
+    return count_stages(groups, kept, articles.text_bytes(shards.texts), config, run, work)
 
 
 def count_stages(
     groups: Sequence[ShardGroup], kept: Sequence[Ref], text_bytes: int, config: Config, run: StageRunner,
     work: Path, index: OpenIndex | None = None,
 ) -> Counted:  # fmt: skip
-    """The stages from the kept tokens of groups to the counts of their terms."""
+    """The stages from the kept tokens of groups to the counts of their terms: the index's, if it has them."""
     both = list(zip(groups, kept, strict=True))
     frozen = index.statistics if index else None
     if index is not None and index.furniture is not None:
@@ -240,6 +284,7 @@ def count_stages(
     else:
         lines = run.map("furniture", furniture.count, [(*b, config, work) for b in both], rows=ref_rows)
         masked = run.call("furniture-merge", furniture.merge, lines, config, work, rows=ref_rows)
+        run.free(lines)
     if frozen is not None:
         calls = [(*b, masked, config, work) for b in both]
         bags = run.map("terms", terms.keep_bags, calls, rows=n_articles)
@@ -252,6 +297,7 @@ def count_stages(
         rows=lambda c: c.statistics.rows,
     )
     statistics = run.call("terms-merge", terms.merge, counts, bits, work, rows=ref_rows)
+    run.free(c.statistics for c in counts)
     return Counted(tuple(groups), tuple(kept), masked, tuple(c.bags for c in counts), statistics)
 
 
@@ -264,21 +310,23 @@ def _run_stages(
     staged = candidate_stages(units, config, run, work, index)
     signed = staged.all_signed
     screened = screen_stage(staged.pairs, signed, config, run, work)
-    calls = wording_calls(staged, screened, config, work) + recalled_wording(staged, screened, config, work)
-    worded = run.map("wording", wording.write_group, calls, rows=n_articles)
+    again, *recalled = run.together(
+        reread_stage(staged, screened, config, work), *recalled_wording(staged, screened, config, work)
+    )
+    worded = [r.worded for r in again] + list(chain.from_iterable(recalled))
     judged = confirm_stage(screened, signed, worded, config, run, work)
     if staged.planned is not None:  # after the new ones: rows of two old articles are the highest
         judged.append(staged.planned.judged)
     shards = staged.accepted.shards
     everyone = shards + index_recall.shards_of(staged.recalled)
-    texts, repeated, grouped, recall = run.together(
-        Stage("keep-texts", assemble.write_texts, [(shards, work / TABLES)] * config.keep_texts, lot_rows),
+    chosen = tuple(r.texts for r in again)
+    repeated, grouped, recall = run.together(
         Stage(
             "sections",
-            sections.find_in_shards,
+            sections.find_in_group,
             [
-                (group, kept, staged.statistics, config, work)
-                for group, kept in zip(staged.groups, staged.tokens, strict=True)
+                (group.number, own, scanned, staged.statistics, config, work)
+                for group, own, scanned in zip(staged.groups, chosen, staged.scanned, strict=True)
             ],
             ref_rows,
         ),
@@ -293,7 +341,7 @@ def _run_stages(
     past = name_stage(staged, grouped[0], judged, index, run_id, config, run, work) if index else None
     found = assemble.Found(
         shards, staged.accepted.rejected, signed, tuple(worded), staged.pairs, tuple(judged), grouped[0],
-        tuple(repeated), past,
+        tuple(repeated), chosen, past,
     )  # fmt: skip
     written = run.map(
         "tables",
@@ -301,9 +349,10 @@ def _run_stages(
         [(found, names, config, work / TABLES) for names in assemble.lots(config, past is not None)],
         rows=lot_rows,
     )
-    tables = {name: ref for lot in (*texts, *written) for name, ref in lot.items()}
+    tables = {"texts": staged.texts} if config.keep_texts else {}
+    tables |= {name: ref for lot in written for name, ref in lot.items()}
     remove_report(work / TABLES)  # of an attempt before: it may have shown others
-    reported = report_stages(staged, output / publish.RUNS, config, work, index is not None)
+    reported = report_stages(staged, chosen, output / publish.RUNS, config, work, index is not None)
     checked, *placed = run.together(
         Stage(
             "check",
@@ -337,6 +386,18 @@ def screen_stage(
     return run.map("screen", screen.screen_slice, calls, rows=ref_rows)
 
 
+def reread_stage(staged: Staged, screened: Sequence[Ref], config: Config, work: Path) -> Stage[Reread]:
+    """The texts of the articles that are looked at once more, and their wording."""
+    calls = [
+        (
+            group, staged.texts, scanned, signed.lines, staged.furniture, staged.statistics, tuple(screened),
+            config, work,
+        )
+        for group, scanned, signed in zip(staged.groups, staged.scanned, staged.signed, strict=True)
+    ]  # fmt: skip
+    return Stage("wording", reread.reread_group, calls, lambda r: r.worded.n_articles)
+
+
 def confirm_stage(
     screened: Sequence[Ref], signed: tuple[signatures.Signed, ...], worded: Sequence[ArrayFiles],
     config: Config, run: StageRunner, work: Path,
@@ -355,13 +416,13 @@ def wording_calls(staged: Counted, screened: Sequence[Ref], config: Config, work
 
 
 def report_stages(
-    staged: Weighed, runs: Path, config: Config, work: Path, with_index: bool
+    staged: Weighed, chosen: Sequence[Ref], runs: Path, config: Config, work: Path, with_index: bool
 ) -> list[Stage[Ref]]:
     """The stages that write the report's texts; without calls for a report without texts."""
     tables, n_texts = work / TABLES, config.report.max_texts
     how = (staged.furniture, staged.statistics, tables, runs, n_texts, config, tables / REPORT, work)
     has_texts = config.report.write and config.keep_texts and bool(n_texts)
-    lots = report_texts.lots(staged.groups, n_texts) if has_texts else []
+    lots = report_texts.lots(chosen, n_texts) if has_texts else []
     own = Stage("report", report_texts.write_texts, [(lot, *how) for lot in lots], ref_rows)
     if not with_index:
         return [own]

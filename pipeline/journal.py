@@ -6,6 +6,9 @@ its key, small as it is: Refs and numbers. A known result is used again when all
 was written; else the call is made again. Keys are over what the calls before wrote, not over how it came
 about: a change that leaves a stage's output as it was ends there.
 
+Files that no call would ask for any more are removed on the way. A result of which such files are gone is
+still known, as long as nobody asks for them: a run that is resumed with other settings may.
+
 The journal lies in the scratch folder and names files relative to it, so that the folder may be moved.
 """
 
@@ -13,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -36,18 +39,19 @@ JOURNAL = "journal.jsonl"
 READS: dict[str, tuple[str, ...]] = {
     "read": ("columns", "max_text_bytes"),
     "number": (),
+    "keep-texts": (),
     "text": (),
     "furniture": ("furniture",),
     "furniture-merge": ("furniture",),
     "terms": ("furniture",),
     "terms-merge": (),
+    "scan": ("sections",),
     "signatures": ("furniture", "reprint", "respun", "seed"),
     "candidates": ("reprint", "respun", "candidates"),
     "candidates-merge": (),
     "screen": ("calibration", "related_threshold", "keep_rejected_candidates"),
     "wording": ("furniture", "reprint"),
     "confirm": ("calibration", "weigh_source", "threshold", "related_threshold", "reprint"),
-    "keep-texts": (),
     "sections": ("sections",),
     "clusters": ("clusters",),
     "candidate-recall": ("reprint", "respun", "candidates"),
@@ -62,6 +66,7 @@ READS_OF_AN_INDEX: dict[str, tuple[str, ...]] = {
     "index-screen": ("candidates", "calibration", "related_threshold", "keep_rejected_candidates"),
     "recall-plan": (),
     "recall": ("furniture",),
+    "recalled-wording": ("furniture", "reprint"),
     "name": ("index", "keep_rejected_candidates"),
     "drift": (),
 }
@@ -69,21 +74,33 @@ _READS = READS | READS_OF_AN_INDEX
 _REF = {field.name for field in fields(Ref)}
 
 
-class Journal:
-    """The journal in the scratch folder `work`; `contents` names the input files' contents."""
+class FreedError(Exception):
+    """A call of a run that was resumed asks for a file that was removed when nobody was to ask for it."""
 
-    def __init__(self, work: Path, contents: dict[InputFile, str]) -> None:
+
+class Journal:
+    """The journal in the scratch folder `work`; `contents` names the input files' contents.
+
+    Without `frees` files stay that no call will ask for.
+    """
+
+    def __init__(self, work: Path, contents: dict[InputFile, str], frees: bool = True) -> None:
         self._work = work
         self._path = work / JOURNAL
         self._contents = contents
-        self._kept = _read_lines(self._path)
+        self._frees = frees
+        self._kept, freed = _read_lines(self._path)
+        self._freed = {str(work / path) for path in freed}  # by the run before
         self._whole: set[Ref] = set()  # files that were verified
         self._keys: dict[str, list[str]] = {}
 
     def recall(
         self, stage: str, function: Callable[..., T], calls: Sequence[Call]
     ) -> tuple[dict[int, T], list[Call]]:
-        """The results that are known, by the number of the call, and all calls as they are to be made."""
+        """The results that are known, by the number of the call, and all calls as they are to be made.
+
+        Raises FreedError when a call is to be made with a file that the run before has freed.
+        """
         if stage not in _READS:
             return {}, list(calls)
         narrow = _Narrow(_READS[stage])
@@ -93,6 +110,8 @@ class Journal:
         for number, key in enumerate(self._keys[stage]):
             if key in self._kept and (result := self._load(self._kept[key], function)) is not None:
                 known[number] = result
+            elif self._freed and any(self._is_freed(ref) for ref in _refs(calls[number])):
+                raise FreedError(stage)
         return known, calls
 
     def note(self, stage: str, number: int, result: object) -> None:
@@ -104,6 +123,22 @@ class Journal:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
 
+    def free(self, files: Iterable[Ref]) -> None:
+        """Remove files that no call will ask for any more."""
+        paths = sorted(ref.path for ref in files) if self._frees else []
+        if paths:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"freed": [self._within(path) for path in paths]}) + "\n")
+        for path in paths:
+            Path(path).unlink(missing_ok=True)
+
+    def forget_freed(self) -> None:
+        """From now on a result is known only when all its files are there."""
+        self._freed.clear()
+
+    def _is_freed(self, ref: Ref) -> bool:
+        return ref.path in self._freed and not Path(ref.path).exists()
+
     def _keys_of(self, stage: str, function: Callable[..., Any], calls: Sequence[Call]) -> Iterable[str]:
         hashed: dict[int, str] = {}  # of arguments that several calls share
         begin = [code_version(), stage, f"{function.__module__}.{function.__qualname__}"]
@@ -114,7 +149,7 @@ class Journal:
             yield digest([*begin, *(hashed[id(argument)] for argument in call)])
 
     def _load(self, kept: str, function: Callable[..., T]) -> T | None:
-        """A kept result; None when one of its files is gone or damaged."""
+        """A kept result; None when one of its files is damaged, or gone and not freed."""
         found: list[Ref] = []
 
         def rooted(values: dict[str, Any]) -> dict[str, Any]:
@@ -126,7 +161,7 @@ class Journal:
         plain = json.loads(kept, object_hook=rooted)["result"]
         try:
             for ref in found:
-                if ref not in self._whole:
+                if ref not in self._whole and not self._is_freed(ref):
                     ref.verify()
                     self._whole.add(ref)
         except (RunError, OSError):
@@ -223,18 +258,40 @@ def _content(file: InputFile) -> str:
         return f"{file.bytes} {error.strerror}"
 
 
-def _read_lines(path: Path) -> dict[str, str]:
-    """The journal's lines by key, of several the last. A line that was cut off is left out."""
+def _refs(value: Any) -> Iterator[Ref]:
+    """The files that an argument names."""
+    if isinstance(value, Ref):
+        yield value
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from _refs(getattr(value, field.name))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _refs(item)
+    elif isinstance(value, dict):
+        yield from _refs(list(value.values()))
+
+
+def _read_lines(path: Path) -> tuple[dict[str, str], set[str]]:
+    """The journal's results by key, of several the last, and the files that were freed.
+
+    A line that was cut off is left out.
+    """
     if not path.is_file():
-        return {}
+        return {}, set()
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
     kept = {}
+    freed: set[str] = set()
     for line in lines:
         try:
-            kept[json.loads(line)["key"]] = line
+            said = json.loads(line)
+            if "freed" in said:
+                freed.update(said["freed"])
+            else:
+                kept[said["key"]] = line
         except (ValueError, KeyError, TypeError):
             continue
     if lines and not lines[-1].endswith("\n"):
         with path.open("a", encoding="utf-8") as file:
             file.write("\n")
-    return kept
+    return kept, freed

@@ -142,7 +142,7 @@ def find_run(folder: Path) -> Path:
 
 
 def _remove_others(folder: Path, ours: set[str]) -> None:
-    """Remove what an earlier attempt, with another configuration, left in the folder."""
+    """Remove texts that aren't kept, and what an earlier attempt, with another configuration, left."""
     for entry in folder.iterdir():
         if entry.name not in ours:
             entry.unlink()

@@ -24,7 +24,7 @@ from pipeline.input_text import read_texts
 from pipeline.inputs import COMPRESSIONS, InputFile
 from pipeline.links import shortest_path
 from pipeline.manifest import read_manifest
-from pipeline.schema import ARTICLE_SHARD, TEXTS, UTC_TIME
+from pipeline.schema import ACCEPTED, TEXTS, UTC_TIME
 from pipeline.tables import regroup
 
 
@@ -47,7 +47,7 @@ class PublishedRun:
         return (self.folder / "texts.parquet").is_file()
 
     def articles(self) -> Iterator[pa.Table]:
-        """The articles as they were read (ARTICLE_SHARD), in order, in pieces; the url is null."""
+        """The articles as they were read (ACCEPTED), in order, in pieces; the url is null."""
         known = self._read("articles", ["source", "published_at"])
 
         def batches() -> Iterator[pa.RecordBatch]:
@@ -176,4 +176,4 @@ def _as_articles(texts: pa.RecordBatch, known: pa.Table) -> pa.RecordBatch:
     columns = {name: texts.column(name) for name in texts.schema.names}
     columns |= {name: known[name].combine_chunks() for name in ("source", "published_at")}
     columns["url"] = pa.nulls(texts.num_rows, pa.string())
-    return pa.record_batch([columns[name] for name in ARTICLE_SHARD.names], schema=ARTICLE_SHARD)
+    return pa.record_batch([columns[name] for name in ACCEPTED.names], schema=ACCEPTED)

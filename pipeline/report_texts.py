@@ -7,6 +7,7 @@ which are names or numbers to the collection, and which are furniture.
 from __future__ import annotations
 
 import base64
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
@@ -28,8 +29,9 @@ from pipeline.report_files import write_data
 from pipeline.report_pairs import between_pairs
 from pipeline.report_tables import ends_of
 from pipeline.report_tokens import number_terms, pack
-from pipeline.shards import MAX_GROUPS, ShardGroup, slices, take_articles
-from pipeline.tables import Ref, regroup, write_ipc
+from pipeline.reread import take_chosen
+from pipeline.shards import MAX_GROUPS, slices
+from pipeline.tables import Ref, read_ipc, regroup, write_ipc
 from pipeline.terms import TermStatistics
 from pipeline.text import keep
 from pipeline.tokens import Tokeniser, buffers
@@ -86,33 +88,39 @@ def chosen_rows(tables: Path, runs: Path, max_texts: int | None) -> Chosen:
     return Chosen(np.sort(rows[order[:max_texts]]), gone)
 
 
-def lots(groups: Sequence[ShardGroup], max_texts: int | None) -> list[tuple[ShardGroup, ...]]:
-    """The groups in lots for `write_texts`: each call finds out anew which articles are shown."""
+Lot = tuple[tuple[int, Ref], ...]  # numbers of groups, and their texts (`reread.CHOSEN`)
+
+
+def lots(texts: Sequence[Ref], max_texts: int | None) -> list[Lot]:
+    """The texts of groups in lots for `write_texts`: each call finds out anew which articles are shown."""
     n_calls = MAX_GROUPS if max_texts is None else min(MAX_GROUPS, -(-max_texts // TEXTS_A_CALL))
-    return [tuple(groups[begin:end]) for begin, end in slices(len(groups), n_calls)] if n_calls else []
+    numbered = list(enumerate(texts))
+    return [tuple(numbered[begin:end]) for begin, end in slices(len(texts), n_calls)] if n_calls else []
 
 
 def write_texts(
-    groups: Sequence[ShardGroup], furniture: Ref, statistics: Ref, tables: Path, runs: Path,
-    max_texts: int | None, config: Config, folder: Path, work: Path,
+    lot: Lot, furniture: Ref, statistics: Ref, tables: Path, runs: Path, max_texts: int | None,
+    config: Config, folder: Path, work: Path,
 ) -> Ref:  # fmt: skip
-    """Write the chosen texts of groups of shards into `folder`. Returns their places (PLACES)."""
+    """Write those texts of a lot that are chosen for the report into `folder`.
+
+    Returns their places (PLACES).
+    """
     chosen = chosen_rows(tables, runs, max_texts).rows
     writer = _Writer(FurnitureMask(furniture, config), TermStatistics.load(statistics), Tokeniser())
 
-    def places(group: ShardGroup) -> Iterator[pa.RecordBatch]:
-        begin, end = np.searchsorted(chosen, [group.first_row, group.first_row + group.n_articles])
-        own = chosen[begin:end]
+    def places(number: int, texts: Ref) -> Iterator[pa.RecordBatch]:
+        own = np.intersect1d(chosen, read_ipc(texts.path)["row"].to_numpy(), assume_unique=True)
         for at in range(0, len(own), _TAKEN):
             rows = own[at : at + _TAKEN]
-            taken = take_articles(group.shards, rows - group.first_row, ("source", "title", "text"))
+            taken = take_chosen([texts], rows, ("source", "title", "text"))
             for first in range(0, len(rows), TEXTS_A_FILE):
-                name = f"texts-{group.number}-{(at + first) // TEXTS_A_FILE}"
+                name = f"texts-{number}-{(at + first) // TEXTS_A_FILE}"
                 write_data(folder, name, writer.encode(taken.slice(first, TEXTS_A_FILE)))
                 yield _placed(rows[first : first + TEXTS_A_FILE], name)
 
-    file = work / f"report-{groups[0].number:03d}.arrow"
-    return write_ipc(file, PLACES, chain.from_iterable(map(places, groups)))
+    file = work / f"report-{lot[0][0]:03d}.arrow"
+    return write_ipc(file, PLACES, chain.from_iterable(itertools.starmap(places, lot)))
 
 
 def write_earlier_texts(

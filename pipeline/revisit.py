@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+
 from pipeline import articles, explain, index_run, publish, published, report_texts
+from pipeline.arrow_columns import Rows
 from pipeline.config import Config
 from pipeline.executor import Executor, Listener, StageRunner
 from pipeline.explained import Explanation
 from pipeline.job import term_stages
 from pipeline.report_files import PAGE, REPORT
 from pipeline.report_pages import write_pages
-from pipeline.shards import MAX_GROUPS, group_shards
+from pipeline.reread import CHOSEN
+from pipeline.shards import MAX_GROUPS, ShardGroup, Shards, article_batches, group_shards, texts_of
 from pipeline.tables import Ref, read_batches, ref_rows, write_ipc
 
 
@@ -31,7 +36,8 @@ def explain_articles(run_dir: Path, id_a: str, id_b: str, execute: Executor, lis
         if frozen is not None:
             return explain.explain(asked, *frozen, run.config, work / "pair")
         shards = articles.write_shards(run.articles(), work / "articles", "explained")
-        return _explain(asked, shards, run.config, execute, listen, work)
+        counted = _counted(shards, run.config, StageRunner(execute, listen), work)
+        return explain.explain(asked, *counted, run.config, work / "pair")
 
 
 def explain_files(path_a: Path, path_b: Path, execute: Executor, listen: Listener) -> Explanation:
@@ -43,8 +49,10 @@ def explain_files(path_a: Path, path_b: Path, execute: Executor, listen: Listene
     asked = published.read_two(path_a, path_b, config)
     with tempfile.TemporaryDirectory(prefix="respun-") as folder:
         work = Path(folder)
-        shard = write_ipc(work / "articles" / "explained.arrow", asked.pair.schema, [asked.pair])
-        return _explain(asked, [shard], config, execute, listen, work)
+        pair = iter([pa.Table.from_batches([asked.pair])])
+        shards = articles.write_shards(pair, work / "articles", "explained")
+        counted = _counted(shards, config, StageRunner(execute, listen), work)
+        return explain.explain(asked, *counted, config, work / "pair")
 
 
 def report_run(run_dir: Path, max_texts: int | None, execute: Executor, listen: Listener) -> Path:
@@ -62,40 +70,51 @@ def report_run(run_dir: Path, max_texts: int | None, execute: Executor, listen: 
         work, data = Path(folder), Path(beside) / REPORT
         placed: list[Ref] = []
         if run.has_texts and max_texts != 0:
-            shards = articles.write_shards(run.articles(), work / "articles", "reported")
             stages = StageRunner(execute, listen)
+            shards = articles.write_shards(run.articles(), work / "articles", "reported")
             masked, statistics = index_run.frozen_of(run.manifest["index"], work) or _counted(
                 shards, run.config, stages, work
             )
-            groups = group_shards(shards, MAX_GROUPS)
+            rows = report_texts.chosen_rows(run.folder, run.runs, max_texts).rows
+            groups = group_shards(shards.articles, MAX_GROUPS)
+            texts = texts_of(groups, shards.texts)
+            chosen = [_chosen(group, own, rows, work) for group, own in zip(groups, texts, strict=True)]
             how = (masked, statistics, run.folder, run.runs, max_texts, run.config, data, work)
             placed = stages.map(
                 "report",
                 report_texts.write_texts,
-                [(lot, *how) for lot in report_texts.lots(groups, max_texts)],
+                [(lot, *how) for lot in report_texts.lots(chosen, max_texts)],
                 rows=ref_rows,
             )
             if run.manifest["index"] is not None:
                 placed += stages.map(
                     "report-earlier",
                     report_texts.write_earlier_texts,
-                    [(len(groups), *how)],
+                    [(len(chosen), *how)],
                     rows=ref_rows,
                 )
         write_pages(run.folder, placed, data, run.runs)
     return run.folder / PAGE
 
 
-def _explain(
-    asked: explain.Asked, shards: Sequence[Ref], config: Config, execute: Executor, listen: Listener,
-    work: Path,
-) -> Explanation:  # fmt: skip
-    counted = _counted(shards, config, StageRunner(execute, listen), work)
-    return explain.explain(asked, *counted, config, work / "pair")
-
-
-def _counted(shards: Sequence[Ref], config: Config, run: StageRunner, work: Path) -> tuple[Ref, Ref]:
+def _counted(shards: Shards, config: Config, run: StageRunner, work: Path) -> tuple[Ref, Ref]:
     """Furniture and counts of terms of some articles."""
-    text_bytes = sum(articles.text_bytes(batch) for ref in shards for batch in read_batches(ref.path))
-    counted = term_stages(shards, text_bytes, config, run, work)
+    counted = term_stages(shards, config, run, work)
     return counted.furniture, counted.statistics
+
+
+def _chosen(group: ShardGroup, texts: Sequence[Ref], rows: Rows, work: Path) -> Ref:
+    """Those of a group, whose `texts` these are, that have one of the rows (`reread.CHOSEN`)."""
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        first = group.first_row
+        bodies = (batch["text"] for ref in texts for batch in read_batches(ref.path))
+        for batch, body in zip(article_batches(group), bodies, strict=True):
+            own = rows[slice(*np.searchsorted(rows, [first, first + len(batch)]))]
+            if len(own):
+                at = pa.array(own - first)
+                known = batch.select(CHOSEN.names[1:-1]).take(at)
+                yield pa.record_batch([pa.array(own), *known.columns, body.take(at)], schema=CHOSEN)
+            first += len(batch)
+
+    return write_ipc(work / f"chosen-{group.number:03d}.arrow", CHOSEN, batches())

@@ -32,7 +32,7 @@ def description(field: pa.Field) -> str:
     return bytes((field.metadata or {}).get(b"description", b"")).decode()
 
 
-# The scratch form of an accepted article; stages read it from Arrow IPC shards.
+# The scratch form of accepted articles: Arrow IPC shards of what is known of them, and of their texts.
 ARTICLE_SHARD = pa.schema(
     [
         column("article_id", pa.string(), "identifier, unique in the run"),
@@ -40,9 +40,11 @@ ARTICLE_SHARD = pa.schema(
         column("url", pa.string(), "address of the page", True),
         column("title", pa.string(), "headline", True),
         column("published_at", UTC_TIME, "time of publication", True),
-        column("text", pa.string(), "body, as read"),
     ]
 )
+TEXT_SHARD = pa.schema([column("text", pa.string(), "body, as read")])
+# An accepted article as readers give it: both.
+ACCEPTED = pa.unify_schemas([ARTICLE_SHARD, TEXT_SHARD])
 
 ARTICLES = pa.schema(
     [

@@ -1,14 +1,15 @@
-"""Stage "sections": paragraphs, headed sections and whole versions that one article tells twice or more.
+"""Stages "scan" and "sections": paragraphs, headed sections and whole versions that one article repeats.
 
-A cheap kernel looks at every article (`section_scan`); the few that can hold a repeat are worked out here:
-units that agree are chained and grouped, and a page that tells its story again is cut into parts. Inside a
-part only what the same part repeats is reported.
+A cheap kernel looks at every article (`section_scan`); the few that can hold a repeat are worked out later,
+when their texts are at hand: units that agree are chained and grouped, and a page that tells its story again
+is cut into parts. Inside a part only what the same part repeats is reported.
 """
 
 from __future__ import annotations
 
 import hashlib
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,12 +33,14 @@ from pipeline.section_parts import (
 from pipeline.section_scan import SECTION_TOKENS, scan, span_kinds
 from pipeline.section_terms import FACT_WEIGHT, MAX_IDF, MIN_IDF, Rarity
 from pipeline.section_units import lead_sections
-from pipeline.shards import ShardGroup, article_batches
-from pipeline.tables import Ref, write_ipc
+from pipeline.shards import ShardGroup
+from pipeline.tables import Ref, read_batches, read_ipc, write_ipc
 from pipeline.terms import TermStatistics
 from pipeline.text import KeptTokens, KeptUnits, read_units
 from pipeline.tokens import Tokens, buffers, tokenise
 
+# Rows of the articles that `scan` lets through, ascending.
+SCANNED = pa.schema([("row", pa.int64())])
 # More than so many matches in one article are of a list or a log; the largest are kept.
 MAX_MATCHES = 500
 # Distinct terms, common words apart, that two paragraphs share before they can agree: half a sentence's.
@@ -61,25 +64,40 @@ class Occurrence:
     digest: bytes
 
 
-def find_in_shards(group: ShardGroup, tokens: Ref, statistics: Ref, config: Config, work: Path) -> Ref:
-    """Write the repeated sections of a group of shards, in the order of the articles."""
+def scan_group(group: ShardGroup, tokens: Ref, statistics: Ref, config: Config, work: Path) -> Ref:
+    """Stage "scan": the articles of a group of shards that can hold a repeat, by row (SCANNED)."""
     rarity = Rarity.of(TermStatistics.load(statistics))
+
+    def found() -> Iterator[pa.RecordBatch]:
+        row = group.first_row
+        for kept, units in read_units(tokens):
+            rows = np.flatnonzero(scan_batch(kept, units, rarity, config.sections)) + row
+            yield pa.record_batch([pa.array(rows)], schema=SCANNED)
+            row += kept.n_articles
+
+    return write_ipc(work / f"scanned-{group.number:03d}.arrow", SCANNED, found())
+
+
+def find_in_group(number: int, texts: Ref, scanned: Ref, statistics: Ref, config: Config, work: Path) -> Ref:
+    """Write the repeated sections of a group of shards, in the order of the articles.
+
+    `texts` (`reread.CHOSEN`) hold all articles of `scanned` (SCANNED).
+    """
+    rarity = Rarity.of(TermStatistics.load(statistics))
+    rows = read_ipc(scanned.path)["row"].to_numpy()
     batches = (
-        find_in_batch(batch, *kept, rarity, config.sections)
-        for batch, kept in zip(article_batches(group), read_units(tokens), strict=True)
+        find_in_batch(batch.filter(pa.array(np.isin(batch["row"].to_numpy(), rows))), rarity, config.sections)
+        for batch in read_batches(texts.path)
     )
-    return write_ipc(work / f"sections-{group.number:03d}.arrow", TABLES["repeated_sections"], batches)
+    return write_ipc(work / f"sections-{number:03d}.arrow", TABLES["repeated_sections"], batches)
 
 
-def find_in_batch(
-    batch: pa.RecordBatch, kept: KeptTokens, units: KeptUnits, rarity: Rarity, config: SectionsConfig
-) -> pa.RecordBatch:
-    """Rows of repeated_sections for a batch with the columns article_id and text, and what was kept of it."""
-    chosen = pa.array(np.flatnonzero(scan_batch(kept, units, rarity, config)))
-    texts = batch.column("text").take(chosen)
+def find_in_batch(batch: pa.RecordBatch, rarity: Rarity, config: SectionsConfig) -> pa.RecordBatch:
+    """Rows of repeated_sections for a batch with the columns article_id and text."""
+    texts = batch.column("text")
     tokens = tokenise(None, texts)
     columns: dict[str, list[object]] = {name: [] for name in TABLES["repeated_sections"].names}
-    for i, article_id in enumerate(batch.column("article_id").take(chosen).to_pylist()):
+    for i, article_id in enumerate(batch.column("article_id").to_pylist()):
         _append(columns, article_id, texts[i].as_py(), find_repeats(texts, tokens, i, rarity, config))
     return pa.record_batch(columns, schema=TABLES["repeated_sections"])
 

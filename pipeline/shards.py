@@ -1,4 +1,4 @@
-"""Groups of shards, the unit of work of a stage, and walking through their articles."""
+"""Shards of a collection, groups of them, the unit of work of a stage, and walking through their articles."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -8,11 +8,22 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.schema import ARTICLE_SHARD
+from pipeline.schema import ACCEPTED
 from pipeline.tables import Ref, read_batches
 
 # Groups of shards at most, so that a run has under a hundred calls.
 MAX_GROUPS = 8
+
+
+@dataclass(frozen=True)
+class Shards:
+    """Files of articles (ARTICLE_SHARD), and of their texts (TEXT_SHARD): the same rows in the same batches.
+
+    Apart, because texts are what takes room, and hardly a stage needs them.
+    """
+
+    articles: tuple[Ref, ...]
+    texts: tuple[Ref, ...]
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,12 @@ def group_shards(shards: Sequence[Ref], n_groups: int) -> list[ShardGroup]:
     ]
 
 
+def texts_of(groups: Sequence[ShardGroup], texts: Sequence[Ref]) -> list[tuple[Ref, ...]]:
+    """The texts of each group, whose shards are those of the texts."""
+    left = iter(texts)
+    return [tuple(itertools.islice(left, len(group.shards))) for group in groups]
+
+
 def article_batches(group: ShardGroup) -> Iterator[pa.RecordBatch]:
     """The group's articles in order, memory-mapped, a few thousand at a time."""
     for shard in group.shards:
@@ -56,7 +73,10 @@ def article_batches(group: ShardGroup) -> Iterator[pa.RecordBatch]:
 
 
 def take_articles(shards: Sequence[Ref], rows: npt.NDArray[np.int64], columns: Sequence[str]) -> pa.Table:
-    """Columns of the articles of the given global rows, int64 ascending and within range, in that order."""
+    """Columns of the articles of the given global rows, int64 ascending and within range, in that order.
+
+    `shards` are files of articles or of texts, as the columns are.
+    """
     pieces: list[pa.RecordBatch] = []
     first = 0
     at = 0
@@ -71,7 +91,7 @@ def take_articles(shards: Sequence[Ref], rows: npt.NDArray[np.int64], columns: S
                 first += batch.num_rows
         else:
             first += shard.rows
-    wanted_columns = pa.schema([ARTICLE_SHARD.field(name) for name in columns])
+    wanted_columns = pa.schema([ACCEPTED.field(name) for name in columns])
     return pa.Table.from_batches(pieces, schema=wanted_columns).combine_chunks()
 
 

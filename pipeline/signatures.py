@@ -52,19 +52,32 @@ class Signed:
     """What one group of shards left: all Refs, rows in the order of the articles.
 
     `articles` IPC: text_hash, n_tokens, n_furniture_tokens, is_signed (bits REPRINT, RESPUN: the view's set
-    is not empty), published (`arrow_columns.microseconds`), source_salt (`furniture.source_salts`). `keys`
-    .npy uint32 (n_bands of both views, n). `places` .npy uint8 (n, n_perm of both).
-    `lines` IPC: key of each furniture line and the article (row) that carries it, distinct. `bags` and
-    `weights` hold the articles' terms (`vectors.TermVectors`).
+    is not empty), published (`arrow_columns.microseconds`), source_salt (`furniture.source_salts`). `lines`
+    IPC: key of each furniture line and the article (row) that carries it, distinct. `bags` and `weights` hold
+    the articles' terms (`vectors.TermVectors`).
     """
 
     first_row: int
     bags: ArrayFiles
     weights: ArrayFiles
     articles: Ref
+    lines: Ref
+
+
+@dataclass(frozen=True)
+class Signatures(Signed):
+    """The same with what the views made of it, which is asked for until the candidates are known.
+
+    `keys` .npy uint32 (n_bands of both views, n). `places` .npy uint8 (n, n_perm of both).
+    """
+
     keys: Ref
     places: Ref
-    lines: Ref
+
+    @property
+    def signed(self) -> Signed:
+        """Without keys and places."""
+        return Signed(self.first_row, self.bags, self.weights, self.articles, self.lines)
 
 
 @dataclass(frozen=True)
@@ -186,7 +199,7 @@ def _describe(terms, flags, n_title, indptr, text_hash, n_furniture):  # type: i
 
 def sign(
     group: ShardGroup, kept: Ref, bags: ArrayFiles, masked: Ref, statistics: Ref, config: Config, work: Path
-) -> Signed:
+) -> Signatures:
     """Signs a group of shards in both views."""
     mask = FurnitureMask(masked, config)
     counts = TermStatistics.load(statistics)
@@ -221,14 +234,14 @@ def sign(
 
     weights = write_arrays(group, WEIGHT_TYPES, weighed(), work)
     name = f"{group.number:03d}"
-    return Signed(
+    return Signatures(
         group.first_row,
         bags,
         weights,
         write_ipc(work / f"signed-{name}.arrow", SIGNED_ARTICLES, described),
+        write_ipc(work / f"furniture-{name}.arrow", SIGNED_LINES, lines),
         write_npy(work / f"keys-{name}.npy", keys, group.n_articles),
         write_npy(work / f"places-{name}.npy", places, group.n_articles),
-        write_ipc(work / f"furniture-{name}.arrow", SIGNED_LINES, lines),
     )
 
 

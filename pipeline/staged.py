@@ -10,7 +10,7 @@ from pipeline.candidates import BandPairs
 from pipeline.index_recall import Plan, Recalled
 from pipeline.index_recognise import Recognised
 from pipeline.shards import ShardGroup
-from pipeline.signatures import Signed
+from pipeline.signatures import Signatures, Signed
 from pipeline.tables import Ref
 
 
@@ -29,11 +29,14 @@ class Counted:
 class Weighed(Counted):
     """Where the run stands when every article is signed and its terms are weighed.
 
-    `recognised` with an index only, and `old_places`, of its articles, where there are any to compare with.
+    `texts` is the table of that name, `scanned` (`sections.SCANNED`) a file for each group. `recognised` with
+    an index only, and `old_places`, of its articles, where there are any to compare with.
     """
 
     accepted: ArticlesResult
-    signed: tuple[Signed, ...]
+    texts: Ref
+    scanned: tuple[Ref, ...]
+    signed: tuple[Signatures, ...]
     recognised: Recognised | None
     old_places: tuple[Ref, ...]
 
@@ -53,4 +56,4 @@ class Staged(Weighed):
     @property
     def all_signed(self) -> tuple[Signed, ...]:
         """New articles, then the recalled ones."""
-        return self.signed + tuple(one.signed for one in self.recalled)
+        return (*(one.signed for one in self.signed), *(one.signed for one in self.recalled))

@@ -5,7 +5,7 @@ cuts it into. Places in the text are not kept: the few articles whose lines or s
 tokenised again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -143,16 +143,20 @@ def keep_units(tokens: Tokens, texts: pa.StringArray) -> KeptUnits:
     return KeptUnits(starts[:n], kinds[:n], indptr)
 
 
-def tokenise_group(group: ShardGroup, work: Path) -> Ref:
-    """Tokenises the articles of a group of shards; rows of the Ref: articles."""
+def tokenise_group(group: ShardGroup, texts: Sequence[Ref], work: Path) -> Ref:
+    """Tokenises the articles of a group of shards, whose `texts` these are; rows of the Ref: articles."""
     tokeniser = Tokeniser()
-    batches = (_tokenise_batch(tokeniser, batch) for batch in article_batches(group))
+    bodies = (batch.column("text") for ref in texts for batch in read_batches(ref.path))
+    batches = (
+        _tokenise_batch(tokeniser, articles.column("title"), body)
+        for articles, body in zip(article_batches(group), bodies, strict=True)
+    )
     return write_ipc(work / f"tokens-{group.number:03d}.arrow", KEPT, batches)
 
 
-def _tokenise_batch(tokeniser: Tokeniser, batch: pa.RecordBatch) -> pa.RecordBatch:
-    tokens = tokeniser.tokenise(batch.column("title"), batch.column("text"))
-    return _to_arrow(keep(tokens), keep_units(tokens, batch.column("text")))
+def _tokenise_batch(tokeniser: Tokeniser, titles: pa.StringArray, texts: pa.StringArray) -> pa.RecordBatch:
+    tokens = tokeniser.tokenise(titles, texts)
+    return _to_arrow(keep(tokens), keep_units(tokens, texts))
 
 
 def read_kept(ref: Ref) -> Iterator[KeptTokens]:

@@ -3,7 +3,7 @@
 The others' rows are empty. Rows keep the order in which keys first stand in the text.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,7 +128,7 @@ def build(
     return Wording(bigram_keys, bigram_weights, bigram_ends, terms[begins], told, shingle_keys, shingle_ends)
 
 
-def _passing_rows(screened: Sequence[Ref]) -> npt.NDArray[np.int64]:
+def passing_rows(screened: Sequence[Ref]) -> npt.NDArray[np.int64]:
     """Rows int64 of the articles that have a passing pair, as they come, repeated."""
     tables = [read_ipc(part.path) for part in screened]
     passing = [table.filter(table["passes"]) for table in tables]
@@ -141,14 +141,24 @@ def write_group(
     work: Path,
 ) -> ArrayFiles:  # fmt: skip
     """Writes the wording of the articles of a group that have a pair left in `screened` (`screen`)."""
+    return write_batches(
+        group, masked_batches(group, tokens, masked, config), statistics, screened, config, work
+    )
+
+
+def write_batches(
+    group: ShardGroup, tokens: Iterable[KeptTokens], statistics: Ref, screened: Sequence[Ref],
+    config: Config, work: Path,
+) -> ArrayFiles:  # fmt: skip
+    """The same of a group's tokens with furniture flagged; nobody looks at those of the others."""
     chosen = np.zeros(group.n_articles, np.bool_)
-    rows = _passing_rows(screened) - group.first_row
+    rows = passing_rows(screened) - group.first_row
     chosen[rows[(rows >= 0) & (rows < group.n_articles)]] = True
     counts = TermStatistics.load(statistics)
 
     def batches() -> Iterator[dict[str, npt.NDArray[np.generic]]]:
         row = 0
-        for kept in masked_batches(group, tokens, masked, config):
+        for kept in tokens:
             own = chosen[row : row + kept.n_articles]
             yield vars(build(kept, own, counts, config.reprint.shingle_size))
             row += kept.n_articles

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,9 +19,9 @@ from pipeline.bags import bag
 from pipeline.candidates import PAIRS
 from pipeline.config import Config, load_config
 from pipeline.executor import ThreadExecutor
-from pipeline.schema import ARTICLE_SHARD
+from pipeline.schema import ACCEPTED, ARTICLE_SHARD, TEXT_SHARD
 from pipeline.screen import SCREENED
-from pipeline.shards import ShardGroup, group_shards
+from pipeline.shards import ShardGroup, Shards, group_shards, texts_of
 from pipeline.tables import Ref, write_ipc
 from pipeline.terms import TermCounter, TermStatistics
 from pipeline.text import KeptTokens, keep
@@ -56,8 +57,8 @@ def counted(bits: int, *batches: KeptTokens) -> TermStatistics:
 def write_shards(
     folder: Path, articles: Sequence[Article], shard_rows: int = 3, batch_rows: int = 2,
     dates: Sequence[datetime | None] | None = None,
-) -> list[Ref]:  # fmt: skip
-    """Article shards of a few rows each, in batches of fewer; ids are a0, a1, ..."""
+) -> Shards:  # fmt: skip
+    """Shards of a few articles each, in batches of fewer; ids are a0, a1, ..."""
     sources, titles, bodies = zip(*articles, strict=True) if articles else ((), (), ())
     n = len(articles)
     columns = {
@@ -66,15 +67,29 @@ def write_shards(
         "published_at": pa.array(dates or [None] * n, ARTICLE_SHARD.field("published_at").type),
         "text": strings(list(bodies)),
     }  # fmt: skip
-    table = pa.table(columns, schema=ARTICLE_SHARD)
-    return [
-        write_ipc(
-            folder / f"shard-{at:05d}.arrow",
-            ARTICLE_SHARD,
-            table.slice(at, shard_rows).to_batches(batch_rows),
+    table = pa.table(columns, schema=ACCEPTED)
+    written = [
+        tuple(
+            write_ipc(
+                folder / f"{name}-{at:05d}.arrow",
+                schema,
+                table.select(schema.names).slice(at, shard_rows).to_batches(batch_rows),
+            )
+            for at in range(0, n, shard_rows)
         )
-        for at in range(0, n, shard_rows)
+        for name, schema in (("shard", ARTICLE_SHARD), ("texts", TEXT_SHARD))
     ]
+    return Shards(*written)
+
+
+def tokenised(
+    folder: Path, articles: Sequence[Article], n_groups: int = 2, **cut: Any
+) -> tuple[list[ShardGroup], list[Ref]]:
+    """Groups of shards of the articles (`write_shards`), and their kept tokens."""
+    shards = write_shards(folder, articles, **cut)
+    groups = group_shards(shards.articles, n_groups)
+    texts = texts_of(groups, shards.texts)
+    return groups, [text.tokenise_group(g, own, folder) for g, own in zip(groups, texts, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -86,15 +101,14 @@ class Signing:
     counted: list[terms.Counted]
     furniture: Ref
     statistics: Ref
-    signed: list[signatures.Signed]
+    signed: list[signatures.Signatures]
 
 
 def sign(
     folder: Path, articles: Sequence[Article], settings: Config, n_groups: int = 2, bits: int = 16,
     dates: Sequence[datetime | None] | None = None,
 ) -> Signing:  # fmt: skip
-    groups = group_shards(write_shards(folder, articles, dates=dates), n_groups)
-    tokens = [text.tokenise_group(group, folder) for group in groups]
+    groups, tokens = tokenised(folder, articles, n_groups, dates=dates)
     both = list(zip(groups, tokens, strict=True))
     lines = [furniture.count(group, ref, settings, folder) for group, ref in both]
     masked = furniture.merge(lines, settings, folder)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pipeline import articles, inputs
 from pipeline.config import Config, load_config
 from pipeline.errors import InputError
-from pipeline.schema import ARTICLE_SHARD, REJECTED
+from pipeline.schema import ARTICLE_SHARD, REJECTED, TEXT_SHARD
 from pipeline.tables import read_batches, read_ipc
 
 CONFIG = load_config(None, ["max_text_bytes=1000"])
@@ -48,12 +48,16 @@ def read(paths, work, config: Config = CONFIG) -> Read:
     units = articles.plan_inputs([str(path) for path in paths], config)
     result = articles.number([articles.read_unit(unit, config, work) for unit in units], config, work)
     rows = []
-    for shard in result.shards:
+    for shard, texts in zip(result.shards, result.texts, strict=True):
         shard.verify()
-        table = read_ipc(shard.path)
+        texts.verify()
+        table, bodies = read_ipc(shard.path), read_ipc(texts.path)
         assert table.schema.equals(ARTICLE_SHARD)
-        assert table.num_rows == shard.rows
-        rows += table.to_pylist()
+        assert bodies.schema.equals(TEXT_SHARD)
+        assert table.num_rows == shard.rows == bodies.num_rows == texts.rows
+        sizes = [[batch.num_rows for batch in read_batches(ref.path)] for ref in (shard, texts)]
+        assert sizes[0] == sizes[1]
+        rows += table.append_column("text", bodies["text"]).to_pylist()
     assert read_ipc(result.rejected.path).schema.equals(REJECTED)
     return Read(result, rows, read_ipc(result.rejected.path).to_pylist())
 
@@ -221,7 +225,8 @@ def test_repeated_ids_keep_the_first_and_rewrite_only_their_shards(tmp_path, mon
     assert [(r["input_file"], r["row"], r["article_id"], r["detail"]) for r in found.rejected] == [
         ("3.jsonl", 1, "a2", "first in 0.jsonl row 2")
     ]
-    assert sum("distinct" in shard.path for shard in found.result.shards) == 1
+    for refs in (found.result.shards, found.result.texts):
+        assert ["distinct" in ref.path for ref in refs].count(True) == 1
     assert len(found.result.shards) > 4
 
 
@@ -231,9 +236,9 @@ def test_batches_and_shards_are_bounded(tmp_path, monkeypatch):
     rows = [{"text": "w" * (100 + 7 * i % 900)} for i in range(300)]
     found = read([write_rows(tmp_path / "a.jsonl", rows)], tmp_path / "work")
     assert [row["text"] for row in found.articles] == [row["text"] for row in rows]
-    for shard in found.result.shards:
+    for texts in found.result.texts:
         sizes = [
-            [len(text) for text in batch.column("text").to_pylist()] for batch in read_batches(shard.path)
+            [len(text) for text in batch.column("text").to_pylist()] for batch in read_batches(texts.path)
         ]
         assert all(sum(batch) <= 900 or len(batch) == 1 for batch in sizes)
         assert sum(map(sum, sizes)) <= 3_000
@@ -279,7 +284,10 @@ def test_any_mixture_of_rows_ends_in_one_of_two_tables_whatever_the_order_of_pat
         shuffled = random.sample(paths, len(paths)) + paths[:1]
         again = read(shuffled, root / "work2")
         assert (again.articles, again.rejected) == (found.articles, found.rejected)
-        assert [s.digest for s in again.result.shards] == [s.digest for s in found.result.shards]
+        for refs in ("shards", "texts"):
+            assert [r.digest for r in getattr(again.result, refs)] == [
+                r.digest for r in getattr(found.result, refs)
+            ]
 
 
 def write_mixture(path: Path, rows: list) -> Path:

@@ -27,12 +27,11 @@ from pipeline import (
     furniture_table,
     schema,
     screen,
-    wording,
 )
 from pipeline.arrow_columns import hexadecimal, parts_of, ranks
 from pipeline.config import Config
 from pipeline.executor import Silence, StageRunner, ThreadExecutor
-from pipeline.job import candidate_stages, slices, wording_calls
+from pipeline.job import candidate_stages, reread_stage, slices
 from pipeline.tables import Ref, read_ipc, write_ipc
 
 SAMPLE = Path(__file__).parents[1] / "data/sample/articles.parquet"
@@ -41,6 +40,7 @@ SAMPLE = Path(__file__).parents[1] / "data/sample/articles.parquet"
 @dataclass(frozen=True)
 class Staged:
     found: assemble.Found
+    texts: Ref
     config: Config
     judged: pa.Table
 
@@ -52,7 +52,8 @@ def stage(path: Path, work: Path, settings: Config) -> Staged:
         screen.screen_slice(staged.pairs, begin, end, staged.signed, settings, work)
         for begin, end in slices(staged.pairs.rows)
     ]
-    worded = tuple(wording.write_group(*call) for call in wording_calls(staged, screened, settings, work))
+    [again] = run.together(reread_stage(staged, screened, settings, work))
+    worded = tuple(one.worded for one in again)
     judged = [confirm.confirm_part(part, staged.signed, worded, settings, work) for part in screened]
     shards = staged.accepted.shards
     membership = clusters.cluster(judged, shards, settings, work)
@@ -66,8 +67,9 @@ def stage(path: Path, work: Path, settings: Config) -> Staged:
         tuple(judged),
         membership,
         (sections,),
+        tuple(one.texts for one in again),
     )
-    return Staged(found, settings, clusters.read_judged(judged))
+    return Staged(found, staged.texts, settings, clusters.read_judged(judged))
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +85,7 @@ def tables(staged, tmp_path_factory) -> dict[str, list[dict]]:
 
 
 def write(staged: Staged, folder: Path) -> dict[str, Ref]:
-    refs = assemble.write_texts(staged.found.shards, folder)
+    refs = {"texts": staged.texts}
     for names in assemble.lots(staged.config):
         refs |= assemble.write_tables(staged.found, names, staged.config, folder)
     return refs
@@ -242,7 +244,7 @@ def test_batches_do_not_show_in_the_files(staged, tables, tmp_path, monkeypatch)
 
 
 def rows_at(path: Path, rows: list[dict]) -> Path:
-    fields = [schema.ARTICLE_SHARD.field(name).remove_metadata() for name in schema.ARTICLE_SHARD.names]
+    fields = [schema.ACCEPTED.field(name).remove_metadata() for name in schema.ACCEPTED.names]
     pq.write_table(
         pa.Table.from_pylist(rows, schema=pa.schema([f.with_nullable(True) for f in fields])), path
     )

@@ -21,7 +21,7 @@ from texts import EXAMPLES, JIT_OFF
 from pipeline import candidates
 from pipeline.array_files import ArrayFiles
 from pipeline.config import Config
-from pipeline.signatures import REPRINT, RESPUN, Signed, bands
+from pipeline.signatures import REPRINT, RESPUN, Signatures, bands
 from pipeline.tables import read_ipc, write_ipc, write_npy
 
 SMALL = ("reprint.n_perm=16", "respun.n_bands=4", "respun.rows_per_band=2")
@@ -30,7 +30,7 @@ DESCRIBED = pa.schema([("text_hash", pa.uint64()), ("is_signed", pa.uint8())])
 
 def signed_of(
     folder: Path, keys: np.ndarray, places: np.ndarray, is_signed: np.ndarray, cut: int = 0
-) -> list[Signed]:
+) -> list[Signatures]:
     """Signed articles with these band keys (n_bands, n), places (n, n_perm) and views, in two groups."""
     groups = []
     for number, rows in enumerate((slice(0, cut), slice(cut, None))):
@@ -41,11 +41,11 @@ def signed_of(
         saved = [write_npy(folder / f"{i}-{number}.npy", values, n) for i, values in enumerate(own)]
         first_row = 0 if number == 0 else cut
         no_terms = ArrayFiles(first_row, n, {})
-        groups.append(Signed(first_row, no_terms, no_terms, articles, *saved, articles))
+        groups.append(Signatures(first_row, no_terms, no_terms, articles, articles, *saved))
     return groups
 
 
-def find(signed: list[Signed], settings: Config, folder: Path, n_parts: int = 3):
+def find(signed: list[Signatures], settings: Config, folder: Path, n_parts: int = 3):
     """Rows of the merged pairs as dicts, and the parts that they come from."""
     parts = [candidates.find_in_bands(signed, part, n_parts, settings, folder) for part in range(n_parts)]
     return read_ipc(candidates.merge(parts, folder).path).to_pylist(), parts

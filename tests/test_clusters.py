@@ -265,7 +265,7 @@ def test_rounding_errors_are_no_difference():
 def shards(folder, articles: list[tuple[str, int | None]]) -> list:
     """Two shards of (article_id, day of publication)."""
     rows = [
-        {"article_id": i, "published_at": day and datetime(2026, 1, day, tzinfo=UTC), "text": "t"}
+        {"article_id": i, "published_at": day and datetime(2026, 1, day, tzinfo=UTC)}
         for i, day in articles
     ]
     cut = len(rows) // 2

@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stages import config, write_shards
+from stages import config, tokenised
 from texts import FEW_EXAMPLES, JIT_OFF, strings
 
-from pipeline import furniture, text
+from pipeline import furniture
 from pipeline.furniture import masked_batches, source_salts
-from pipeline.shards import group_shards
 from pipeline.tables import Ref, read_ipc
 from pipeline.text import read_kept
 from pipeline.token_scan import FURNITURE
@@ -25,8 +24,7 @@ WORDS = ("share", "reply", "more", "a", "b", "c", "d")
 
 def masked_lines(folder: Path, articles, settings, n_groups: int = 2) -> tuple[list[set[str]], Ref]:
     """The lines of each article whose tokens are flagged; all of a line's tokens are or none."""
-    groups = group_shards(write_shards(folder, articles), n_groups)
-    tokens = [text.tokenise_group(group, folder) for group in groups]
+    groups, tokens = tokenised(folder, articles, n_groups)
     both = list(zip(groups, tokens, strict=True))
     found = furniture.merge([furniture.count(*b, settings, folder) for b in both], settings, folder)
     batches = [batch for b in both for batch in masked_batches(*b, found, settings)]
@@ -150,8 +148,7 @@ def test_the_same_lines_are_found_however_the_shards_are_grouped(tmp_path):
 def test_apply_returns_the_lines_and_their_keys(tmp_path):
     pages = [("site.com", None, f"Leave a Reply\n{story(i)}\nAll rights reserved") for i in range(5)]
     others = [(f"site{i}.com", None, f"{story(i)}\nall rights reserved") for i in range(5, 20)]
-    [group] = group_shards(write_shards(tmp_path, pages + others, 20, 20), 1)
-    tokens = text.tokenise_group(group, tmp_path)
+    [group], [tokens] = tokenised(tmp_path, pages + others, 1, shard_rows=20, batch_rows=20)
     found = furniture.merge([furniture.count(group, tokens, config(), tmp_path)], config(), tmp_path)
     mask = furniture.FurnitureMask(found, config())
     [(kept, salts)] = furniture.kept_with_salts(group, tokens)

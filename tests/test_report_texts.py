@@ -14,15 +14,15 @@ from hypothesis import given, settings
 from stages import counted, kept
 from texts import collections, strings
 
-from pipeline import articles, report_texts
+from pipeline import report_texts
 from pipeline.config import Config
 from pipeline.furniture import FOUND, FurnitureMask
 from pipeline.published import read_run
 from pipeline.report_files import as_json, read_data, write_data
 from pipeline.report_texts import MAX_PACKED, chosen_rows
 from pipeline.report_tokens import BACKSLASH, FIRST_CODE, N_SURROGATES, SURROGATES
-from pipeline.shards import ShardGroup, group_shards
-from pipeline.tables import read_ipc, write_ipc
+from pipeline.reread import CHOSEN
+from pipeline.tables import Ref, read_ipc, write_ipc
 from pipeline.terms import TermStatistics
 from pipeline.tokens import Tokeniser, tokenise
 
@@ -116,27 +116,27 @@ def test_texts_are_chosen_by_repeats_and_size(sample_run):
     [(0, []), (1, [8]), (10_000, [8]), (10_001, [4, 4]), (25_000, [2, 3, 3]), (None, 8 * [1])],
 )
 def test_few_texts_are_one_calls_work(max_texts, lots):
-    groups = [ShardGroup(number, number, ()) for number in range(8)]
-    found = report_texts.lots(groups, max_texts)
+    texts = [Ref(f"chosen-{number}", number, 0, "") for number in range(8)]
+    found = report_texts.lots(texts, max_texts)
     assert [len(lot) for lot in found] == lots
-    assert [group for lot in found for group in lot] == groups * bool(lots)
+    assert [group for lot in found for group in lot] == list(enumerate(texts)) * bool(lots)
 
 
 def test_groups_in_one_call_leave_what_a_call_for_each_leaves(sample_run, tmp_path):
     """The same files with the same texts, and the same places of them."""
     run = read_run(sample_run.run_dir)
     rows = pa.concat_tables(run.articles())
-    shards = [
-        shard
+    rows = rows.add_column(0, "row", [pa.array(range(len(rows)))]).select(CHOSEN.names).cast(CHOSEN)
+    texts = [
+        write_ipc(tmp_path / f"chosen-{at}.arrow", CHOSEN, rows.slice(at, 50).to_batches())
         for at in range(0, len(rows), 50)
-        for shard in articles.write_shards(iter([rows.slice(at, 50)]), tmp_path, f"of-{at}")
     ]
-    groups = group_shards(shards, 8)
+    groups = list(enumerate(texts))
     assert len(groups) == 4
     furniture = write_ipc(tmp_path / "furniture.arrow", FOUND, [])
     statistics = TermStatistics.empty(16).save(tmp_path / "terms.npy")
     left = []
-    for name, lots in (("together", [groups]), ("apart", [[group] for group in groups])):
+    for name, lots in (("together", [tuple(groups)]), ("apart", [(group,) for group in groups])):
         folder, work = tmp_path / name, tmp_path / f"{name}-work"
         work.mkdir()
         how = (furniture, statistics, run.folder, run.runs, 1_000, run.config, folder, work)

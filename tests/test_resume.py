@@ -119,6 +119,61 @@ def test_another_threshold_makes_late_stages_again(kept, undisturbed, stricter):
     assert tables(kept / "runs" / first) == tables(undisturbed.run_dir)
 
 
+def test_scratch_goes_when_nobody_will_ask_for_it(tmp_path):
+    class Watching(Silence):
+        """Which kinds of files that are written for a few stages lie there when a stage ends.
+
+        Those that nobody else reads go right after it.
+        """
+
+        def __init__(self, output: Path) -> None:
+            self.left: dict[str, set[str]] = {}
+            self._output = output
+
+        def stage_finished(self, report):
+            names = [path.name for path in work_of(self._output).rglob("*")]
+            kinds = {"unit-0-texts-", "tokens-", "lines-", "terms-", "keys-", "places-", "bands-"}
+            self.left[report.stage] = {k for k in kinds if any(name.startswith(k) for name in names)}
+
+    for keep_work in (False, True):
+        output = tmp_path / str(keep_work)
+        watching = Watching(output)
+        run_job([str(SAMPLE)], output, SMOKE, ThreadExecutor(2), watching, keep_work=keep_work)
+        left = watching.left
+        assert left["number"] == {"unit-0-texts-"}
+        assert left["furniture"] - left["text"] == {"lines-"}
+        if keep_work:
+            assert len(left["check"]) == 7
+            continue
+        assert left["terms-merge"] - {"terms-"} == left["scan"] == {"tokens-"}
+        assert left["candidates"] == {"keys-", "places-", "bands-"}
+        assert left["screen"] == left["check"] == set()
+
+
+def died_late(output: Path, undisturbed: Outcome) -> None:
+    """Leaves what a run leaves that dies over its last call."""
+    n_calls = sum(report.n_calls for report in undisturbed.stages)
+    with pytest.raises(RunError):
+        run(output, execute=Dying(n_calls - 1, RunError("no")))
+
+
+def test_settings_of_late_stages_do_not_ask_for_what_has_gone(tmp_path, undisturbed, stricter):
+    died_late(tmp_path, undisturbed)
+    outcome = run(tmp_path, SMOKE.model_copy(update={"threshold": 0.9}), resume=True)
+    assert again(outcome) == LATE - {"keep-texts"}
+    assert tables(outcome.run_dir) == tables(stricter.run_dir)
+
+
+def test_settings_of_early_stages_have_the_input_read_again(tmp_path, undisturbed):
+    died_late(tmp_path / "resumed", undisturbed)
+    settings = load_config("smoke", ["reprint.shingle_size=4"])
+    outcome = run(tmp_path / "resumed", settings, resume=True)
+    assert {"read", "text", "signatures"} <= again(outcome)
+    assert {"furniture-merge", "scan"} & again(outcome) == set()
+    assert [report.stage for report in outcome.stages] == list(STAGES)
+    assert tables(outcome.run_dir) == tables(run(tmp_path / "fresh", settings).run_dir)
+
+
 def test_an_early_key_makes_everything_again_that_it_reaches(kept):
     outcome = run(kept, load_config("smoke", ["reprint.shingle_size=4"]), resume=True)
     assert {"read", "number", "text", "furniture", "terms", "sections"} & again(outcome) == set()

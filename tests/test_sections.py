@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,15 +11,16 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stages import tokenised
 
 from pipeline.config import Config, SectionsConfig
+from pipeline.reread import CHOSEN
 from pipeline.schema import TABLES
 from pipeline.section_terms import Rarity
-from pipeline.sections import find_in_batch, find_in_shards, find_repeats, scan_batch
-from pipeline.shards import ShardGroup
-from pipeline.tables import read_batches, write_ipc
+from pipeline.sections import find_in_batch, find_in_group, find_repeats, scan_batch, scan_group
+from pipeline.tables import read_batches, read_ipc, write_ipc
 from pipeline.terms import TermStatistics, with_prior
-from pipeline.text import KeptTokens, KeptUnits, keep, keep_units, tokenise_group
+from pipeline.text import KeptTokens, KeptUnits, keep, keep_units
 from pipeline.tokens import tokenise
 
 CONFIG = SectionsConfig()
@@ -85,7 +87,13 @@ def kept(texts: pa.StringArray) -> tuple[KeptTokens, KeptUnits]:
 
 def rows(text: str, config: SectionsConfig = CONFIG) -> list[dict]:
     batch = pa.record_batch({"article_id": ["x"], "text": [text]})
-    return find_in_batch(batch, *kept(batch.column("text")), RARITY, config).to_pylist()
+    return found_in(batch, config)
+
+
+def found_in(batch: pa.RecordBatch, config: SectionsConfig = CONFIG) -> list[dict]:
+    """What is found in the articles that the scan lets through."""
+    scanned = scan_batch(*kept(batch.column("text")), RARITY, config)
+    return find_in_batch(batch.filter(pa.array(scanned == 1)), RARITY, config).to_pylist()
 
 
 def page(*paragraphs: str) -> str:
@@ -227,7 +235,7 @@ def test_tiny_and_odd_texts(text):
 def test_ids_come_from_content_and_article():
     text = page(A, B, C, A, D)
     batch = pa.record_batch({"article_id": ["x", "y", "z"], "text": [text, text, "Nothing."]})
-    found = find_in_batch(batch, *kept(batch.column("text")), RARITY, CONFIG).to_pylist()
+    found = found_in(batch)
     assert len({r["group_id"] for r in found}) == 2
     assert found[:2] == rows(text)
     assert rows(page("Another opening line.", A, B, C, A, D))[0]["group_id"] == found[0]["group_id"]
@@ -272,18 +280,18 @@ def test_the_screen_drops_nothing_that_would_be_found(paragraphs):
         assert find_repeats(texts, tokenise(None, texts), 0, RARITY, CONFIG) == []
 
 
-def test_stage_writes_the_table_in_the_order_of_the_articles(tmp_path: Path):
-    schema = pa.schema([(name, pa.string()) for name in ("article_id", "title", "text")])
+def test_stages_write_the_table_in_the_order_of_the_articles(tmp_path: Path):
     texts = [page(A, B, C, A), "Nothing.", page(B, A, D, B)]
-    batches = [
-        pa.record_batch({"article_id": [str(i)], "title": ["One title"], "text": [t]}, schema=schema)
-        for i, t in enumerate(texts)
-    ]
-    shard = write_ipc(tmp_path / "shard.arrow", schema, batches)
+    [group], [tokens] = tokenised(tmp_path, [("s", "One title", t) for t in texts], 1)
+    group = replace(group, first_row=7)  # some articles are before it
     statistics = with_prior(TermStatistics.empty(16)).save(tmp_path / "terms.npy")
-    group = ShardGroup(0, 0, (shard,))
-    tokens = tokenise_group(group, tmp_path)
-    refs = [find_in_shards(group, tokens, statistics, Config(), tmp_path / name) for name in ("one", "two")]
+    scanned = scan_group(group, tokens, statistics, Config(), tmp_path)
+    assert read_ipc(scanned.path)["row"].to_pylist() == [7, 9]
+    rows = [{"row": 7 + i, "article_id": str(i), "text": t} for i, t in enumerate(texts)]
+    batches = pa.Table.from_pylist(rows, schema=CHOSEN).to_batches(1)
+    chosen = write_ipc(tmp_path / "chosen.arrow", CHOSEN, batches)
+    what = (0, chosen, scanned, statistics, Config())
+    refs = [find_in_group(*what, tmp_path / name) for name in ("one", "two")]
     table = pa.Table.from_batches(read_batches(refs[0].path))
     assert table.schema.equals(TABLES["repeated_sections"])
     assert table.column("article_id").to_pylist() == ["0", "0", "2", "2"]

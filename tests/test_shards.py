@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from stages import write_shards
 from texts import EXAMPLES
 
-from pipeline.shards import article_batches, group_shards, take_articles
+from pipeline.shards import article_batches, group_shards, take_articles, texts_of
 from pipeline.tables import Ref
 
 N = 11
@@ -50,17 +50,25 @@ def shards(tmp_path_factory):
 
 def test_article_batches_walk_through_the_group_in_order(shards):
     for n_groups in (1, 2, 5):
-        groups = group_shards(shards, n_groups)
+        groups = group_shards(shards.articles, n_groups)
         batches = [batch for group in groups for batch in article_batches(group)]
-        bodies = [body for batch in batches for body in batch.column("text").to_pylist()]
-        assert bodies == [f"body {i}" for i in range(N)]
+        assert [name for b in batches for name in b["article_id"].to_pylist()] == [f"a{i}" for i in range(N)]
+
+
+def test_each_group_gets_the_texts_of_its_shards(shards):
+    groups = group_shards(shards.articles, 3)
+    texts = texts_of(groups, shards.texts)
+    assert sum(texts, ()) == shards.texts
+    assert [[ref.rows for ref in own] for own in texts] == [[ref.rows for ref in g.shards] for g in groups]
 
 
 @EXAMPLES
 @given(rows=st.sets(st.integers(0, N - 1)))
 def test_articles_are_taken_by_row(shards, rows):
     wanted = np.array(sorted(rows), np.int64)
-    found = take_articles(shards, wanted, ("text", "title"))
-    assert found.column_names == ["text", "title"]
-    assert found["text"].to_pylist() == [f"body {i}" for i in sorted(rows)]
+    found = take_articles(shards.articles, wanted, ("title", "article_id"))
+    assert found.column_names == ["title", "article_id"]
+    assert found["article_id"].to_pylist() == [f"a{i}" for i in sorted(rows)]
+    bodies = take_articles(shards.texts, wanted, ("text",))["text"]
+    assert bodies.to_pylist() == [f"body {i}" for i in sorted(rows)]
     assert found["title"].to_pylist() == [f"title {i}" if i % 2 else None for i in sorted(rows)]

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from other_languages import STORIES
 from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfTransformer
-from stages import config, counted, kept, rows_in, write_shards
+from stages import config, counted, kept, rows_in, tokenised, write_shards
 from texts import EXAMPLES, collections
 
-from pipeline import array_files, common_words, furniture, terms, text
+from pipeline import array_files, common_words, furniture, terms
 from pipeline.bags import Bags
 from pipeline.shards import group_shards
 from pipeline.terms import TermStatistics, bits_for
@@ -96,7 +96,7 @@ def test_the_idf_of_terms_far_apart_is_scikit_learns(articles):
 
 def test_two_terms_of_a_bucket_count_twice_and_no_more_than_the_articles(tmp_path):
     """Terms 3 and 3 + 2**BITS of every article, and of the prior's articles nothing but what they have."""
-    group = group_shards(write_shards(tmp_path, [("s", None, "...")]), 1)[0]
+    group = group_shards(write_shards(tmp_path, [("s", None, "...")]).articles, 1)[0]
     n = 4 * common_words.PRIOR_ARTICLES
     statistics = TermStatistics(n, np.zeros((1 << BITS, 2), np.int32))
     statistics.counts[3] = 2 * n, -7
@@ -153,8 +153,7 @@ def test_the_stage_counts_the_same_however_the_shards_are_grouped(tmp_path):
     totals = []
     for n_groups in (1, 2, 3):
         folder = tmp_path / str(n_groups)
-        groups = group_shards(write_shards(folder, articles), n_groups)
-        tokens = [text.tokenise_group(group, folder) for group in groups]
+        groups, tokens = tokenised(folder, articles, n_groups)
         both = list(zip(groups, tokens, strict=True))
         found = furniture.merge([furniture.count(*b, settings, folder) for b in both], settings, folder)
         parts = [terms.count(*b, found, 16, settings, folder) for b in both]
@@ -172,8 +171,7 @@ def test_the_stage_keeps_the_bags_of_its_articles(tmp_path):
     bodies = [f"Leave a Reply\nstory {i} of {i % 3} and Bob{i}\nsecond line" for i in range(7)]
     bodies[3] = "..."
     settings = config("furniture.min_articles=2")
-    groups = group_shards(write_shards(tmp_path, [("s", None, body) for body in bodies]), 2)
-    tokens = [text.tokenise_group(group, tmp_path) for group in groups]
+    groups, tokens = tokenised(tmp_path, [("s", None, body) for body in bodies])
     both = list(zip(groups, tokens, strict=True))
     masked = furniture.merge([furniture.count(*b, settings, tmp_path) for b in both], settings, tmp_path)
     for group, ref in both:

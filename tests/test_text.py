@@ -6,12 +6,11 @@ import naive
 import numpy as np
 import pytest
 from hypothesis import example, given
-from stages import kept, write_shards
+from stages import kept, tokenised
 from texts import EXAMPLES, collections, strings
 
 from pipeline.section_units import cut_units
-from pipeline.shards import group_shards
-from pipeline.text import keep_units, read_kept, read_units, tokenise_group
+from pipeline.text import keep_units, read_kept, read_units
 from pipeline.tokens import buffers, tokenise
 
 ARRAYS = ("terms", "flags", "indptr", "n_title", "line_keys", "line_stops", "line_indptr", "longest")
@@ -68,8 +67,7 @@ def test_units_of_a_batch_are_those_of_each_body(articles):
 def test_kept_tokens_come_back_from_the_scratch_file(n, tmp_path):
     bodies = ["", "One line\nand two", "日本 x", "\n\n", "a. b", "Ann met Bob\nin 3.5 minutes", "z"][:n]
     articles = [(None, f"Title {i}" if i % 2 else None, body) for i, body in enumerate(bodies)]
-    [group] = group_shards(write_shards(tmp_path, articles), 1)
-    ref = tokenise_group(group, tmp_path)
+    _, [ref] = tokenised(tmp_path, articles, 1)
     assert ref.rows == n
     at = 0
     for batch, (same, units) in zip(read_kept(ref), read_units(ref), strict=True):
@@ -89,8 +87,7 @@ def test_kept_tokens_come_back_from_the_scratch_file(n, tmp_path):
 
 
 def test_flags_may_be_altered_and_the_mapped_rest_may_not(tmp_path):
-    [group] = group_shards(write_shards(tmp_path, [(None, None, "some words here")]), 1)
-    ref = tokenise_group(group, tmp_path)
+    _, [ref] = tokenised(tmp_path, [(None, None, "some words here")], 1)
     [batch] = read_kept(ref)
     batch.flags[:] = 255
     assert not batch.terms.flags.writeable
