@@ -12,7 +12,7 @@ from pipeline.arrays import BYTES, I32, I64, READ_I32, U8, U32
 from pipeline.unicode.build import DIGIT as DIGIT_CLASS
 from pipeline.unicode.build import EXPANDS, IGNORED, LIMIT, MARK, MOVES, NEWLINE, OTHER, STOP, UNSPACED
 from pipeline.unicode.build import UPPER as UPPER_CLASS
-from pipeline.wide import classes_of_64, load_word, lowest_bit
+from pipeline.wide import classes_of_64, count_bits, load_word, lowest_bit
 
 # Bits of `Tokens.flags`.
 CAPITAL = 1  # begins with a capital letter
@@ -26,7 +26,7 @@ _NEWLINE, _COMMA, _POINT = 0x0A, 0x2C, 0x2E
 _SEED = np.uint64(0x2545F4914F6CDD1D)
 _CASE = np.uint64(0x2020202020202020)  # the bit that tells a small letter from its capital, digits have it
 _ONE = nb.types.Tuple((nb.int64, nb.int64))(  # type: ignore[no-untyped-call]
-    BYTES, nb.int64, nb.int64, U8, U32, U32, nb.int64, nb.int64, nb.uint8, U32, U8, I32, I32, I32
+    BYTES, nb.int64, nb.int64, U8, U32, U32, nb.int64, nb.int64, nb.uint8, U32, U8, I32, I32, I32, I64
 )
 
 
@@ -46,6 +46,18 @@ def _step(state, code):  # type: ignore[no-untyped-def]
     return np.uint64((state ^ code) * np.uint64(0x9E3779B97F4A7C15))
 
 
+@nb.njit(cache=True, inline="always")
+def _lowest(word):  # type: ignore[no-untyped-def]
+    """The lowest bit that is set, alone; 0 where there is none."""
+    return word & np.uint64(~word + np.uint64(1))
+
+
+@nb.njit(cache=True, inline="always")
+def _lowest_bytes(n):  # type: ignore[no-untyped-def]
+    """The n lowest bytes of a word, 1 to 8."""
+    return ~np.uint64(0) >> np.uint64(64 - 8 * n)
+
+
 @nb.njit(cache=True, nogil=True, inline="always")
 def _end_line(flags, begin, end, capitals, words):  # type: ignore[no-untyped-def]
     """In a headline in capitals or Title Case the case of the tokens [begin, end) is the line's."""
@@ -57,83 +69,97 @@ def _end_line(flags, begin, end, capitals, words):  # type: ignore[no-untyped-de
 @nb.njit(
     nb.types.Tuple((nb.int64, nb.int64, nb.int64, nb.boolean, nb.int64, nb.int64, nb.int64))(  # type: ignore[no-untyped-call]
         BYTES, nb.int64, nb.int64, nb.int64, nb.int64, nb.int64, nb.uint8, nb.boolean,
-        nb.int64, nb.int64, nb.int64, U32, U8, I32, I32, I32,
+        nb.int64, nb.int64, nb.int64, U32, U8, I32, I32, I32, I64,
     ),
     cache=True, nogil=True,
 )  # fmt: skip
 def _scan_plain(  # type: ignore[no-untyped-def]
     data, at, stop, first, n, line, extra, owed, line_first, capitals, words,
-    terms, flags, begin, end, lines,
+    terms, flags, begin, end, lines, long_words,
 ):  # fmt: skip
     """The words of plain ASCII from `at` on, 64 bytes at a time, appended at n, as far as they go.
 
     Stops after a word that is followed by one with other letters, by a number that may go on behind a point
-    or comma, or by the text's last word. Returns where, and the state of the scan there.
+    or comma, or by the text's last word. Returns where, and the state of the scan there. Within a block the
+    words are told by bits, so that what can't be foretold, lines and long words, costs no branch for each.
     """
     i = np.uint64(n)  # unsigned, an index isn't asked whether it counts from the end
+    n_long = np.uint64(0)
     while at + 72 <= len(data) and at < stop:
-        in_word, digits, stops, newlines, others = classes_of_64(data, at)
+        in_word, digits, large, stops, newlines, feeds, points, others = classes_of_64(data, at)
         if stop - at < 64:
             others |= ~np.uint64(0) << np.uint64(stop - at)
-        limit = lowest_bit(others)
         begins = in_word & ~(in_word << np.uint64(1))
         ends = ~in_word & (in_word << np.uint64(1))
-        if limit < 64:
-            ends &= (np.uint64(1) << np.uint64(limit)) - np.uint64(1)
+        # A point or comma before a digit, or before what isn't seen any more.
+        others |= ends & points & ((digits >> np.uint64(1)) | (np.uint64(1) << np.uint64(63)))
+        ends &= _lowest(others) - np.uint64(1)
         if ends == 0:
             break
-        here = 0  # where the word before ends, counted from `at`
-        while ends:
-            opens = lowest_bit(begins)
-            closes = lowest_bit(ends)
-            begins &= begins - np.uint64(1)
-            ends &= ends - np.uint64(1)
+        if line < 0:  # a title is no line
+            feeds = np.uint64(0)
+        large &= begins
+        owing = stops | newlines
+        block = np.int64(i)
+        left = ends
+        numbers = np.uint64(0)  # ends of words that hold a digit
+        closes = 0
+        closed_at = np.uint64(1)  # bit of the byte behind the word before
+        while left:
+            opens_at, closes_at = _lowest(begins), _lowest(left)
+            opens, closes = lowest_bit(begins), lowest_bit(left)
+            begins ^= opens_at
+            left ^= closes_at
+            owed |= (owing & (opens_at - closed_at)) != 0
+            closed_at = closes_at
+            has_digit = (digits & (closes_at - opens_at)) != 0
+            numbers |= closes_at * np.uint64(has_digit)
             length = closes - opens
-            held = (digits >> np.uint64(opens)) & (~np.uint64(0) >> np.uint64(64 - length))
-            if (
-                held
-                and (data[at + closes] == _COMMA or data[at + closes] == _POINT)
-                and 0x30 <= data[at + closes + 1] <= 0x39
-            ):
-                break
-            # What lies between is not empty, unless the text begins with a word.
-            between = (np.uint64(1) << np.uint64(opens)) - (np.uint64(1) << np.uint64(here))
-            owed |= (stops & between) != 0
-            if newlines & between:
-                owed = True
-                _end_line(flags, line_first, np.int64(i), capitals, words)
-                capitals = words = np.int64(0)
-                line_first = np.int64(i)
-                for k in range(at + here, at + opens):
-                    line += data[k] == _NEWLINE and line >= 0
-            word = load_word(data, at + opens)
-            capital = (word & np.uint64(0x20)) == 0
-            state = _SEED
-            left = length
-            while left > 8:
-                state = _step(state, word | _CASE)
-                left -= 8
-                word = load_word(data, at + closes - left)
-            state = _step(state, (word | _CASE) & (~np.uint64(0) >> np.uint64(64 - 8 * left)))
-            terms[i] = _finish(state)
-            flags[i] = extra | (CAPITAL * capital) | (DIGIT * (held != 0)) | (CASE_OWED * owed)
+            word = load_word(data, at + opens) | _CASE
+            terms[i] = _finish(_step(_SEED, word & _lowest_bytes(min(length, 8))))
+            long_words[n_long] = np.int64(i)
+            n_long += np.uint64(length > 8)
+            capital = (large & opens_at) != 0
+            flags[i] = extra | (CAPITAL * capital) | (DIGIT * has_digit) | (CASE_OWED * owed)
             begin[i] = at + opens - first
             end[i] = at + closes - first
-            lines[i] = line
+            lines[i] = line + count_bits(feeds & (opens_at - np.uint64(1)))
             i += np.uint64(1)
-            capitals += capital
-            words += held == 0
             owed = False
-            here = closes
-        if here == 0:
-            break
-        at += here
+        seen = closed_at - np.uint64(1)
+        line += count_bits(feeds & seen)
+        newlines &= seen
+        of_line = ~np.uint64(0)  # not of a line that has ended
+        while newlines:
+            newline = _lowest(newlines)
+            newlines ^= newline
+            before = newline | (newline - np.uint64(1))
+            capitals += count_bits(large & before & of_line)
+            words += count_bits(ends & ~numbers & before & of_line)
+            of_line = ~before
+            line_end = block + count_bits(ends & before)
+            _end_line(flags, line_first, line_end, capitals, words)
+            capitals = words = np.int64(0)
+            line_first = line_end
+        seen |= closed_at
+        capitals += count_bits(large & seen & of_line)
+        words += count_bits(ends & ~numbers & of_line)
+        at += closes
+    for k in range(n_long):
+        j = np.uint64(long_words[k])
+        opens, closes = first + begin[j], first + end[j]
+        state = _SEED
+        while closes - opens > 8:
+            state = _step(state, load_word(data, opens) | _CASE)
+            opens += 8
+        word = load_word(data, opens) | _CASE
+        terms[j] = _finish(_step(state, word & _lowest_bytes(closes - opens)))
     return at, np.int64(i), line, owed, line_first, capitals, words
 
 
 @nb.njit(_ONE, cache=True, nogil=True)
 def scan(  # type: ignore[no-untyped-def]
-    data, at, stop, category, fold, expansions, n, line, extra, terms, flags, begin, end, lines
+    data, at, stop, category, fold, expansions, n, line, extra, terms, flags, begin, end, lines, long_words
 ):
     """Tokens of data[at:stop] appended at n; returns the new n and the next line's number."""
     first = at
@@ -159,7 +185,7 @@ def scan(  # type: ignore[no-untyped-def]
         if not inside and previous == 0:
             at, n, line, owed, line_first, capitals, words = _scan_plain(
                 data, at, stop, first, n, line, extra, owed, line_first, capitals, words,
-                terms, flags, begin, end, lines,
+                terms, flags, begin, end, lines, long_words,
             )  # fmt: skip
         # --- one code point
         done = at >= stop
@@ -304,13 +330,13 @@ def scan(  # type: ignore[no-untyped-def]
 
 @nb.njit(
     nb.int64(
-        BYTES, READ_I32, BYTES, READ_I32, U8, U32, U32, U32, U8, I32, I32, I32, I64, I64,
+        BYTES, READ_I32, BYTES, READ_I32, U8, U32, U32, U32, U8, I32, I32, I32, I64, I64, I64,
     ),
     cache=True, nogil=True,
 )  # fmt: skip
 def scan_batch(  # type: ignore[no-untyped-def]
     titles, title_offsets, data, offsets, category, fold, expansions,
-    terms, flags, begin, end, lines, indptr, body,
+    terms, flags, begin, end, lines, long_words, indptr, body,
 ):  # fmt: skip
     """Fills the arrays of `Tokens` for every article; returns the number of tokens."""
     n = 0
@@ -318,12 +344,12 @@ def scan_batch(  # type: ignore[no-untyped-def]
     for i in range(len(offsets) - 1):
         n, _ = scan(
             titles, title_offsets[i], title_offsets[i + 1], category, fold, expansions, n, -1,
-            np.uint8(TITLE), terms, flags, begin, end, lines,
+            np.uint8(TITLE), terms, flags, begin, end, lines, long_words,
         )  # fmt: skip
         body[i] = n
         n, _ = scan(
             data, offsets[i], offsets[i + 1], category, fold, expansions, n, 0, np.uint8(0),
-            terms, flags, begin, end, lines,
+            terms, flags, begin, end, lines, long_words,
         )  # fmt: skip
         indptr[i + 1] = n
     return n

@@ -83,12 +83,13 @@ class Tokeniser:
         n_bytes = int(offsets[-1] - offsets[0] + title_offsets[-1] - title_offsets[0])
         room = n_bytes // 2 + 2 * len(texts) + 2
         if not self._room or len(self._room[0]) < room:
-            self._room = tuple(np.empty(room, t) for t in (np.uint32, np.uint8, np.int32, np.int32, np.int32))
+            types = (np.uint32, np.uint8, np.int32, np.int32, np.int32, np.int64)
+            self._room = tuple(np.empty(room, dtype) for dtype in types)
         indptr, body = np.empty(len(texts) + 1, np.int64), np.empty(len(texts), np.int64)
         n = scan_batch(  # type: ignore[call-arg]
             title_data, title_offsets, data, offsets, *TABLES, *self._room, indptr, body
         )
-        terms, flags, begin, end, line = (array[:n] for array in self._room)
+        terms, flags, begin, end, line = (array[:n] for array in self._room[:5])
         return Tokens(terms, flags, begin, end, line, indptr, body)
 
 

@@ -18,8 +18,10 @@ from pipeline.arrays import BYTES
 from pipeline.unicode.build import NEWLINES, STOPS
 
 LINE_BYTES = 64  # of the processor's cache
-LETTERS, DIGITS = string.ascii_letters, string.digits
+LETTERS, CAPITALS, DIGITS = string.ascii_letters, string.ascii_uppercase, string.digits
 _STOPS, _NEWLINES = ("".join(filter(str.isascii, characters)) for characters in (STOPS, NEWLINES))
+# What `classes_of_64` tells of a byte, but for whether it is ASCII at all.
+_CLASSES = (LETTERS + DIGITS, DIGITS, CAPITALS, _STOPS, _NEWLINES, "\n", ",.")
 
 if config.DISABLE_JIT:  # type: ignore[attr-defined]
 
@@ -36,14 +38,16 @@ if config.DISABLE_JIT:  # type: ignore[attr-defined]
         bits = int(word)
         return (bits & -bits).bit_length() - 1 if bits else 64
 
-    def classes_of_64(
-        data: npt.NDArray[np.uint8], at: int
-    ) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64, np.uint64]:
-        """Bit k of each: data[at + k] is a LETTER or DIGIT; a DIGIT; a STOP; a NEWLINE; no ASCII."""
+    def count_bits(word: np.uint64) -> int:
+        """How many bits are set."""
+        return int(word).bit_count()
+
+    def classes_of_64(data: npt.NDArray[np.uint8], at: int) -> tuple[np.uint64, ...]:
+        """Bit k of each: data[at + k] is a letter or digit; a digit; a capital; a stop; a newline; a line
+        feed; a comma or point; no ASCII."""  # fmt: skip
         block = data[at : at + 64].tolist()
-        wanted = (LETTERS + DIGITS, DIGITS, _STOPS, _NEWLINES, "".join(map(chr, range(128, 256))))
-        masks = [np.uint64(sum((chr(byte) in w) << k for k, byte in enumerate(block))) for w in wanted]
-        return masks[0], masks[1], masks[2], masks[3], masks[4]
+        wanted = (*_CLASSES, "".join(map(chr, range(128, 256))))
+        return tuple(np.uint64(sum((chr(byte) in w) << k for k, byte in enumerate(block))) for w in wanted)
 
     def prefetch(array: npt.NDArray[Any], at: int | np.int64) -> None:
         """Nothing: it makes no difference to the result."""
@@ -88,6 +92,15 @@ else:
 
         return nb.int64(nb.uint64), count
 
+    @intrinsic
+    def count_bits(context: Any, word: Any) -> Any:
+        """How many bits are set."""
+
+        def count(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.ctpop(arguments[0])
+
+        return nb.int64(nb.uint64), count
+
     def _is_among(builder: Any, values: Any, characters: str) -> Any:
         """Which of the 64 bytes are one of `characters`: a comparison for each range of them."""
         found = None
@@ -100,7 +113,8 @@ else:
 
     @intrinsic
     def classes_of_64(context: Any, data: Any, at: Any) -> Any:
-        """Bit k of each: data[at + k] is a LETTER or DIGIT; a DIGIT; a STOP; a NEWLINE; no ASCII.
+        """Bit k of each: data[at + k] is a letter or digit; a digit; a capital; a stop; a newline; a line
+        feed; a comma or point; no ASCII.
 
         `at` isn't checked.
         """
@@ -108,16 +122,13 @@ else:
         def classify(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             place = _place(context, builder, signature, arguments)
             values = builder.load(builder.bitcast(place, _BYTES_64.as_pointer()), align=1)
-            digit = _is_among(builder, values, DIGITS)
-            masks = (
-                builder.or_(_is_among(builder, values, LETTERS), digit), digit,
-                _is_among(builder, values, _STOPS), _is_among(builder, values, _NEWLINES),
-                builder.icmp_signed("<", values, _each(0)),
-            )  # fmt: skip
+            masks = [_is_among(builder, values, characters) for characters in _CLASSES]
+            masks.append(builder.icmp_signed("<", values, _each(0)))
             words = [builder.bitcast(mask, ir.IntType(64)) for mask in masks]
             return context.make_tuple(builder, signature.return_type, words)
 
-        return nb.types.UniTuple(nb.uint64, 5)(BYTES, nb.int64), classify  # type: ignore[no-untyped-call]
+        masks = nb.types.UniTuple(nb.uint64, len(_CLASSES) + 1)  # type: ignore[no-untyped-call]
+        return masks(BYTES, nb.int64), classify
 
     @intrinsic
     def prefetch(context: Any, array: Any, at: Any) -> Any:

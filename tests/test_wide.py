@@ -11,7 +11,16 @@ from texts import EXAMPLES, JIT_OFF
 
 from pipeline.arrays import BYTES
 from pipeline.unicode import build
-from pipeline.wide import DIGITS, LETTERS, classes_of_64, load_key, load_word, lowest_bit
+from pipeline.wide import (
+    CAPITALS,
+    DIGITS,
+    LETTERS,
+    classes_of_64,
+    count_bits,
+    load_key,
+    load_word,
+    lowest_bit,
+)
 
 WORDS = st.one_of(
     st.integers(0, 2**64 - 1),
@@ -41,7 +50,12 @@ def lowest(word):
     return lowest_bit(word)
 
 
-@nb.njit(nb.types.UniTuple(nb.uint64, 5)(BYTES, nb.int64))
+@nb.njit(nb.int64(nb.uint64))
+def counted(word):
+    return count_bits(word)
+
+
+@nb.njit(nb.types.UniTuple(nb.uint64, 8)(BYTES, nb.int64))
 def classes_at(data, at):
     return classes_of_64(data, at)
 
@@ -59,8 +73,9 @@ def naive_classes(block: bytes) -> tuple[int, ...]:
     return tuple(
         bits_where(block, holds)
         for holds in (
-            is_of(build.LOWER, build.UPPER, build.DIGIT), is_of(build.DIGIT), is_of(build.STOP),
-            is_of(build.NEWLINE), lambda byte: byte >= 128,
+            is_of(build.LOWER, build.UPPER, build.DIGIT), is_of(build.DIGIT), is_of(build.UPPER),
+            is_of(build.STOP), is_of(build.NEWLINE), lambda byte: byte == 10, lambda byte: chr(byte) in ",.",
+            lambda byte: byte >= 128,
         )
     )  # fmt: skip
 
@@ -81,8 +96,9 @@ def test_a_word_is_eight_bytes_lowest_first(data, draw):
 @example(1)
 @example(1 << 63)
 @example(2**64 - 1)
-def test_the_lowest_bit_is_where_a_binary_number_ends(word):
+def test_the_lowest_bit_is_where_a_binary_number_ends_and_bits_are_counted(word):
     assert lowest(np.uint64(word)) == next((k for k in range(64) if word >> k & 1), 64)
+    assert counted(np.uint64(word)) == bin(word).count("1")
 
 
 @EXAMPLES
@@ -99,9 +115,12 @@ def test_the_classes_of_64_bytes_are_those_of_the_tables(data, draw):
 def test_letters_and_digits_are_those_of_ascii():
     by_table = [c for c in map(chr, range(128)) if build.category_of(c) in (build.LOWER, build.UPPER)]
     assert sorted(LETTERS) == by_table
+    assert list(CAPITALS) == [c for c in by_table if build.category_of(c) == build.UPPER]
     assert [c for c in map(chr, range(128)) if build.category_of(c) == build.DIGIT] == list(DIGITS)
 
 
 @pytest.mark.skipif(not JIT_OFF, reason="the twins for the interpreter are looked at without the JIT")
 def test_the_fallbacks_are_plain_functions():
-    assert {type(f).__name__ for f in (load_key, load_word, lowest_bit, classes_of_64)} == {"function"}
+    assert {type(f).__name__ for f in (load_key, load_word, lowest_bit, count_bits, classes_of_64)} == {
+        "function"
+    }
