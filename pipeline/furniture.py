@@ -9,6 +9,7 @@ left out of signatures and vectors.
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -91,14 +92,13 @@ def _short_lines(kept: KeptTokens, salts: npt.NDArray[np.uint64], config: Config
 
 def merge(parts: Sequence[Ref], config: Config, work: Path) -> Ref:
     """The keys of the lines that are furniture, ascending."""
-    batches = [batch for part in parts for batch in read_batches(part.path)]
-    n_articles = _articles_by_source(_rows_of(batches, [_column(b, "key") == 0 for b in batches])["source"])
+    counts, n_articles = _counted(parts)
     fewest = min(n_articles.values())
     least_even, least_odd = (
         max(factor * config.furniture.min_articles, math.ceil(config.furniture.min_share * n))
         for factor, n in ((COLLECTION_FACTOR, n_articles[0]), (1, fewest))
     )
-    lines = _rows_of(batches, often([_column(b, "key") for b in batches], least_even, least_odd))
+    lines = _frequent(parts, counts, least_even, least_odd)
     order = np.lexsort((lines["longest"], lines["key"]))
     keys, longest, source = (lines[name][order] for name in _LINES.names)
     fresh = np.ones(len(keys), np.int64)
@@ -115,46 +115,62 @@ def merge(parts: Sequence[Ref], config: Config, work: Path) -> Ref:
     return write_ipc(work / "furniture.arrow", FOUND, [batch])
 
 
-def _column(batch: pa.RecordBatch, name: str) -> npt.NDArray[np.uint64]:
-    """A column of _LINES, without a copy."""
-    values: npt.NDArray[np.uint64] = batch.column(name).to_numpy()
-    return values
+def _columns(parts: Sequence[Ref]) -> Iterator[dict[str, npt.NDArray[np.uint64]]]:
+    """The rows of _LINES batch by batch. None stays mapped: of millions of articles they are gigabytes."""
+    for part in parts:
+        for batch in read_batches(part.path):
+            yield {name: batch.column(name).to_numpy() for name in _LINES.names}
 
 
-def _rows_of(
-    batches: Sequence[pa.RecordBatch], masks: Sequence[npt.NDArray[np.bool_]]
+def _counted(parts: Sequence[Ref]) -> tuple[npt.NDArray[np.uint8], dict[int, int]]:
+    """Rows of each key (`tally`), and the articles of each source, of all of them under 0."""
+    counts = room_for_counts(sum(part.rows for part in parts))
+    n_articles: Counter[int] = Counter()
+    for rows in _columns(parts):
+        tally(rows["key"], counts)
+        sources, n = np.unique(rows["source"][rows["key"] == 0], return_counts=True)
+        n_articles.update(dict(zip(sources.tolist(), n.tolist(), strict=True)))
+    return counts, {0: n_articles.total(), **n_articles}
+
+
+def _frequent(
+    parts: Sequence[Ref], counts: npt.NDArray[np.uint8], least_even: int, least_odd: int
 ) -> dict[str, npt.NDArray[np.uint64]]:
-    """The columns of the rows that the masks, bool (n_rows,), choose from each batch."""
-    none = [np.zeros(0, np.uint64)]
-    return {
-        name: np.concatenate(none + [_column(b, name)[mask] for b, mask in zip(batches, masks, strict=True)])
-        for name in _LINES.names
-    }
+    """The rows whose keys may be furniture (`is_frequent`)."""
+    found: dict[str, list[npt.NDArray[np.uint64]]] = {name: [np.zeros(0, np.uint64)] for name in _LINES.names}
+    for rows in _columns(parts):
+        chosen = is_frequent(rows["key"], counts, least_even, least_odd)
+        for name, values in rows.items():
+            found[name].append(values[chosen])
+    return {name: np.concatenate(pieces) for name, pieces in found.items()}
 
 
-def often(
-    keys: Sequence[npt.NDArray[np.uint64]], least_even: int, least_odd: int
-) -> list[npt.NDArray[np.bool_]]:
-    """Which lines may have enough rows to be furniture, bool (n_keys,) for each array of keys.
+def room_for_counts(n_rows: int) -> npt.NDArray[np.uint8]:
+    """Counts of keys, which are hashes, in at least as many buckets as there are rows.
 
-    All that have `least_even` or `least_odd` rows, as the key is, and a few others: keys uint64, which are
-    hashes, are counted in as many buckets as there are rows. Most lines stand in a few articles only; so
-    they need not be sorted. Key 0 is no line.
+    Most lines stand in a few articles only; so they need not be sorted.
     """
-    counts = np.zeros(1 << sum(map(len, keys)).bit_length(), np.uint8)
-    for part in keys:
-        _tally(part, counts)
-    return [_reaches(part, counts, min(least_even, _MOST), min(least_odd, _MOST)) for part in keys]
+    return np.zeros(1 << n_rows.bit_length(), np.uint8)
 
 
 @nb.njit(nb.void(READ_U64, U8), cache=True, nogil=True)
-def _tally(keys, counts):  # type: ignore[no-untyped-def]
-    """Counts keys by their low bits, up to _MOST; a power of two of counts."""
+def tally(keys, counts):  # type: ignore[no-untyped-def]
+    """Counts keys by their low bits, up to _MOST."""
     last = np.uint64(len(counts) - 1)
     for key in keys:
         bucket = np.int64(key & last)
         if counts[bucket] < _MOST:
             counts[bucket] += 1
+
+
+def is_frequent(
+    keys: npt.NDArray[np.uint64], counts: npt.NDArray[np.uint8], least_even: int, least_odd: int
+) -> npt.NDArray[np.bool_]:
+    """Which keys may have enough rows to be furniture, bool (n_keys,).
+
+    All that have `least_even` or `least_odd` rows, as the key is, and a few others. Key 0 is no line.
+    """
+    return np.asarray(_reaches(keys, counts, min(least_even, _MOST), min(least_odd, _MOST)))
 
 
 @nb.njit(nb.boolean[::1](READ_U64, U8, nb.int64, nb.int64), cache=True, nogil=True)
@@ -167,14 +183,6 @@ def _reaches(keys, counts, least_even, least_odd):  # type: ignore[no-untyped-de
         least = least_odd if key & np.uint64(1) else least_even
         found[i] = key != 0 and counts[np.int64(key & last)] >= least
     return found
-
-
-def _articles_by_source(sources: npt.NDArray[np.uint64]) -> dict[int, int]:
-    """Articles of each source, and of all of them under 0."""
-    ordered = np.sort(sources)
-    starts = run_starts(ordered)
-    counts = np.diff(np.append(starts, len(ordered)))
-    return {0: len(sources), **dict(zip(ordered[starts].tolist(), counts.tolist(), strict=True))}
 
 
 class KeySet:
