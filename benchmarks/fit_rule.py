@@ -73,7 +73,7 @@ def load_pool(truth_dir: Path, config: Config, work: Path) -> Pool:
     units = articles.plan_inputs([str(truth_dir / "articles.parquet")], config)
     runner = StageRunner(ThreadExecutor(config.n_workers), Silence())
     staged = candidate_stages(units, config, runner, work)
-    shards = staged.accepted.shards
+    shards = staged.accepted.shards.articles
     ids = np.array([i for s in shards for i in read_ipc(s.path)["article_id"].to_pylist()], dtype=object)
     pairs = read_ipc(staged.pairs.path)
     left, right = (pairs[c].to_numpy().astype(np.int64) for c in ("left", "right"))

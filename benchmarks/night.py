@@ -95,7 +95,7 @@ def _print(runs: list[Run], bytes_an_article: float) -> None:
     night, whole = (min(kind, key=lambda run: run.measured.seconds) for kind in (runs[::2], runs[1::2]))
     print("\n### A night on an index\n")
     print_table(
-        ("", "runs", "articles", "candidate pairs / article", "seconds", "CPU s", "peak MB", "scratch MB"),
+        ("", "runs", "articles", "candidate pairs / article", "seconds", "CPU s", "peak MB", "disk MB"),
         [
             (
                 run.name,

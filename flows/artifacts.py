@@ -35,7 +35,7 @@ class ProgressArtifact:
         self._listen = listen
         self._n_stages = len(STAGES) + (len(INDEX_STAGES) if has_index else 0)
         self._of = f"night {night}" if night else "run"
-        self._n_done = 0
+        self._done: set[str] = set()
         made = create_progress_artifact(progress=0.0, key=PROGRESS, description=f"{self._of}: starting")
         self._id = cast(UUID, made)
 
@@ -56,15 +56,15 @@ class ProgressArtifact:
     def stage_finished(self, report: StageReport) -> None:
         """Count the stage."""
         self._listen.stage_finished(report)
-        self._n_done += 1
+        self._done.add(report.stage)
 
     def published(self) -> None:
         """Say that all is done; a run needn't have had every stage."""
-        self._n_done = self._n_stages
-        self._update("published")
+        self._update("published", 100.0)
 
-    def _update(self, state: str) -> None:
-        share = 100.0 * min(self._n_done / self._n_stages, 1.0)
+    def _update(self, state: str, share: float | None = None) -> None:
+        if share is None:
+            share = 100.0 * len(self._done) / self._n_stages
         update_progress_artifact(self._id, round(share, 1), f"{self._of}: {state}")
 
 

@@ -155,6 +155,8 @@ class StageBars:
     def stage_started(self, stage: str, n_calls: int) -> None:
         """Open the stage's line."""
         self.end_opening()
+        if (line := self._lines.pop(stage, None)) is not None:  # a run that begins anew
+            self._bars.remove_task(line)
         self._lines[stage] = self._bars.add_task(stage, total=n_calls, rows="")
         self._n_rows[stage], self._began = 0, time.monotonic()
 

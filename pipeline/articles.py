@@ -58,12 +58,11 @@ class UnitResult:
 class ArticlesResult:
     """The collection, ready for the other stages. n_input_rows = n_accepted + n_rejected + n_recognised.
 
-    `shards` and `texts` are files of the same articles (`shards.Shards`). `n_recognised` articles are in the
-    index already, by id and text; `n_new_versions` of the accepted ones are there by their id alone.
+    `n_recognised` articles are in the index already, by id and text; `n_new_versions` of the accepted ones
+    are there by their id alone.
     """
 
-    shards: tuple[Ref, ...]
-    texts: tuple[Ref, ...]
+    shards: Shards
     rejected: Ref
     n_input_rows: int
     n_accepted: int
@@ -157,8 +156,7 @@ def number(units: Sequence[UnitResult], config: Config, work: Path) -> ArticlesR
     if not n_accepted:
         raise InputError(f"input: at least one article must be accepted, none was: {_why(table, counts)}")
     return ArticlesResult(
-        shards=shards.articles,
-        texts=shards.texts,
+        shards=shards,
         rejected=write_ipc(folder / "rejected.arrow", REJECTED, table.combine_chunks().to_batches()),
         n_input_rows=sum(unit.n_input_rows for unit in units),
         n_accepted=n_accepted,

@@ -4,7 +4,7 @@ Until here an article is its row number; here it gets its id back. Clusters and 
 cluster id, pairs by their two ids, articles and texts in the order of the input.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,6 +24,7 @@ from pipeline.index_clusters import Named
 from pipeline.index_segments import OpenIndex
 from pipeline.index_write import earlier
 from pipeline.pair_tables import candidate_pairs, confirmed_pairs
+from pipeline.shards import Shards
 from pipeline.signatures import Signed
 from pipeline.tables import Ref, read_batches, read_ipc, write_parquet
 from pipeline.templates import templates
@@ -80,11 +81,11 @@ def lots(config: Config, with_index: bool = False) -> list[tuple[str, ...]]:
     ]
 
 
-def write_texts(shards: Sequence[Ref], texts: Sequence[Ref], folder: Path) -> Ref:
-    """Writes the table `texts` into `folder`, of files of articles and their texts."""
+def write_texts(shards: Shards, folder: Path) -> Ref:
+    """Writes the table `texts` into `folder`."""
     batches = (
         pa.record_batch([known["article_id"], known["title"], bodies["text"]], schema=schema.TEXTS)
-        for pair in zip(shards, texts, strict=True)
+        for pair in zip(shards.articles, shards.texts, strict=True)
         for known, bodies in zip(*(read_batches(ref.path) for ref in pair), strict=True)
     )
     return write_parquet(folder / "texts.parquet", schema.TABLES["texts"], batches)

@@ -24,6 +24,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedGroupKFold
 
 from pipeline import articles, measures, rule, wording
+from pipeline.arrow_columns import read_column
 from pipeline.config import ColumnsConfig, Config
 from pipeline.confirm import Measurer, beyond_doubt, relate, too_short
 from pipeline.errors import InputError
@@ -33,8 +34,7 @@ from pipeline.job import n_articles, read_stages, sign_stage, term_stages, wordi
 from pipeline.labelled_pairs import Labels, Run, components, open_run, read_labels
 from pipeline.rule import Additive, Rule, load_rule
 from pipeline.screen import SCREENED
-from pipeline.shards import Shards
-from pipeline.tables import read_ipc, write_ipc
+from pipeline.tables import write_ipc
 
 # Labelled pairs of either kind below which nothing can be said.
 MIN_LABELS = 20
@@ -162,9 +162,9 @@ def measure(run: Run, config: Config, in_use: Rule, labels: Labels, work: Path, 
     _write_collection(run, collection)
     stages = StageRunner(ThreadExecutor(config.n_workers), listen)
     accepted = read_stages(articles.plan_inputs([str(collection)], config), config, stages, work)
-    counted = term_stages(Shards(accepted.shards, accepted.texts), config, stages, work)
+    counted = term_stages(accepted.shards, config, stages, work)
     [signed] = stages.together(sign_stage(counted, config, work))
-    ids = [i for s in accepted.shards for i in read_ipc(s.path, ["article_id"]).column(0).to_pylist()]
+    ids = read_column(accepted.shards.articles, "article_id").to_pylist()
     row = {one: at for at, one in enumerate(ids)}
     sides = np.array([[row[one] for one in pair.ids] for pair in labels.pairs], np.int64)
     left, right = sides.min(axis=1), sides.max(axis=1)  # as in a run: float32 sums depend on the side

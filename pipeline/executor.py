@@ -204,7 +204,8 @@ class StageRunner:
             name = stage.name
             self._listen.stage_started(name, len(stage.calls))
             known[name], calls = self._journal.recall(name, stage.function, stage.calls)
-            for result in known[name].values():
+            for number, result in known[name].items():
+                self._free_last_read(stage, number)
                 self._listen.call_finished(name, stage.rows(result))
             jobs += [
                 Job(name, number, stage.function, call)
@@ -220,7 +221,7 @@ class StageRunner:
             ended[job.stage] = time.perf_counter()
             self._journal.note(job.stage, job.number, result)
             stage = by_name[job.stage]
-            self._journal.free(stage.last_read[job.number : job.number + 1])
+            self._free_last_read(stage, job.number)
             self._listen.call_finished(job.stage, stage.rows(result))
 
         self.current = stages[0].name
@@ -235,6 +236,11 @@ class StageRunner:
             self.reports.append(report)
             self._listen.stage_finished(report)
         return [[known[stage.name][i] for i in range(len(stage.calls))] for stage in stages]
+
+    def _free_last_read(self, stage: Stage[Any], number: int) -> None:
+        """Free what only the call still read, which is done."""
+        if stage.last_read:
+            self._journal.free([stage.last_read[number]])
 
 
 def n_threads(n_workers: int) -> int:

@@ -34,14 +34,13 @@ _VERSIONS = pa.schema([("row", pa.int64()), ("version_of", pa.string())])
 
 @dataclass(frozen=True)
 class Recognised:
-    """The night's own articles in `shards` and their `texts` (`shards.Shards`).
+    """The night's own articles in `shards`.
 
     `known` IPC: positions of the old articles that came again, ascending and distinct. `versions` IPC: rows
     of the new versions, ascending, and the id of which they are.
     """
 
-    shards: tuple[Ref, ...]
-    texts: tuple[Ref, ...]
+    shards: Shards
     known: Ref
     versions: Ref
     n_recognised: int
@@ -50,8 +49,8 @@ class Recognised:
     def of(self, accepted: ArticlesResult) -> ArticlesResult:
         """The collection without what was recognised."""
         return replace(
-            accepted, shards=self.shards, texts=self.texts, n_accepted=self.n_accepted,
-            n_recognised=self.n_recognised, n_new_versions=self.versions.rows,
+            accepted, shards=self.shards, n_accepted=self.n_accepted, n_recognised=self.n_recognised,
+            n_new_versions=self.versions.rows,
         )  # fmt: skip
 
 
@@ -73,8 +72,7 @@ def recognise(shards: Shards, index: OpenIndex, work: Path) -> Recognised:
     new_row = np.cumsum(~is_known) - 1
     positions = np.unique(old[again])
     return Recognised(
-        tuple(kept),
-        filtered(shards.texts, ~is_known, TEXT_SHARD, work / "articles", "new"),
+        Shards(tuple(kept), filtered(shards.texts, ~is_known, TEXT_SHARD, work / "articles", "new")),
         write_ipc(work / "known.arrow", _POSITIONS, [pa.record_batch([positions], schema=_POSITIONS)]),
         write_ipc(work / "versions.arrow", _VERSIONS, [
             pa.record_batch([pa.array(new_row[versions]), ids.take(pa.array(versions))], schema=_VERSIONS)

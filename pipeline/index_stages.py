@@ -43,7 +43,7 @@ def recall_stages(
 ) -> tuple[index_recall.Plan, tuple[index_recall.Recalled, ...]]:
     """The stages that find old articles to compare with, and make them groups like the new ones."""
     assert weighed.recognised is not None
-    shards = weighed.accepted.shards
+    shards = weighed.accepted.shards.articles
     found: list[BandPairs] = []
     left_over: list[index_screen.OldPairs] = []
     if index.statistics is not None and weighed.groups:
@@ -121,7 +121,7 @@ def name_stage(
     named = run.call(
         "name",
         index_clusters.name,
-        index, positions, known, membership, tuple(judged), staged.accepted.shards + old, run_id,
+        index, positions, known, membership, tuple(judged), staged.accepted.shards.articles + old, run_id,
         int(started_at(run_id).timestamp() * 1_000_000), config, work,
         rows=lambda n: n.clusters.rows,
     )  # fmt: skip

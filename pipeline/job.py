@@ -1,7 +1,7 @@
 """The run as a table of contents: which stage follows which, written once, whoever executes the calls.
 
 Stages exchange Refs (path, rows, bytes, digest) and small numbers, never texts or arrays. Each works on at
-most MAX_GROUPS groups of shards, so that a run has under a hundred calls.
+most MAX_GROUPS groups of shards, so that a run has about a hundred calls.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -111,7 +111,8 @@ def run_job(
     with scratch_folder(output, run_id, _job_key(contents, config, index, night), keeping) as work:
         own_id = work / _OWN_ID
         run_id = own_id.read_text() if own_id.exists() else work.name
-        noted = journal.Journal(work, contents, frees=not keep_work)
+        # A run on an index may find another index when it goes on, and then asks for all that it has read.
+        noted = journal.Journal(work, contents, frees=not keep_work and index is None)
         stages = StageRunner(execute, listen, noted)
         try:
             holding = held_index(index, run_id, config, work, listen.waiting_for) if index else nullcontext()
@@ -127,8 +128,9 @@ def run_job(
                     what = (units, output, run_id, config, stages, work, held, night)
                     try:
                         run_dir = _run_stages(*what)
-                    except journal.FreedError:  # what this run changes has to be worked out from the input
-                        noted.forget_freed()
+                    except journal.FreedError:
+                        listen.waiting_for("beginning anew: what has changed needs files that have gone")
+                        noted.start_over()
                         stages.reports.clear()
                         run_dir = _run_stages(*what)
                 else:
@@ -170,25 +172,23 @@ def weighing_stages(
 ) -> Weighed:  # fmt: skip
     """The stages from the input files to the weights of the terms."""
     accepted = read_stages(units, config, run, work)
-    shards_of_texts = accepted.texts
     recognised = None
     if index is not None:
         recognised = run.call(
             "recognise",
             index_recognise.recognise,
-            Shards(accepted.shards, accepted.texts),
+            accepted.shards,
             index,
             work,
             rows=lambda r: r.n_recognised,
         )
         accepted = recognised.of(accepted)
     groups = _groups(accepted.shards, index)
-    written = (accepted.shards, accepted.texts, work / TABLES)
     [texts], kept = run.together(
-        Stage("keep-texts", assemble.write_texts, [written], ref_rows),
-        text_stage(groups, accepted.texts, work),
+        Stage("keep-texts", assemble.write_texts, [(accepted.shards, work / TABLES)], ref_rows),
+        text_stage(groups, accepted.shards, work),
     )
-    run.free({*shards_of_texts, *accepted.texts})
+    run.free(accepted.shards.texts)
     counted = count_stages(groups, kept, accepted.text_bytes, config, run, work, index)
     scanned = run.map(
         "scan",
@@ -200,9 +200,7 @@ def weighing_stages(
         ref_rows,
     )
     past = places_stages(index, groups, work) if index else []
-    # An index keeps the tokens.
-    signing = replace(sign_stage(counted, config, work), last_read=() if index else counted.tokens)
-    signed, *places = run.together(signing, *past)
+    signed, *places = run.together(sign_stage(counted, config, work), *past)
     return Weighed(
         **vars(counted), accepted=accepted, texts=texts, scanned=tuple(scanned), signed=tuple(signed),
         recognised=recognised, old_places=tuple(chain.from_iterable(places)),
@@ -216,17 +214,19 @@ def read_stages(
     read = run.map(
         "read", articles.read_unit, [(unit, config, work) for unit in units], rows=lambda r: r.n_rows_read
     )
-    return run.call("number", articles.number, read, config, work, rows=lambda r: r.n_accepted)
+    accepted = run.call("number", articles.number, read, config, work, rows=lambda r: r.n_accepted)
+    run.free({ref for unit in read for ref in unit.shards.texts} - {*accepted.shards.texts})
+    return accepted
 
 
-def _groups(shards: Sequence[Ref], index: OpenIndex | None = None) -> list[ShardGroup]:
+def _groups(shards: Shards, index: OpenIndex | None = None) -> list[ShardGroup]:
     """The groups of a run's own articles."""
-    return group_shards(shards, MAX_GROUPS - OLD_GROUPS if index else MAX_GROUPS)
+    return group_shards(shards.articles, MAX_GROUPS - OLD_GROUPS if index else MAX_GROUPS)
 
 
-def text_stage(groups: Sequence[ShardGroup], texts: Sequence[Ref], work: Path) -> Stage[Ref]:
-    """The tokens of groups whose texts these are."""
-    calls = [(group, own, work) for group, own in zip(groups, texts_of(groups, texts), strict=True)]
+def text_stage(groups: Sequence[ShardGroup], shards: Shards, work: Path) -> Stage[Ref]:
+    """The tokens of groups of these shards."""
+    calls = [(group, own, work) for group, own in zip(groups, texts_of(groups, shards.texts), strict=True)]
     return Stage("text", text.tokenise_group, calls, ref_rows)
 
 
@@ -236,7 +236,7 @@ def sign_stage(counted: Counted, config: Config, work: Path) -> Stage[signatures
         (group, kept, bags, counted.furniture, counted.statistics, config, work)
         for group, kept, bags in zip(counted.groups, counted.tokens, counted.bags, strict=True)
     ]
-    return Stage("signatures", signatures.sign, calls, lambda s: s.articles.rows)
+    return Stage("signatures", signatures.sign, calls, lambda s: s.articles.rows, counted.tokens)
 
 
 def candidate_stages(
@@ -248,12 +248,11 @@ def candidate_stages(
     own = band_stage(weighed.signed, config, run, work)
     planned, recalled = recall_stages(weighed, config, run, work, index) if index else (None, ())
     bands = own if planned is None else [*own, planned.pairs]
-    shards = weighed.accepted.shards + index_recall.shards_of(recalled)
+    shards = weighed.accepted.shards.articles + index_recall.shards_of(recalled)
     window = config.candidates.match_window_days
     pairs = run.call("candidates-merge", candidates.merge, bands, work, shards, window, rows=ref_rows)
+    run.free(ref for one in weighed.signed for ref in (one.keys, one.places))
     run.free(band.pairs for band in own)
-    if index is None:  # which keeps them
-        run.free(ref for one in weighed.signed for ref in (one.keys, one.places))
     return Staged(**vars(weighed), bands=tuple(bands), pairs=pairs, planned=planned, recalled=recalled)
 
 
@@ -267,8 +266,8 @@ def band_stage(
 
 def term_stages(shards: Shards, config: Config, run: StageRunner, work: Path) -> Counted:
     """The stages from articles to the counts of their terms."""
-    groups = _groups(shards.articles)
-    [kept] = run.together(text_stage(groups, shards.texts, work))
+    groups = _groups(shards)
+    [kept] = run.together(text_stage(groups, shards, work))
     return count_stages(groups, kept, articles.text_bytes(shards.texts), config, run, work)
 
 
@@ -313,11 +312,13 @@ def _run_stages(
     again, *recalled = run.together(
         reread_stage(staged, screened, config, work), *recalled_wording(staged, screened, config, work)
     )
+    if not config.keep_texts:
+        run.free([staged.texts])
     worded = [r.worded for r in again] + list(chain.from_iterable(recalled))
     judged = confirm_stage(screened, signed, worded, config, run, work)
     if staged.planned is not None:  # after the new ones: rows of two old articles are the highest
         judged.append(staged.planned.judged)
-    shards = staged.accepted.shards
+    shards = staged.accepted.shards.articles
     everyone = shards + index_recall.shards_of(staged.recalled)
     chosen = tuple(r.texts for r in again)
     repeated, grouped, recall = run.together(

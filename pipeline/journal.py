@@ -7,7 +7,8 @@ was written; else the call is made again. Keys are over what the calls before wr
 about: a change that leaves a stage's output as it was ends there.
 
 Files that no call would ask for any more are removed on the way. A result of which such files are gone is
-still known, as long as nobody asks for them: a run that is resumed with other settings may.
+still known, as long as nobody asks for them: a run that is resumed with other settings may, and then starts
+over.
 
 The journal lies in the scratch folder and names files relative to it, so that the folder may be moved.
 """
@@ -132,9 +133,18 @@ class Journal:
         for path in paths:
             Path(path).unlink(missing_ok=True)
 
-    def forget_freed(self) -> None:
-        """From now on a result is known only when all its files are there."""
-        self._freed.clear()
+    def start_over(self) -> None:
+        """Forget everything, and remove the files of what was known."""
+        for line in self._kept.values():
+            json.loads(line, object_hook=self._unlinked)
+        self._path.unlink(missing_ok=True)
+        for known in (self._kept, self._freed, self._whole):
+            known.clear()
+
+    def _unlinked(self, values: dict[str, Any]) -> dict[str, Any]:
+        if values.keys() == _REF:
+            (self._work / values["path"]).unlink(missing_ok=True)
+        return values
 
     def _is_freed(self, ref: Ref) -> bool:
         return ref.path in self._freed and not Path(ref.path).exists()

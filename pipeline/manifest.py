@@ -212,7 +212,7 @@ def _oversized(staged: Stages) -> list[dict[str, Any]]:
     told = sorted((bucket for part in staged.bands for bucket in part.oversized), reverse=True)[:N_TOLD]
     if not told:
         return []
-    ids = read_column(staged.accepted.shards, "article_id")
+    ids = read_column(staged.accepted.shards.articles, "article_id")
     return [
         {"n_articles": bucket.n_articles, "view": bucket.view, "band": bucket.band,
          "article_id": ids[bucket.first_row].as_py()}

@@ -42,9 +42,14 @@ class PublishedRun:
         return self.folder.absolute().parent
 
     @property
+    def texts(self) -> Path:
+        """The table of texts, where the run kept it."""
+        return self.folder / "texts.parquet"
+
+    @property
     def has_texts(self) -> bool:
         """Whether the run kept its texts."""
-        return (self.folder / "texts.parquet").is_file()
+        return self.texts.is_file()
 
     def articles(self) -> Iterator[pa.Table]:
         """The articles as they were read (ACCEPTED), in order, in pieces; the url is null."""
@@ -52,7 +57,7 @@ class PublishedRun:
 
         def batches() -> Iterator[pa.RecordBatch]:
             row = 0
-            with pq.ParquetFile(self.folder / "texts.parquet") as file:
+            with pq.ParquetFile(self.texts) as file:
                 for batch in file.iter_batches(BATCH_ROWS):
                     yield _as_articles(batch, known.slice(row, batch.num_rows))
                     row += batch.num_rows

@@ -53,14 +53,18 @@ def reread_group(
 
     `scanned` as `sections.scan_group` leaves it, `lines` as in `signatures.Signed`.
     """
-    is_asked = np.zeros(group.n_articles, np.bool_)
-    for rows in (passing_rows(screened), read_ipc(scanned.path)["row"].to_numpy(), _first_carriers(lines)):
-        own = rows - group.first_row
-        is_asked[own[(own >= 0) & (own < group.n_articles)]] = True
-    file = work / f"chosen-{group.number:03d}.arrow"
-    chosen = write_ipc(file, CHOSEN, _chosen(group, texts, is_asked))
+    asked = (passing_rows(screened), read_ipc(scanned.path)["row"].to_numpy(), _first_carriers(lines))
+    chosen = choose(group, Path(texts.path), np.concatenate(asked), work)
     tokens = _masked_tokens(group, chosen, FurnitureMask(masked, config))
     return Reread(chosen, write_batches(group, tokens, statistics, screened, config, work))
+
+
+def choose(group: ShardGroup, texts: Path, rows: Rows, work: Path) -> Ref:
+    """Takes those of a group that have one of the rows, in any order, from the table of texts (CHOSEN)."""
+    is_asked = np.zeros(group.n_articles, np.bool_)
+    own = rows - group.first_row
+    is_asked[own[(own >= 0) & (own < group.n_articles)]] = True
+    return write_ipc(work / f"chosen-{group.number:03d}.arrow", CHOSEN, _chosen(group, texts, is_asked))
 
 
 def take_chosen(texts: Sequence[Ref], rows: Rows, columns: Sequence[str]) -> pa.Table:
@@ -85,9 +89,9 @@ def _first_carriers(lines: Ref) -> Rows:
     return np.asarray(rows[order[run_starts(keys[order])]], np.int64)
 
 
-def _chosen(group: ShardGroup, texts: Ref, is_asked: npt.NDArray[np.bool_]) -> Iterator[pa.RecordBatch]:
+def _chosen(group: ShardGroup, texts: Path, is_asked: npt.NDArray[np.bool_]) -> Iterator[pa.RecordBatch]:
     """The articles that are asked for (CHOSEN); no batch is empty."""
-    with pq.ParquetFile(texts.path, pre_buffer=False, buffer_size=1 << 20) as file:
+    with pq.ParquetFile(texts, pre_buffer=False, buffer_size=1 << 20) as file:
         sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
         ends = np.cumsum(sizes)
         end = group.first_row + group.n_articles

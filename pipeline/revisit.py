@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
 from pipeline import articles, explain, index_run, publish, published, report_texts
-from pipeline.arrow_columns import Rows
 from pipeline.config import Config
 from pipeline.executor import Executor, Listener, StageRunner
 from pipeline.explained import Explanation
 from pipeline.job import term_stages
 from pipeline.report_files import PAGE, REPORT
 from pipeline.report_pages import write_pages
-from pipeline.reread import CHOSEN
-from pipeline.shards import MAX_GROUPS, ShardGroup, Shards, article_batches, group_shards, texts_of
-from pipeline.tables import Ref, read_batches, ref_rows, write_ipc
+from pipeline.reread import choose
+from pipeline.shards import MAX_GROUPS, Shards, group_shards
+from pipeline.tables import Ref, ref_rows
 
 
 def explain_articles(run_dir: Path, id_a: str, id_b: str, execute: Executor, listen: Listener) -> Explanation:
@@ -77,8 +74,7 @@ def report_run(run_dir: Path, max_texts: int | None, execute: Executor, listen: 
             )
             rows = report_texts.chosen_rows(run.folder, run.runs, max_texts).rows
             groups = group_shards(shards.articles, MAX_GROUPS)
-            texts = texts_of(groups, shards.texts)
-            chosen = [_chosen(group, own, rows, work) for group, own in zip(groups, texts, strict=True)]
+            chosen = [choose(group, run.texts, rows, work) for group in groups]
             how = (masked, statistics, run.folder, run.runs, max_texts, run.config, data, work)
             placed = stages.map(
                 "report",
@@ -101,20 +97,3 @@ def _counted(shards: Shards, config: Config, run: StageRunner, work: Path) -> tu
     """Furniture and counts of terms of some articles."""
     counted = term_stages(shards, config, run, work)
     return counted.furniture, counted.statistics
-
-
-def _chosen(group: ShardGroup, texts: Sequence[Ref], rows: Rows, work: Path) -> Ref:
-    """Those of a group, whose `texts` these are, that have one of the rows (`reread.CHOSEN`)."""
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        first = group.first_row
-        bodies = (batch["text"] for ref in texts for batch in read_batches(ref.path))
-        for batch, body in zip(article_batches(group), bodies, strict=True):
-            own = rows[slice(*np.searchsorted(rows, [first, first + len(batch)]))]
-            if len(own):
-                at = pa.array(own - first)
-                known = batch.select(CHOSEN.names[1:-1]).take(at)
-                yield pa.record_batch([pa.array(own), *known.columns, body.take(at)], schema=CHOSEN)
-            first += len(batch)
-
-    return write_ipc(work / f"chosen-{group.number:03d}.arrow", CHOSEN, batches())

@@ -11,7 +11,7 @@ import pyarrow as pa
 from pipeline.schema import ACCEPTED
 from pipeline.tables import Ref, read_batches
 
-# Groups of shards at most, so that a run has under a hundred calls.
+# Groups of shards at most, so that a run has about a hundred calls.
 MAX_GROUPS = 8
 
 

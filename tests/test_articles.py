@@ -48,7 +48,7 @@ def read(paths, work, config: Config = CONFIG) -> Read:
     units = articles.plan_inputs([str(path) for path in paths], config)
     result = articles.number([articles.read_unit(unit, config, work) for unit in units], config, work)
     rows = []
-    for shard, texts in zip(result.shards, result.texts, strict=True):
+    for shard, texts in zip(result.shards.articles, result.shards.texts, strict=True):
         shard.verify()
         texts.verify()
         table, bodies = read_ipc(shard.path), read_ipc(texts.path)
@@ -225,9 +225,9 @@ def test_repeated_ids_keep_the_first_and_rewrite_only_their_shards(tmp_path, mon
     assert [(r["input_file"], r["row"], r["article_id"], r["detail"]) for r in found.rejected] == [
         ("3.jsonl", 1, "a2", "first in 0.jsonl row 2")
     ]
-    for refs in (found.result.shards, found.result.texts):
+    for refs in (found.result.shards.articles, found.result.shards.texts):
         assert ["distinct" in ref.path for ref in refs].count(True) == 1
-    assert len(found.result.shards) > 4
+    assert len(found.result.shards.articles) > 4
 
 
 def test_batches_and_shards_are_bounded(tmp_path, monkeypatch):
@@ -236,7 +236,7 @@ def test_batches_and_shards_are_bounded(tmp_path, monkeypatch):
     rows = [{"text": "w" * (100 + 7 * i % 900)} for i in range(300)]
     found = read([write_rows(tmp_path / "a.jsonl", rows)], tmp_path / "work")
     assert [row["text"] for row in found.articles] == [row["text"] for row in rows]
-    for texts in found.result.texts:
+    for texts in found.result.shards.texts:
         sizes = [
             [len(text) for text in batch.column("text").to_pylist()] for batch in read_batches(texts.path)
         ]
@@ -284,10 +284,11 @@ def test_any_mixture_of_rows_ends_in_one_of_two_tables_whatever_the_order_of_pat
         shuffled = random.sample(paths, len(paths)) + paths[:1]
         again = read(shuffled, root / "work2")
         assert (again.articles, again.rejected) == (found.articles, found.rejected)
-        for refs in ("shards", "texts"):
-            assert [r.digest for r in getattr(again.result, refs)] == [
-                r.digest for r in getattr(found.result, refs)
-            ]
+        digests = [
+            [ref.digest for ref in (*one.result.shards.articles, *one.result.shards.texts)]
+            for one in (again, found)
+        ]
+        assert digests[0] == digests[1]
 
 
 def write_mixture(path: Path, rows: list) -> Path:

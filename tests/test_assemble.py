@@ -55,7 +55,7 @@ def stage(path: Path, work: Path, settings: Config) -> Staged:
     [again] = run.together(reread_stage(staged, screened, settings, work))
     worded = tuple(one.worded for one in again)
     judged = [confirm.confirm_part(part, staged.signed, worded, settings, work) for part in screened]
-    shards = staged.accepted.shards
+    shards = staged.accepted.shards.articles
     membership = clusters.cluster(judged, shards, settings, work)
     sections = write_ipc(work / "sections.arrow", schema.REPEATED_SECTIONS, [])
     found = assemble.Found(

@@ -59,7 +59,7 @@ def test_what_was_found_in_an_index_that_has_changed_is_found_again(index, tmp_p
     expected = run_night(SECOND, tmp_path / "c", fresh, SETTINGS)
     again = {s["stage"] for s in resumed.stages() if s["n_reused"] < s["n_calls"]}
     assert again >= OF_A_FOLDER
-    assert {"text", "terms", "signatures"} & again == set()
+    assert {"read", "text", "signatures", "candidates"} & again == set()
     assert (clusters(index), pairs(index)) == (clusters(fresh), pairs(fresh))
     for table in ("cluster_members", "clusters", "confirmed_pairs"):
         assert resumed.rows(table) == expected.rows(table)
@@ -81,7 +81,7 @@ def test_what_was_found_in_damaged_files_is_found_again(one_night, index, tmp_pa
     night = run_night(SECOND, tmp_path, index, SETTINGS, resume=True)
     again = {s["stage"] for s in night.stages() if s["n_reused"] < s["n_calls"]}
     assert again >= {"index-candidates", "index-screen", "recall-plan"}
-    assert {"text", "terms", "signatures"} & again == set()
+    assert {"read", "text", "signatures", "candidates"} & again == set()
     assert pairs(index) == pairs(calm)
     for table in ("cluster_members", "clusters", "confirmed_pairs"):
         assert night.rows(table) == expected.rows(table)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from stages import config, pair_table, sign, write_shards
-from texts import EXAMPLES
+from texts import EXAMPLES, FEW_EXAMPLES
 
 from pipeline import assemble, reread, tables, wording
 from pipeline.reread import CHOSEN, Reread, reread_group, take_chosen
@@ -41,7 +41,7 @@ class Collection:
         self.work = folder
         self.signing = sign(folder, ARTICLES, SETTINGS, n_groups=3)
         shards = write_shards(folder, ARTICLES)
-        self.texts = assemble.write_texts(shards.articles, shards.texts, folder)
+        self.texts = assemble.write_texts(shards, folder)
 
     def screened(self, pairs: Sequence[tuple[int, int]], passes: bool = True) -> Ref:
         table = pair_table(pairs)
@@ -103,7 +103,7 @@ def test_the_table_has_row_groups_that_groups_share(collection):
     assert len(collection.signing.groups) == 3
 
 
-@EXAMPLES
+@FEW_EXAMPLES
 @given(rows=st.sets(st.integers(0, N - 1)))
 def test_each_group_gets_the_texts_that_are_asked_for(collection, rows):
     nothing = collection.screened([])
@@ -114,7 +114,7 @@ def test_each_group_gets_the_texts_that_are_asked_for(collection, rows):
         assert all(batch.num_rows for batch in read_batches(found.texts.path))
 
 
-@EXAMPLES
+@FEW_EXAMPLES
 @given(pairs=st.sets(st.tuples(st.integers(0, N - 1), st.integers(0, N - 1)), max_size=4))
 def test_wording_is_as_of_the_tokens_that_have_gone(collection, pairs):
     """Furniture is left out, and those that were read for another reason have none."""

@@ -8,18 +8,22 @@ import shutil
 from itertools import cycle
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import small_disks
 from command_line import SAMPLE
 from stages import Dying
 
-from pipeline import journal
+from pipeline import articles, journal, publish
 from pipeline.config import load_config
 from pipeline.errors import RunError
 from pipeline.executor import Silence, StageRunner, ThreadExecutor
 from pipeline.job import STAGES, Outcome, run_job
 from pipeline.journal import READS
 from pipeline.publish import current_run
+from pipeline.tables import Ref, write_npy
 
 SMOKE = load_config("smoke")
 # Published tables have gone from the work folder, so these are written again in any case.
@@ -119,22 +123,23 @@ def test_another_threshold_makes_late_stages_again(kept, undisturbed, stricter):
     assert tables(kept / "runs" / first) == tables(undisturbed.run_dir)
 
 
+class Watching(Silence):
+    """Which kinds of files that are written for a few stages lie there when a stage ends.
+
+    Those that nobody else reads go right after it.
+    """
+
+    def __init__(self, output: Path) -> None:
+        self.left: dict[str, set[str]] = {}
+        self._output = output
+
+    def stage_finished(self, report):
+        names = [path.name for path in work_of(self._output).rglob("*")]
+        kinds = {"unit-0-texts-", "tokens-", "lines-", "terms-", "keys-", "places-", "bands-"}
+        self.left[report.stage] = {k for k in kinds if any(name.startswith(k) for name in names)}
+
+
 def test_scratch_goes_when_nobody_will_ask_for_it(tmp_path):
-    class Watching(Silence):
-        """Which kinds of files that are written for a few stages lie there when a stage ends.
-
-        Those that nobody else reads go right after it.
-        """
-
-        def __init__(self, output: Path) -> None:
-            self.left: dict[str, set[str]] = {}
-            self._output = output
-
-        def stage_finished(self, report):
-            names = [path.name for path in work_of(self._output).rglob("*")]
-            kinds = {"unit-0-texts-", "tokens-", "lines-", "terms-", "keys-", "places-", "bands-"}
-            self.left[report.stage] = {k for k in kinds if any(name.startswith(k) for name in names)}
-
     for keep_work in (False, True):
         output = tmp_path / str(keep_work)
         watching = Watching(output)
@@ -164,14 +169,83 @@ def test_settings_of_late_stages_do_not_ask_for_what_has_gone(tmp_path, undistur
     assert tables(outcome.run_dir) == tables(stricter.run_dir)
 
 
-def test_settings_of_early_stages_have_the_input_read_again(tmp_path, undisturbed):
-    died_late(tmp_path / "resumed", undisturbed)
+def test_settings_of_early_stages_have_the_run_begin_anew(tmp_path, undisturbed):
+    """As often as it dies over that."""
     settings = load_config("smoke", ["reprint.shingle_size=4"])
-    outcome = run(tmp_path / "resumed", settings, resume=True)
-    assert {"read", "text", "signatures"} <= again(outcome)
-    assert {"furniture-merge", "scan"} & again(outcome) == set()
-    assert [report.stage for report in outcome.stages] == list(STAGES)
-    assert tables(outcome.run_dir) == tables(run(tmp_path / "fresh", settings).run_dir)
+    expected = tables(run(tmp_path / "fresh", settings).run_dir)
+    for n_calls in (1, 3, 5, 9):
+        output = tmp_path / str(n_calls)
+        died_late(output, undisturbed)
+        with pytest.raises(RunError, match="no more"):
+            run(output, settings, Dying(n_calls, RunError("no more")), resume=True)
+        outcome = run(output, settings, resume=True)
+        assert sum(report.n_reused for report in outcome.stages) == n_calls
+        assert [report.stage for report in outcome.stages] == list(STAGES)
+        assert tables(outcome.run_dir) == expected
+
+
+def test_texts_that_are_not_kept_go_and_are_not_asked_for(tmp_path, undisturbed, monkeypatch):
+    settings = load_config("smoke", ["keep_texts=false"])
+    with monkeypatch.context() as patch:
+        patch.setattr(publish, "write_pages", lambda *_: 1 / 0)
+        with pytest.raises(RunError, match="ZeroDivisionError"):
+            run(tmp_path, settings)
+    assert list(work_of(tmp_path).rglob("texts.parquet")) == []
+    assert again(run(tmp_path, settings, resume=True)) == {"publish"}
+    died_late(tmp_path / "more", undisturbed)
+    assert again(run(tmp_path / "more", settings, resume=True)) == {"check", "publish"}
+
+
+def test_a_shard_that_was_written_again_goes_too(tmp_path, monkeypatch):
+    """One with a repeated id."""
+    rows = pq.read_table(SAMPLE)
+    pq.write_table(pa.concat_tables([rows, rows.slice(0, 1)]), tmp_path / "twice.parquet")
+    with monkeypatch.context() as patch:
+        patch.setattr(publish, "publish", lambda *_: 1 / 0)
+        with pytest.raises(RunError, match="ZeroDivisionError"):
+            run(tmp_path / "out", source=tmp_path / "twice.parquet")
+    names = [path.name for path in (work_of(tmp_path / "out") / "articles").iterdir()]
+    assert "unit-0-shard-0000-distinct.arrow" in names
+    assert [name for name in names if "texts" in name] == []
+
+
+def test_groups_that_were_signed_are_not_asked_for_their_tokens(tmp_path, monkeypatch):
+    monkeypatch.setattr(articles, "SHARD_BYTES", 60_000)
+    monkeypatch.setattr(articles, "BATCH_BYTES", 20_000)
+    whole = run(tmp_path / "whole")
+    calls = [report.stage for report in whole.stages for _ in range(report.n_calls)]
+    first, n_calls = calls.index("signatures"), calls.count("signatures")
+    assert n_calls > 4
+    for n_signed in (0, 3, n_calls):
+        output = tmp_path / str(n_signed)
+        with pytest.raises(RunError):
+            run(output, execute=Dying(first + n_signed, RunError("no")))
+        left = list(work_of(output).glob("tokens-*.arrow"))
+        assert len(left) == n_calls - n_signed
+        resumed = run(output, resume=True)
+        assert sum(report.n_reused for report in resumed.stages) == first + n_signed
+        assert tables(resumed.run_dir) == tables(whole.run_dir)
+
+
+def test_a_death_before_files_go(tmp_path, undisturbed, monkeypatch):
+    """Between the journal's line and the removal: they go when the run goes on."""
+    remove = Path.unlink
+
+    def die(path: Path, missing_ok: bool = False) -> None:
+        if path.name.startswith("tokens-"):
+            raise KeyboardInterrupt
+        remove(path, missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", die)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path)
+    assert (work_of(tmp_path) / "tokens-000.arrow").exists()
+    watching = Watching(tmp_path)
+    outcome = run_job([str(SAMPLE)], tmp_path, SMOKE, ThreadExecutor(2), watching, resume=True)
+    assert "tokens-" not in watching.left["candidates"]
+    assert {"read", "text", "scan", "signatures"} & again(outcome) == set()
+    assert tables(outcome.run_dir) == tables(undisturbed.run_dir)
 
 
 def test_an_early_key_makes_everything_again_that_it_reaches(kept):
@@ -255,8 +329,6 @@ def test_changed_input_starts_afresh(tmp_path):
     shutil.copy(SAMPLE, copy)
     with pytest.raises(RunError):
         run(tmp_path / "out", source=copy, execute=Dying(10, RunError("no")))
-    import pyarrow.parquet as pq
-
     pq.write_table(pq.read_table(copy).slice(1), copy)
     assert sum(report.n_reused for report in run(tmp_path / "out", source=copy, resume=True).stages) == 0
 
@@ -295,6 +367,36 @@ def test_a_stage_gets_the_keys_that_it_declares_and_no_others(tmp_path):
     assert min_linkage == SMOKE.clusters.min_linkage
     with pytest.raises(AttributeError, match="threshold"):
         stages.map("clusters", lambda c: c.threshold, [(SMOKE,)], lambda _: 0)
+
+
+def test_a_result_is_known_without_the_files_that_were_freed(tmp_path):
+    def two_files(n: int) -> list[Ref]:
+        return [write_npy(tmp_path / f"{name}-{n}.npy", np.zeros((1, n)), n) for name in ("a", "b")]
+
+    def rows(refs: list[Ref]) -> int:
+        return sum(ref.rows for ref in refs)
+
+    def stages(**options) -> tuple[StageRunner, journal.Journal]:
+        noted = journal.Journal(tmp_path, {}, **options)
+        return StageRunner(ThreadExecutor(1), Silence(), noted), noted
+
+    run_of_all, _ = stages()
+    found = run_of_all.map("number", two_files, [(1,), (2,)], rows)
+    run_of_all.map("text", rows, [(refs,) for refs in found], int)
+    run_of_all.free([found[0][0]])
+    assert [path.name for path in sorted(tmp_path.glob("*.npy"))] == ["a-2.npy", "b-1.npy", "b-2.npy"]
+    later, noted = stages()
+    assert later.map("number", two_files, [(1,), (2,)], rows) == found
+    assert later.map("text", rows, [(refs,) for refs in found], int) == [2, 4]
+    assert [report.n_reused for report in later.reports] == [2, 2]
+    assert later.map("scan", rows, [(found[1],)], int) == [4]
+    with pytest.raises(journal.FreedError):
+        later.map("scan", rows, [(found[1],), (found[0],)], int)
+    noted.start_over()
+    assert list(tmp_path.iterdir()) == []
+    assert later.map("number", two_files, [(1,)], rows) == found[:1]
+    stages(frees=False)[0].free(found[0])
+    assert len(list(tmp_path.glob("*.npy"))) == 2
 
 
 def test_what_has_no_fixed_form_is_no_argument(tmp_path):
