@@ -92,6 +92,9 @@ class Journal(Protocol):
     def free(self, files: Iterable[Ref]) -> None:
         """Files that no call will ask for any more: they may be removed."""
 
+    def ask_for(self, file: Ref) -> None:
+        """A file that is to be there at the end, whichever calls are known."""
+
 
 class NoJournal:
     """Remembers nothing, frees nothing: for stages that are run over a folder of the moment."""
@@ -107,6 +110,9 @@ class NoJournal:
 
     def free(self, files: Iterable[Ref]) -> None:
         """Nothing: the folder goes as a whole."""
+
+    def ask_for(self, file: Ref) -> None:
+        """Nothing: it is there."""
 
 
 class Silence:
@@ -174,6 +180,10 @@ class StageRunner:
     def free(self, files: Iterable[Ref]) -> None:
         """Say that no call will ask for these files any more."""
         self._journal.free(files)
+
+    def ask_for(self, file: Ref) -> None:
+        """Say that a file is to be there at the end. Raises the journal's FreedError when it has gone."""
+        self._journal.ask_for(file)
 
     @property
     def seconds(self) -> float:

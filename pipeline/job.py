@@ -188,6 +188,8 @@ def weighing_stages(
         Stage("keep-texts", assemble.write_texts, [(accepted.shards, work / TABLES)], ref_rows),
         text_stage(groups, accepted.shards, work),
     )
+    if config.keep_texts:  # a run before may not have kept them
+        run.ask_for(texts)
     run.free(accepted.shards.texts)
     counted = count_stages(groups, kept, accepted.text_bytes, config, run, work, index)
     scanned = run.map(

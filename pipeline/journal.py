@@ -133,9 +133,14 @@ class Journal:
         for path in paths:
             Path(path).unlink(missing_ok=True)
 
+    def ask_for(self, file: Ref) -> None:
+        """Raises FreedError when a file that is to be there at the end was freed by the run before."""
+        if self._is_freed(file):
+            raise FreedError(file.path)
+
     def start_over(self) -> None:
         """Forget everything, and remove the files of what was known."""
-        for line in self._kept.values():
+        for line in _read_lines(self._path)[0].values():
             json.loads(line, object_hook=self._unlinked)
         self._path.unlink(missing_ok=True)
         for known in (self._kept, self._freed, self._whole):

@@ -79,9 +79,10 @@ def _scan_plain(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """The words of plain ASCII from `at` on, 64 bytes at a time, appended at n, as far as they go.
 
-    Stops after a word that is followed by one with other letters, by a number that may go on behind a point
-    or comma, or by the text's last word. Returns where, and the state of the scan there. Within a block the
-    words are told by bits, so that what can't be foretold, lines and long words, costs no branch for each.
+    Stops after a word that is followed by one with other letters, by one that may go on behind a point or
+    comma, as numbers do, or by the text's last word. Returns where, and the state of the scan there. Within
+    a block the words are told by bits, so that what can't be foretold, lines and long words, costs no branch
+    for each.
     """
     i = np.uint64(n)  # unsigned, an index isn't asked whether it counts from the end
     n_long = np.uint64(0)
@@ -100,7 +101,7 @@ def _scan_plain(  # type: ignore[no-untyped-def]
             feeds = np.uint64(0)
         large &= begins
         owing = stops | newlines
-        block = np.int64(i)
+        before_block = np.int64(i)
         left = ends
         numbers = np.uint64(0)  # ends of words that hold a digit
         closes = 0
@@ -137,11 +138,10 @@ def _scan_plain(  # type: ignore[no-untyped-def]
             capitals += count_bits(large & before & of_line)
             words += count_bits(ends & ~numbers & before & of_line)
             of_line = ~before
-            line_end = block + count_bits(ends & before)
+            line_end = before_block + count_bits(ends & before)
             _end_line(flags, line_first, line_end, capitals, words)
             capitals = words = np.int64(0)
             line_first = line_end
-        seen |= closed_at
         capitals += count_bits(large & seen & of_line)
         words += count_bits(ends & ~numbers & of_line)
         at += closes

@@ -192,6 +192,14 @@ def test_texts_that_are_not_kept_go_and_are_not_asked_for(tmp_path, undisturbed,
             run(tmp_path, settings)
     assert list(work_of(tmp_path).rglob("texts.parquet")) == []
     assert again(run(tmp_path, settings, resume=True)) == {"publish"}
+    # Nobody asks for them, until they are to be kept after all.
+    output = tmp_path / "wanted"
+    died_late(output, undisturbed)
+    with monkeypatch.context() as patch:
+        patch.setattr(publish, "write_pages", lambda *_: 1 / 0)
+        with pytest.raises(RunError, match="ZeroDivisionError"):
+            run(output, settings, resume=True)
+    assert tables(run(output, resume=True).run_dir) == tables(undisturbed.run_dir)
     died_late(tmp_path / "more", undisturbed)
     assert again(run(tmp_path / "more", settings, resume=True)) == {"check", "publish"}
 
