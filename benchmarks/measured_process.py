@@ -15,7 +15,6 @@ from pathlib import Path
 
 SAMPLE_SECONDS = 0.1
 PROC = Path("/proc")
-KEPT = "tables"
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class Measured:
 
     `peak_bytes` is the largest `session_bytes`, sampled ten times a second; where there is no /proc, the
     largest resident set of one process. `watched_bytes` is the largest sum of the files under the watched
-    folder, `scratch_bytes` of those that aren't in a folder KEPT: tables wait there to be published.
+    folder, `scratch_bytes` of those that aren't tables, which wait there to be published.
     """
 
     spawned_at: float
@@ -80,8 +79,8 @@ def measure(
                     break
                 peak = max(peak, session_bytes(process.pid))
                 if watched:
-                    lying = folder_bytes(watched)
-                    files, scratch = max(files, sum(lying)), max(scratch, lying[0])
+                    files = max(files, folder_bytes(watched))
+                    scratch = max(scratch, folder_bytes(watched, but="tables"))
                 time.sleep(SAMPLE_SECONDS)
         except BaseException:  # interrupted: what the command started would live on
             os.killpg(process.pid, signal.SIGTERM)
@@ -106,15 +105,15 @@ def measure(
         )
 
 
-def folder_bytes(folder: Path) -> tuple[int, int]:
-    """Bytes of all files under a folder, which may come and go meanwhile; those under a folder KEPT apart."""
-    total = [0, 0]
-    for parent, _, names in os.walk(folder):  # unlike rglob it takes no notice of folders that go
-        is_kept = KEPT in Path(parent).relative_to(folder).parts
+def folder_bytes(folder: Path, but: str = "") -> int:
+    """Bytes of all files under a folder, which may come and go meanwhile; none in folders named `but`."""
+    total = 0
+    for parent, folders, names in os.walk(folder):  # unlike rglob it takes no notice of folders that go
+        folders[:] = [inner for inner in folders if inner != but]
         for name in names:
             with contextlib.suppress(OSError):
-                total[is_kept] += os.stat(os.path.join(parent, name)).st_size
-    return total[0], total[1]
+                total += os.stat(os.path.join(parent, name)).st_size
+    return total
 
 
 def session_bytes(session: int) -> int:

@@ -55,7 +55,7 @@ def cost_of_a_night(n_past: int, n_new: int, mix: str, work: Path, repeats: int)
         (index / CATALOG).write_bytes(before)  # the next run removes the segment
         runs += [night, _run(f"a run over all {n_past + n_new:,}", [folder / "articles.parquet"], output)]
         say(", ".join(f"{run.name}: {run.measured.seconds:.1f} s" for run in runs[-2:]))
-    _print(runs, sum(folder_bytes(index)) / n_past)
+    _print(runs, folder_bytes(index) / n_past)
     return runs
 
 

@@ -7,10 +7,11 @@ most MAX_GROUPS groups of shards, so that a run has about a hundred calls.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -125,14 +126,8 @@ def run_job(
                 published_dir = publish.finish_publishing(output, run_id)
                 # A run that died between its tables and its index makes the index' part anew.
                 if published_dir is None or joins:
-                    what = (units, output, run_id, config, stages, work, held, night)
-                    try:
-                        run_dir = _run_stages(*what)
-                    except journal.FreedError:
-                        listen.waiting_for("beginning anew: what has changed needs files that have gone")
-                        noted.start_over()
-                        stages.reports.clear()
-                        run_dir = _run_stages(*what)
+                    run = partial(_run_stages, units, output, run_id, config, stages, work, held, night)
+                    run_dir = _run_or_begin_anew(run, noted, stages, listen)
                 else:
                     run_dir = published_dir
         except Exception as error:
@@ -300,6 +295,19 @@ def count_stages(
     statistics = run.call("terms-merge", terms.merge, counts, bits, work, rows=ref_rows)
     run.free(c.statistics for c in counts)
     return Counted(tuple(groups), tuple(kept), masked, tuple(c.bags for c in counts), statistics)
+
+
+def _run_or_begin_anew(
+    run: Callable[[], Path], noted: journal.Journal, stages: StageRunner, listen: Listener
+) -> Path:
+    """What `run` returns; it is called again, with nothing known, when it asks for files that have gone."""
+    try:
+        return run()
+    except journal.FreedError:
+        listen.waiting_for("beginning anew: what has changed needs files that have gone")
+        noted.start_over()
+        stages.reports.clear()
+        return run()
 
 
 def _run_stages(

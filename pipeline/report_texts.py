@@ -7,10 +7,9 @@ which are names or numbers to the collection, and which are furniture.
 from __future__ import annotations
 
 import base64
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import chain, pairwise, starmap
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +119,7 @@ def write_texts(
                 yield _placed(rows[first : first + TEXTS_A_FILE], name)
 
     file = work / f"report-{lot[0][0]:03d}.arrow"
-    return write_ipc(file, PLACES, chain.from_iterable(itertools.starmap(places, lot)))
+    return write_ipc(file, PLACES, chain.from_iterable(starmap(places, lot)))
 
 
 def write_earlier_texts(

@@ -53,18 +53,17 @@ def reread_group(
 
     `scanned` as `sections.scan_group` leaves it, `lines` as in `signatures.Signed`.
     """
-    asked = (passing_rows(screened), read_ipc(scanned.path)["row"].to_numpy(), _first_carriers(lines))
+    passing = passing_rows(screened)
+    asked = (passing, read_ipc(scanned.path)["row"].to_numpy(), _first_carriers(lines))
     chosen = choose(group, Path(texts.path), np.concatenate(asked), work)
     tokens = _masked_tokens(group, chosen, FurnitureMask(masked, config))
-    return Reread(chosen, write_batches(group, tokens, statistics, screened, config, work))
+    return Reread(chosen, write_batches(group, tokens, passing, statistics, config, work))
 
 
 def choose(group: ShardGroup, texts: Path, rows: Rows, work: Path) -> Ref:
     """Takes those of a group that have one of the rows, in any order, from the table of texts (CHOSEN)."""
-    is_asked = np.zeros(group.n_articles, np.bool_)
-    own = rows - group.first_row
-    is_asked[own[(own >= 0) & (own < group.n_articles)]] = True
-    return write_ipc(work / f"chosen-{group.number:03d}.arrow", CHOSEN, _chosen(group, texts, is_asked))
+    batches = _chosen(group, texts, group.among(rows))
+    return write_ipc(work / f"chosen-{group.number:03d}.arrow", CHOSEN, batches)
 
 
 def take_chosen(texts: Sequence[Ref], rows: Rows, columns: Sequence[str]) -> pa.Table:

@@ -39,6 +39,13 @@ class ShardGroup:
         """Articles in all shards of the group."""
         return sum(shard.rows for shard in self.shards)
 
+    def among(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Which articles of the group have one of the global rows, in any order; bool (n_articles,)."""
+        found = np.zeros(self.n_articles, np.bool_)
+        own = rows - self.first_row
+        found[own[(own >= 0) & (own < len(found))]] = True
+        return found
+
 
 def group_shards(shards: Sequence[Ref], n_groups: int) -> list[ShardGroup]:
     """Cut the shards into at most `n_groups` groups of neighbours of about the same number of articles.

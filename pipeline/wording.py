@@ -1,6 +1,7 @@
-"""Stage "wording": bigrams and shingles of the articles that have a pair left after the screen.
+"""Bigrams and shingles of the articles that have a pair left after the screen.
 
-The others' rows are empty. Rows keep the order in which keys first stand in the text.
+The stage "wording" (`reread`) makes them of texts, "recalled-wording" of the tokens of an index. The others'
+rows are empty. Rows keep the order in which keys first stand in the text.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -141,19 +142,19 @@ def write_group(
     work: Path,
 ) -> ArrayFiles:  # fmt: skip
     """Writes the wording of the articles of a group that have a pair left in `screened` (`screen`)."""
-    return write_batches(
-        group, masked_batches(group, tokens, masked, config), statistics, screened, config, work
-    )
+    batches = masked_batches(group, tokens, masked, config)
+    return write_batches(group, batches, passing_rows(screened), statistics, config, work)
 
 
 def write_batches(
-    group: ShardGroup, tokens: Iterable[KeptTokens], statistics: Ref, screened: Sequence[Ref],
+    group: ShardGroup, tokens: Iterable[KeptTokens], rows: npt.NDArray[np.int64], statistics: Ref,
     config: Config, work: Path,
 ) -> ArrayFiles:  # fmt: skip
-    """The same of a group's tokens with furniture flagged; nobody looks at those of the others."""
-    chosen = np.zeros(group.n_articles, np.bool_)
-    rows = passing_rows(screened) - group.first_row
-    chosen[rows[(rows >= 0) & (rows < group.n_articles)]] = True
+    """Writes the wording of the articles of a group that have one of the rows.
+
+    `tokens` are the group's, with furniture flagged; nobody looks at those of the others.
+    """
+    chosen = group.among(rows)
     counts = TermStatistics.load(statistics)
 
     def batches() -> Iterator[dict[str, npt.NDArray[np.generic]]]:

@@ -72,3 +72,11 @@ def test_articles_are_taken_by_row(shards, rows):
     bodies = take_articles(shards.texts, wanted, ("text",))["text"]
     assert bodies.to_pylist() == [f"body {i}" for i in sorted(rows)]
     assert found["title"].to_pylist() == [f"title {i}" if i % 2 else None for i in sorted(rows)]
+
+
+@EXAMPLES
+@given(rows=st.lists(st.integers(0, N - 1)))
+def test_each_group_knows_its_own_rows(shards, rows):
+    groups = group_shards(shards.articles, 3)
+    found = np.concatenate([group.among(np.array(rows, np.int64)) for group in groups])
+    assert found.tolist() == [row in rows for row in range(N)]
