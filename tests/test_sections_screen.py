@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -19,9 +22,10 @@ from pipeline.section_screen import (
     note_repeats,
     number_repeats,
 )
-from pipeline.section_terms import SAYS, index_units, weigh_terms
+from pipeline.section_terms import AS_NUMBER, NUMBER, SAYS, index_units, weigh_terms
 from pipeline.section_units import CAPTION, FIGURES, SHORT, lead_sections
-from pipeline.section_versions import LEAD_TOKENS, SIDE, weigh_boundaries
+from pipeline.section_versions import LEAD, LEAD_TOKENS, NUMBER_TOKENS, SIDE, weigh_boundaries
+from pipeline.section_versions import NUMBERS as EVIDENCE_NUMBERS
 from pipeline.token_scan import CAPITAL, CASE_OWED, DIGIT
 
 WEIGHING = (np.float32(1), np.float32(6), np.float32(3))
@@ -139,9 +143,9 @@ def looks(units, kinds, limits):
     st.lists(st.lists(st.integers(1, 60), min_size=5, max_size=50), min_size=4, max_size=12),
     st.lists(KINDS, min_size=12, max_size=12),
 )
-def test_what_a_boundary_can_reach_is_what_its_evidence_says(units, kinds):
+def test_what_a_boundary_can_reach_is_the_bound_of_the_naive_twin(units, kinds):
     terms, flags, starts, unit_kinds = arrays(units, kinds)
-    if len(terms) < 2 * LEAD_TOKENS:
+    if len(terms) < 2 * LEAD_TOKENS or len(lead_sections(starts, unit_kinds)) > 3:
         return
     term_of, weights, term_kinds = weigh_terms(terms, flags, starts, unit_kinds, DF, IDF, *WEIGHING)
     index = index_units(term_of, weights, starts)
@@ -149,11 +153,29 @@ def test_what_a_boundary_can_reach_is_what_its_evidence_says(units, kinds):
         term_of, starts, unit_kinds, *index[:2], weights, term_kinds, LEAD_TOKENS, COEFFICIENTS,
         np.float32(-np.inf),
     )  # fmt: skip
-    sums = (evidence @ COEFFICIENTS)[evidence[:, SIDE] > 0]
-    best = float(sums.max(initial=-np.inf))
-    for least, expected in ((best - 0.1, True), (best + 0.1, False)):
+    seen, spelling = noted(terms, flags, starts, unit_kinds)[:2]
+    numbers = {t for t, says in zip(seen.tolist(), spelling.tolist(), strict=True) if says & AS_NUMBER}
+    numbers &= set(terms[:NUMBER_TOKENS].tolist())
+    counts = Counter(term_of[:LEAD_TOKENS].tolist())
+    lead = {t: float(weights[t] * (1 + np.log(n))) ** 2 for t, n in counts.items()}
+    n_units = Counter(t for begin, end in pairwise(starts) for t in set(term_of[begin:end].tolist()))
+    n_numbers = sum(n > 1 and term_kinds[t] == NUMBER for t, n in n_units.items())
+    most = float(COEFFICIENTS[LEAD] + COEFFICIENTS[EVIDENCE_NUMBERS] * np.log(1 + n_numbers))
+    bounds = []
+    for unit in np.flatnonzero(evidence[:, SIDE] > 0).tolist():
+        at, told = starts[unit], evidence[unit].copy()
+        shared = sum(lead.get(t, 0) for t in set(term_of[at : at + LEAD_TOKENS].tolist()))
+        told[LEAD] = np.sqrt(shared / sum(lead.values())) if shared else 0
+        told[EVIDENCE_NUMBERS] = np.log(
+            1 + sum(t in numbers for t in terms[at : at + NUMBER_TOKENS].tolist())
+        )
+        assert (told >= evidence[unit] - 1e-5).all()
+        without = evidence[unit].copy()
+        without[LEAD] = without[EVIDENCE_NUMBERS] = 0
+        bounds.append(min(float(told @ COEFFICIENTS), float(without @ COEFFICIENTS) + most))
+    for least, expected in ((max(bounds, default=0) - 0.1, True), (max(bounds, default=0) + 0.1, False)):
         limits = (1000, 999, np.float32(0.6), LEAD_TOKENS, np.float32(least))
-        if len(sums) and len(lead_sections(starts, unit_kinds)) <= 3:
+        if bounds:
             look = is_worth_a_look(
                 terms, flags, starts, unit_kinds, DF, IDF, WEIGHING, COEFFICIENTS, limits
             )  # fmt: skip
