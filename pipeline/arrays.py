@@ -4,7 +4,14 @@ Explicit signatures compile once, into numba's cache, so that imports stay quick
 mapped files are read-only, which numba takes into the type; a writable array may be passed for one.
 """
 
+from pathlib import Path
+
 import numba as nb
+
+from pipeline.kernel_cache import keep_kernels_apart
+
+# Every module with a kernel takes its types from here, so this comes before the first of them.
+keep_kernels_apart(Path(__file__).parent)
 
 U8, U32, U64 = nb.uint8[::1], nb.uint32[::1], nb.uint64[::1]
 I32, I64, F32 = nb.int32[::1], nb.int64[::1], nb.float32[::1]

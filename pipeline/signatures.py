@@ -95,13 +95,18 @@ class Bands:
         return self.n_reprint + self.n_respun
 
 
-@cache
 def bands(config: Config) -> Bands:
     """The reprint view takes datasketch's optimal bands and rows for its threshold, the other its own."""
+    n, rows = _optimal_bands(config.reprint.threshold, config.reprint.n_perm)
+    return Bands(n, rows, config.respun.n_bands, config.respun.rows_per_band)
+
+
+@cache
+def _optimal_bands(threshold: float, n_perm: int) -> tuple[int, int]:
     from datasketch.lsh import _optimal_param
 
-    n, rows = _optimal_param(config.reprint.threshold, config.reprint.n_perm, 0.5, 0.5)
-    return Bands(n, rows, config.respun.n_bands, config.respun.rows_per_band)
+    n, rows = _optimal_param(threshold, n_perm, 0.5, 0.5)
+    return n, rows
 
 
 def sign_reprint(texts: pa.StringArray, config: Config) -> npt.NDArray[np.uint32]:
