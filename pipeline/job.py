@@ -71,6 +71,8 @@ INDEX_STAGES = (
     "index-commit",
 )
 TABLES = "tables"  # folder of the tables before they are published
+# Fewer candidate pairs take a call of "screen", and then one of "confirm", no longer than its beginning.
+_PAIRS_A_CALL = 20_000
 _OWN_ID = "run-id"  # file of the run's id, where it isn't the one of its scratch folder
 
 
@@ -393,7 +395,8 @@ def screen_stage(
     pairs: Ref, signed: tuple[signatures.Signed, ...], config: Config, run: StageRunner, work: Path
 ) -> list[Ref]:
     """The candidate pairs that the screen leaves."""
-    calls = [(pairs, begin, end, signed, config, work) for begin, end in slices(pairs.rows)]
+    n_calls = min(MAX_GROUPS, max(1, pairs.rows // _PAIRS_A_CALL))
+    calls = [(pairs, begin, end, signed, config, work) for begin, end in slices(pairs.rows, n_calls)]
     return run.map("screen", screen.screen_slice, calls, rows=ref_rows)
 
 

@@ -33,8 +33,9 @@ _DAY_SECONDS = 86_400
 _READ_PIECE_BYTES = 1 << 20  # of a file, at a time
 _WRITTEN_PIECE_BYTES = 128 << 10
 ROW_GROUP_ROWS = 65_536
-# Peak memory of a reader is a few row groups; texts of 4 KB fill one at about 16,000 rows.
-ROW_GROUP_BYTES = 64 << 20
+# Peak memory of a reader is a few row groups; texts of 4 KB fill one at about 4,000 rows. Who wants a part of
+# the texts decodes whole row groups: of four times the size the groups of a small run shared theirs.
+ROW_GROUP_BYTES = 16 << 20
 # A table is read back in batches of about this size, whose memory is used again: 85 MB of texts take 0.11 s,
 # in one piece, which touches new memory, 0.2 to 0.8 s (time `read_back` on the texts of 20,000 articles).
 _READ_BYTES = 4 << 20
