@@ -26,6 +26,7 @@ from pipeline.tables import Ref, read_batches, read_ipc, write_ipc
 from pipeline.text import HASH_OF_NOTHING, KeptTokens, hash_terms, read_kept
 from pipeline.token_scan import FURNITURE
 from pipeline.tokens import tokenise
+from pipeline.wide import AHEAD, prefetch
 from pipeline.words import run_starts
 
 # Lines repeated over sources must be that much more frequent: sources share common phrases.
@@ -157,8 +158,11 @@ def room_for_counts(n_rows: int) -> npt.NDArray[np.uint8]:
 def tally(keys, counts):  # type: ignore[no-untyped-def]
     """Counts keys by their low bits, up to _MOST."""
     last = np.uint64(len(counts) - 1)
-    for key in keys:
-        bucket = np.int64(key & last)
+    for i in range(len(keys)):
+        # The counts of a large collection are in no cache.
+        if i + AHEAD < len(keys):
+            prefetch(counts, np.int64(keys[i + AHEAD] & last))
+        bucket = np.int64(keys[i] & last)
         if counts[bucket] < _MOST:
             counts[bucket] += 1
 
@@ -179,6 +183,8 @@ def _reaches(keys, counts, least_even, least_odd):  # type: ignore[no-untyped-de
     last = np.uint64(len(counts) - 1)
     found = np.empty(len(keys), np.bool_)
     for i in range(len(keys)):
+        if i + AHEAD < len(keys):
+            prefetch(counts, np.int64(keys[i + AHEAD] & last))
         key = keys[i]
         least = least_odd if key & np.uint64(1) else least_even
         found[i] = key != 0 and counts[np.int64(key & last)] >= least

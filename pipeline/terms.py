@@ -14,16 +14,14 @@ import numpy.typing as npt
 
 from pipeline import common_words
 from pipeline.array_files import ArrayFiles, map_npy, write_arrays
-from pipeline.arrays import I32, U32
+from pipeline.arrays import I32, READ_COUNTS, U32
 from pipeline.bags import BAG_TYPES, Bags, bag
 from pipeline.config import Config
 from pipeline.furniture import masked_batches
 from pipeline.shards import ShardGroup
 from pipeline.tables import Ref, write_npy
-from pipeline.wide import prefetch
+from pipeline.wide import AHEAD, prefetch
 
-# Terms between one that is counted or looked up and the one that is fetched for later.
-AHEAD = 16
 # In a collection larger than the one that the rule was fitted on (30,000 articles and the prior's) terms of
 # one story would get ever rarer, and what each article has alone count ever more (docs/decisions/0090).
 MOST_RARITY = 10.0
@@ -142,11 +140,31 @@ def count(group: ShardGroup, tokens: Ref, masked: Ref, bits: int, config: Config
     return Counted(save_held(work / f"terms-{group.number:03d}.npy", counter.result()), files)
 
 
+@nb.njit(nb.int32[:, ::1](nb.int32[:, ::1]), cache=True, nogil=True)
+def _held(counts):  # type: ignore[no-untyped-def]
+    """The buckets whose first count isn't 0, ascending, int32 (n, 3): bucket and counts."""
+    n = 0
+    for bucket in range(len(counts)):
+        n += counts[bucket, 0] != 0
+    rows = np.empty((n + 1, 3), np.int32)  # no branches: what is not kept is overwritten
+    n = 0
+    for bucket in range(len(counts)):
+        rows[n, 0], rows[n, 1], rows[n, 2] = bucket, counts[bucket, 0], counts[bucket, 1]
+        n += counts[bucket, 0] != 0
+    return rows[:n]
+
+
+@nb.njit(nb.void(READ_COUNTS, nb.int32[:, ::1]), cache=True, nogil=True)
+def _add_held(rows, counts):  # type: ignore[no-untyped-def]
+    """Adds to `counts` what `_held` kept of others."""
+    for k in range(len(rows)):
+        counts[rows[k, 0], 0] += rows[k, 1]
+        counts[rows[k, 0], 1] += rows[k, 2]
+
+
 def save_held(path: Path, statistics: TermStatistics) -> Ref:
     """Writes the counts that aren't 0, as `Counted` has them: most buckets of a group are empty."""
-    held = np.flatnonzero(statistics.df)
-    rows = np.column_stack((held.astype(np.int32), statistics.counts[held]))
-    return write_npy(path, rows, statistics.n_articles)
+    return write_npy(path, _held(statistics.counts), statistics.n_articles)
 
 
 def keep_bags(
@@ -192,8 +210,7 @@ def merge(parts: Sequence[Counted], bits: int, work: Path) -> Ref:
     """Adds up the counts of all groups in 2**bits buckets, and of the prior; rows of the result: articles."""
     counts = TermStatistics.empty(bits).counts
     for part in parts:
-        held = map_npy(part.statistics.path)
-        counts[held[:, 0]] += held[:, 1:]
+        _add_held(map_npy(part.statistics.path), counts)
     total = with_prior(TermStatistics(sum(part.statistics.rows for part in parts), counts))
     # An article that holds two terms of a bucket has counted twice.
     np.minimum(total.df, total.n_articles, out=total.df)

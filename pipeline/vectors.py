@@ -19,9 +19,9 @@ from pipeline.array_files import ArrayFiles, write_arrays
 from pipeline.arrays import BYTES, I32, READ_COUNTS, READ_I32, READ_I64, READ_U16, READ_U32, U8
 from pipeline.bags import MOST_COUNTED, Bags
 from pipeline.shards import ShardGroup
-from pipeline.terms import AHEAD, TermStatistics
+from pipeline.terms import TermStatistics
 from pipeline.token_scan import CAPITAL, DIGIT, TITLE
-from pipeline.wide import prefetch
+from pipeline.wide import AHEAD, prefetch
 
 NAME, NUMBER, TOLD_IN_TITLE = 1, 2, 4  # bits of `term_kinds`
 # Articles weighted at a time; bounds the memory of a call.

@@ -18,6 +18,8 @@ from pipeline.arrays import BYTES
 from pipeline.unicode.build import NEWLINES, STOPS
 
 LINE_BYTES = 64  # of the processor's cache
+# Keys between one that is counted or looked up and the one whose place is fetched for later.
+AHEAD = 16
 LETTERS, CAPITALS, DIGITS = string.ascii_letters, string.ascii_uppercase, string.digits
 _STOPS, _NEWLINES = ("".join(filter(str.isascii, characters)) for characters in (STOPS, NEWLINES))
 # What `classes_of_64` tells of a byte, but for whether it is ASCII at all.
