@@ -45,6 +45,7 @@ CONTENDERS = (
     Contender("daft", "peers", "peer_daft.py"),
     Contender("text-dedup", "text-dedup", "peer_textdedup.py", slow=True, confirms="shingles"),
     Contender("scikit-learn, all pairs", "peers", "peer_sklearn.py", slow=True, confirms="cosine"),
+    Contender("datasketch + scikit-learn", "peers", "peer_both.py", slow=True, confirms="cosines"),
     Contender("datatrove", "datatrove", "peer_datatrove.py", slow=True),
 )
 SIGNER = Contender(SIGNING, OWN, "respun_signing.py")

@@ -45,9 +45,10 @@ LEAST_SLOTS = 1 << 14  # of rows of 380 keys one miss in forty meets a key
 # short paragraph of news, 28 tokens; two reporters of one speech share a sentence.
 SHARED_KEYS, LONGEST_RUN, QUOTED = range(3)
 QUOTE = 24
-# Columns of `replaced`. A stretch of more bigrams than LONGEST_STRETCH is no place: there the two just go on
-# differently.
-FACTS, PLACES = range(2)
+# Columns of `bigram_sums`. A stretch of more bigrams than LONGEST_STRETCH is no place: there the two just go
+# on differently.
+DOT_BIGRAMS, FACTS, PLACES = range(3)
+N_BIGRAM_SUMS = 3
 LONGEST_STRETCH = 9
 # What lets a loop add up in as many places as a register has; the same machine gives the same sum.
 SUMS_IN_ANY_ORDER = {"reassoc", "nsz"}
@@ -273,28 +274,6 @@ def term_sums(  # type: ignore[no-untyped-def]
         _sum_side(n, shared_kinds_r, shared_kinds_l, logs_r, logs_l, rarities, 1, out[p])
 
 
-@nb.njit(
-    nb.void(READ_U32, READ_F32, READ_I64, READ_U32, READ_F32, READ_I64, I64, I64, F32), cache=True, nogil=True
-)
-def dots(keys_l, weights_l, ends_l, keys_r, weights_r, ends_r, left, right, out):  # type: ignore[no-untyped-def]
-    """Dot product of each pair of rows, float32 (n_pairs,)."""
-    longest_l, longest = _longest(ends_l, left), _longest(ends_r, right)
-    slots, used, n_used = _slots(longest_l), np.empty(longest_l, np.uint32), np.int64(0)
-    at_l, at_r = np.empty(longest + 1, np.int64), np.empty(longest + 1, np.int64)
-    previous = -1
-    for p in range(len(left)):
-        begin = _begin(ends_l, left[p])
-        if left[p] != previous:
-            previous = left[p]
-            _fill(keys_l, begin, ends_l[left[p]], slots, used, n_used)
-            n_used = ends_l[left[p]] - begin
-        begin_r, end_r = _begin(ends_r, right[p]), ends_r[right[p]]
-        dot = 0.0
-        for h in range(_matches(keys_l, begin, slots, keys_r, begin_r, end_r, at_l, at_r)):
-            dot += weights_l[at_l[h]] * weights_r[at_r[h]]
-        out[p] = dot
-
-
 @nb.njit(nb.void(READ_U32, READ_I64, READ_U32, READ_I64, I64, I64, nb.int64[:, ::1]), cache=True, nogil=True)
 def overlaps(keys_l, ends_l, keys_r, ends_r, left, right, out):  # type: ignore[no-untyped-def]
     """Keys that each pair of rows has in common, out int64 (n_pairs, 3).
@@ -352,19 +331,20 @@ def _told_instead(terms, tells, begin, end, others, begin_place, end_place, begi
 
 @nb.njit(
     nb.void(
-        READ_U32, READ_U32, BYTES, READ_I64, READ_U32, READ_U32, BYTES, READ_I64, I64, I64,
-        nb.float32[:, ::1],
+        READ_U32, READ_F32, READ_U32, BYTES, READ_I64,
+        READ_U32, READ_F32, READ_U32, BYTES, READ_I64, I64, I64, nb.float32[:, ::1],
     ),
     cache=True, nogil=True,
 )  # fmt: skip
-def replaced(  # type: ignore[no-untyped-def]
-    keys_l, terms_l, tells_l, ends_l, keys_r, terms_r, tells_r, ends_r, left, right, out
+def bigram_sums(  # type: ignore[no-untyped-def]
+    keys_l, weights_l, terms_l, tells_l, ends_l, keys_r, weights_r, terms_r, tells_r, ends_r, left, right, out
 ):  # fmt: skip
-    """What the two of each pair say differently at the same place, out float32 (n_pairs, 2).
+    """What the bigrams of each pair add up to, out float32 (n_pairs, N_BIGRAM_SUMS).
 
-    Rows are of bigrams (`keys`) in order of appearance, with their first term and what it tells. A place is
-    a stretch of bigrams that only l has, between two that both have, where r has nothing between the same two
-    but a stretch of its own. Columns: PLACES, how many; FACTS, what the names and numbers there tell that the
+    Rows are of bigrams (`keys`) in order of appearance, with their weight, their first term and what it
+    tells. A place is a stretch of bigrams that only l has, between two that both have, where r has nothing
+    between the same two but a stretch of its own: there the two say something else. Columns: DOT_BIGRAMS, the
+    dot product; PLACES, how many; FACTS, what the names and numbers there tell that the
     other lacks there, half of it if it has them elsewhere: the less of both sides, summed over the places.
     The same for (l, r) as for (r, l).
     """
@@ -381,9 +361,11 @@ def replaced(  # type: ignore[no-untyped-def]
             n_used = end - begin
         begin_r, end_r = _begin(ends_r, right[p]), ends_r[right[p]]
         n = _matches(keys_l, begin, slots, keys_r, begin_r, end_r, at_l, at_r)
+        dot = 0.0
         for h in range(n):
+            dot += weights_l[at_l[h]] * weights_r[at_r[h]]
             shared[at_l[h] - begin] = 1
-        out[p] = 0
+        out[p, DOT_BIGRAMS], out[p, FACTS], out[p, PLACES] = dot, 0, 0
         for h in range(1, n):
             length_l, length_r = at_l[h] - at_l[h - 1] - 1, at_r[h] - at_r[h - 1] - 1
             if not (0 < length_l <= LONGEST_STRETCH and 0 < length_r <= LONGEST_STRETCH):

@@ -89,7 +89,7 @@ class Measures(TermMeasures):
     shingles; `longest_run`: most shingles in a row that the other has too, on the side where they are fewer
     (runs under `LONG_RUN`: on the side of r); `quoted`: those in rows of compare.QUOTE or more, on the side
     where they are fewer. `places_replaced`: how often they say something else at the same place,
-    `facts_replaced`: what names and numbers there tell (`compare.replaced`). `days_apart` of their
+    `facts_replaced`: what names and numbers there tell (`compare.bigram_sums`). `days_apart` of their
     publication, NaN where a date is unknown. `same_source`: 1 or 0, NaN where a source is unknown.
     """
 
@@ -222,34 +222,30 @@ def measure(
     days_apart: np.ndarray, same_source: np.ndarray,
 ) -> Measures:  # fmt: skip
     """All measures of the pairs whose term measures are `terms`; the last two arguments as in `Measures`."""
-    bigrams = np.empty(len(left), np.float32)
-    compare.dots(
-        of_l.bigram_keys, of_l.bigram_weights, of_l.bigram_ends,
-        of_r.bigram_keys, of_r.bigram_weights, of_r.bigram_ends, left, right, bigrams,
-    )  # fmt: skip
     overlaps = _overlaps(of_l, of_r, left, right)
     shared = overlaps[:, compare.SHARED_KEYS]
     # What r says in one go, l may say in pieces.
     long = np.flatnonzero(overlaps[:, compare.LONGEST_RUN] >= LONG_RUN)
     long = long[np.argsort(right[long], kind="stable")]
     overlaps[long] = np.minimum(overlaps[long], _overlaps(of_r, of_l, right[long], left[long]))
-    replaced = np.empty((len(left), 2), np.float32)
-    compare.replaced(
-        of_l.bigram_keys, of_l.bigram_terms, of_l.bigram_tells, of_l.bigram_ends,
-        of_r.bigram_keys, of_r.bigram_terms, of_r.bigram_tells, of_r.bigram_ends, left, right, replaced,
+    bigrams = np.empty((len(left), compare.N_BIGRAM_SUMS), np.float32)
+    compare.bigram_sums(
+        of_l.bigram_keys, of_l.bigram_weights, of_l.bigram_terms, of_l.bigram_tells, of_l.bigram_ends,
+        of_r.bigram_keys, of_r.bigram_weights, of_r.bigram_terms, of_r.bigram_tells, of_r.bigram_ends,
+        left, right, bigrams,
     )  # fmt: skip
     n_l, n_r = (np.diff(v.shingle_ends, prepend=0)[rows] for v, rows in ((of_l, left), (of_r, right)))
     return Measures(
         **{f.name: getattr(terms, f.name) for f in fields(TermMeasures)},
         # Terms and bigrams side by side, each space normalised: the cosine of the joint rows is the mean.
-        cosine_bigrams=(terms.cosine + bigrams) / 2,
+        cosine_bigrams=(terms.cosine + bigrams[:, compare.DOT_BIGRAMS]) / 2,
         jaccard=_share(shared, n_l + n_r - shared),
         containment_l_in_r=_share(shared, n_l),
         containment_r_in_l=_share(shared, n_r),
         longest_run=overlaps[:, compare.LONGEST_RUN].astype(np.int32),
         quoted=overlaps[:, compare.QUOTED].astype(np.int32),
-        facts_replaced=replaced[:, compare.FACTS],
-        places_replaced=replaced[:, compare.PLACES],
+        facts_replaced=bigrams[:, compare.FACTS],
+        places_replaced=bigrams[:, compare.PLACES],
         days_apart=days_apart.astype(np.float32),
         same_source=same_source.astype(np.float32),
     )

@@ -69,11 +69,15 @@ def some_rows(draw):
 
 @EXAMPLES
 @given(some_rows())
-def test_dots_are_scipys(rows):
-    of_l, of_r, left, right = rows
-    out = np.empty(len(left), np.float32)
-    compare.dots(of_l.keys, of_l.weights, of_l.ends, of_r.keys, of_r.weights, of_r.ends, left, right, out)
-    np.testing.assert_allclose(out, (of_l.dense() @ of_r.dense().T)[left, right], rtol=1e-5)
+def test_the_dot_product_of_bigrams_is_scipys(rows):
+    *sides, left, right = rows
+    out = np.empty((len(left), compare.N_BIGRAM_SUMS), np.float32)
+    told = [
+        (side.keys, side.weights, side.keys, np.zeros(len(side.keys), np.uint8), side.ends) for side in sides
+    ]
+    compare.bigram_sums(*told[0], *told[1], left, right, out)
+    expected = (sides[0].dense() @ sides[1].dense().T)[left, right]
+    np.testing.assert_allclose(out[:, compare.DOT_BIGRAMS], expected, rtol=1e-5)
 
 
 @dataclass(frozen=True)
@@ -359,13 +363,14 @@ def test_what_is_replaced_is_the_naive_twins_and_the_same_both_ways(n_keys, rng)
         flat = list(zip(*itertools.chain.from_iterable(rows), strict=True)) or [(), (), ()]
         dtypes = (np.uint32, np.uint32, np.uint8)
         arrays.append([np.array(column, dtype) for column, dtype in zip(flat, dtypes, strict=True)])
+        arrays[-1].insert(1, np.zeros(len(arrays[-1][0]), np.float32))  # weights
         arrays[-1].append(np.cumsum([len(one) for one in rows], dtype=np.int64))
     left, right = (np.array(side, np.int64) for side in ((0, 0, 1, 2, 2), (0, 2, 1, 0, 1)))
-    out = np.full((len(left), 2), np.nan, np.float32)
-    compare.replaced(*arrays[0], *arrays[1], left, right, out)
+    out = np.full((len(left), compare.N_BIGRAM_SUMS), np.nan, np.float32)
+    compare.bigram_sums(*arrays[0], *arrays[1], left, right, out)
     expected = [replaced_twin(sides[0][i], sides[1][j]) for i, j in zip(left, right, strict=True)]
-    np.testing.assert_array_equal(out, np.array(expected, np.float32))
+    np.testing.assert_array_equal(out[:, [compare.FACTS, compare.PLACES]], np.array(expected, np.float32))
     order = np.argsort(right, kind="stable")
     back = np.full_like(out, np.nan)
-    compare.replaced(*arrays[1], *arrays[0], right[order], left[order], back)
+    compare.bigram_sums(*arrays[1], *arrays[0], right[order], left[order], back)
     np.testing.assert_array_equal(back, out[order])
