@@ -63,9 +63,7 @@ class PrefectExecutor:
 
     def __init__(self, runner: ThreadPoolTaskRunner[Any]) -> None:
         self._runner = runner
-
-    def map(self, jobs: Sequence[Job], done: Callable[[Job, Callable[[], Any]], None]) -> None:
-        """Run all jobs as tasks named after their stages."""
+        self._jobs: dict[PrefectFuture[Any], Job] = {}
 
         # A retry repeats the whole call. That is safe: a stage writes under a temporary name, then renames.
         @task(
@@ -80,18 +78,25 @@ class PrefectExecutor:
         def execute(number: int, call: Callable[[], Any]) -> Any:
             return call()
 
-        tasks = {job.stage: execute.with_options(name=job.stage) for job in jobs}
-        futures: dict[PrefectFuture[Any], Job] = {}
+        self._execute = execute
+
+    def submit(self, jobs: Sequence[Job], *, later: bool = False) -> None:
+        """Run jobs as tasks named after their stages. Prefect has one line for all: `later` ones join it."""
+        tasks = {job.stage: self._execute.with_options(name=job.stage) for job in jobs}
         for job in jobs:
             # Prefect looks into a task's arguments one by one, but not into a function that holds them.
             call = {"number": job.number, "call": partial(job.function, *job.call)}
-            futures[self._runner.submit(tasks[job.stage], call)] = job
-        try:
-            for future in as_completed(list(futures)):
-                done(futures[future], future.result)
-        except BaseException:
-            self._runner.cancel_all()
-            raise
+            self._jobs[self._runner.submit(tasks[job.stage], call)] = job
+
+    def next_done(self) -> tuple[Job, Callable[[], Any]]:
+        """Wait for one of the tasks to end."""
+        future = next(as_completed(list(self._jobs)))
+        return self._jobs.pop(future), future.result
+
+    def cancel(self) -> None:
+        """Forget the tasks that have not begun."""
+        self._runner.cancel_all()
+        self._jobs.clear()
 
 
 # Who listens to the run. Not a parameter of the flow: those go to the server, and have to be JSON.

@@ -141,7 +141,7 @@ class StageBars:
         self.opening = Opening(opening, self._describe)
         self._lines: dict[str, TaskID] = {}
         self._n_rows: dict[str, int] = {}
-        self._began = 0.0
+        self._began: dict[str, float] = {}
 
     def waiting_for(self, what: str) -> None:
         """Show it, and then with the seconds."""
@@ -158,7 +158,7 @@ class StageBars:
         if (line := self._lines.pop(stage, None)) is not None:  # a run that begins anew
             self._bars.remove_task(line)
         self._lines[stage] = self._bars.add_task(stage, total=n_calls, rows="")
-        self._n_rows[stage], self._began = 0, time.monotonic()
+        self._n_rows[stage], self._began[stage] = 0, time.monotonic()
 
     def end_opening(self) -> None:
         """Take the line away that says what is waited for."""
@@ -170,7 +170,7 @@ class StageBars:
     def call_finished(self, stage: str, n_rows: int) -> None:
         """Move the stage's bar."""
         self._n_rows[stage] += n_rows
-        rate = self._n_rows[stage] / max(time.monotonic() - self._began, 1e-9)
+        rate = self._n_rows[stage] / max(time.monotonic() - self._began[stage], 1e-9)
         rows = f"{self._n_rows[stage]:,} rows, {rate:,.0f} rows/s"
         self._bars.update(self._lines[stage], advance=1, rows=rows)
 

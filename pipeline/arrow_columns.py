@@ -23,8 +23,9 @@ _DIGITS = np.frombuffer(b"0123456789abcdef", np.uint8)
 
 
 def read_column(shards: Sequence[Ref], name: str) -> pa.ChunkedArray:
-    """A column of all articles in the order of their rows, memory-mapped; there must be a shard."""
-    return pa.chunked_array([chunk for shard in shards for chunk in read_ipc(shard.path)[name].chunks])
+    """A column of all articles in the order of their rows, memory-mapped."""
+    chunks = [chunk for shard in shards for chunk in read_ipc(shard.path)[name].chunks]
+    return pa.chunked_array(chunks, schema.ACCEPTED.field(name).type)
 
 
 def microseconds(times: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -4,9 +4,8 @@ Until here an article is its row number; here it gets its id back. Clusters and 
 cluster id, pairs by their two ids, articles and texts in the order of the input.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -46,20 +45,14 @@ class Past:
 
 @dataclass(frozen=True)
 class Found:
-    """What the stages before left for the tables.
-
-    `shards` hold the new articles, `chosen` those of them that were read again (`reread.CHOSEN`).
-    """
+    """What the stages before left for the tables; `shards` hold the new articles."""
 
     shards: tuple[Ref, ...]
-    rejected: Ref
     signed: tuple[Signed, ...]
     worded: tuple[ArrayFiles, ...]
     pairs: Ref
     judged: tuple[Ref, ...]
     membership: Ref
-    sections: tuple[Ref, ...]
-    chosen: tuple[Ref, ...]
     past: Past | None = None
 
     @property
@@ -68,17 +61,11 @@ class Found:
         return self.shards + (self.past.shards if self.past else ())
 
 
-def lots(config: Config, with_index: bool = False) -> list[tuple[str, ...]]:
-    """The names of the tables of a run but `texts`, in lots to be written at once, the longest first.
-
-    Only one of them needs the clusters, whose ids take a SHA-256 each.
-    """
-    clustered: tuple[str, ...] = ("articles", "clusters", "cluster_members", "confirmed_pairs", "templates")
-    clustered += ("cluster_events",) * with_index
-    return [
-        (*clustered, "candidate_pairs") if config.keep_rejected_candidates else clustered,
-        ("repeated_sections", "rejected", "furniture"),
-    ]
+def clustered_tables(config: Config, with_index: bool = False) -> tuple[str, ...]:
+    """The names of the tables that tell of clusters, whose ids take a SHA-256 each, or of pairs."""
+    names: tuple[str, ...] = ("articles", "clusters", "cluster_members", "confirmed_pairs", "templates")
+    names += ("cluster_events",) * with_index
+    return (*names, "candidate_pairs") if config.keep_rejected_candidates else names
 
 
 def write_texts(shards: Shards, folder: Path) -> Ref:
@@ -92,32 +79,43 @@ def write_texts(shards: Shards, folder: Path) -> Ref:
 
 
 def write_tables(found: Found, names: tuple[str, ...], config: Config, folder: Path) -> dict[str, Ref]:
-    """Writes the named tables of the run into `folder`; their Refs by name."""
+    """Writes the named tables (`clustered_tables`) into `folder`; their Refs by name."""
     judged = read_judged(found.judged)
-
-    @cache  # not every lot needs it
-    def clustering() -> Clustering:
-        membership = read_ipc(found.membership.path)
-        named = read_ipc(found.past.named.clusters.path) if found.past else None
-        return clustering_of(read_column(found.all_shards, "article_id"), membership, named)
-
+    membership = read_ipc(found.membership.path)
+    named = read_ipc(found.past.named.clusters.path) if found.past else None
+    clustering = clustering_of(read_column(found.all_shards, "article_id"), membership, named)
     tables: dict[str, Callable[[], Iterable[pa.RecordBatch]]] = {
-        "articles": lambda: _articles(found, clustering()),
-        "clusters": lambda: [clusters(clustering(), found.all_shards, judged)],
+        "articles": lambda: _articles(found, clustering),
+        "clusters": lambda: [clusters(clustering, found.all_shards, judged)],
         "cluster_members": lambda: members(
-            clustering(), judged, Judge(Measurer(found.signed, found.worded, config))
+            clustering, judged, Judge(Measurer(found.signed, found.worded, config))
         ),
-        "confirmed_pairs": lambda: confirmed_pairs(clustering(), judged),
-        "candidate_pairs": lambda: candidate_pairs(clustering(), judged),
+        "confirmed_pairs": lambda: confirmed_pairs(clustering, judged),
+        "candidate_pairs": lambda: candidate_pairs(clustering, judged),
         "cluster_events": lambda: read_batches(found.past.named.events.path) if found.past else (),
-        "templates": lambda: templates(clustering(), read_ipc(found.pairs.path), judged),
-        "repeated_sections": lambda: _sections(found),
-        "rejected": lambda: read_batches(found.rejected.path),
-        "furniture": lambda: [furniture(found.signed, found.chosen)],
+        "templates": lambda: templates(clustering, read_ipc(found.pairs.path), judged),
     }
+    return {name: _write(folder, name, tables[name]()) for name in names}
+
+
+def write_section_tables(
+    sections: Sequence[Ref], rejected: Ref, signed: Sequence[Signed], chosen: Sequence[Ref], folder: Path
+) -> dict[str, Ref]:
+    """Writes the tables that need no cluster into `folder`; their Refs by name.
+
+    `sections` IPC in the order of the groups; `chosen`: the texts that were read again (`reread.CHOSEN`).
+    """
     return {
-        name: write_parquet(folder / f"{name}.parquet", schema.TABLES[name], tables[name]()) for name in names
+        "repeated_sections": _write(
+            folder, "repeated_sections", (batch for part in sections for batch in read_batches(part.path))
+        ),
+        "rejected": _write(folder, "rejected", read_batches(rejected.path)),
+        "furniture": _write(folder, "furniture", [furniture(signed, chosen)]),
     }
+
+
+def _write(folder: Path, name: str, batches: Iterable[pa.RecordBatch]) -> Ref:
+    return write_parquet(folder / f"{name}.parquet", schema.TABLES[name], batches)
 
 
 def _articles(found: Found, clustering: Clustering) -> Iterator[pa.RecordBatch]:
@@ -145,7 +143,3 @@ def _articles(found: Found, clustering: Clustering) -> Iterator[pa.RecordBatch]:
             )
             yield rows.filter(pa.array(clustering.is_shown[here])) if past else rows
             row += batch.num_rows
-
-
-def _sections(found: Found) -> Iterator[pa.RecordBatch]:
-    return (batch for part in found.sections for batch in read_batches(part.path))

@@ -9,10 +9,12 @@ import os
 import resource
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:  # a listener needs this module, and nothing that is slow to import
     from pipeline.tables import Ref
@@ -54,12 +56,17 @@ class Job:
 class Executor(Protocol):
     """Runs calls of plain functions, in any order and place; exceptions of a call come out unchanged."""
 
-    def map(self, jobs: Sequence[Job], done: Callable[[Job, Callable[[], Any]], None]) -> None:
-        """Run all jobs; those that stand first begin first.
+    def submit(self, jobs: Sequence[Job], *, later: bool = False) -> None:
+        """Have jobs run; those that stand first begin first. `later` ones begin when no other is in line.
 
-        `done` is told of each job as it ends, from the calling thread, with a function that returns the
-        job's result or raises its error. An error that it lets through stops the jobs that have not begun.
+        They leave a thread to those that may come.
         """
+
+    def next_done(self) -> tuple[Job, Callable[[], Any]]:
+        """Wait for one of the jobs to end. The function returns its result or raises its error."""
+
+    def cancel(self) -> None:
+        """Forget the jobs that have not begun, and all results."""
 
 
 class Listener(Protocol):
@@ -136,17 +143,52 @@ class ThreadExecutor:
 
     def __init__(self, n_workers: int) -> None:
         self.n_threads = n_threads(n_workers)
+        self._pool: ThreadPoolExecutor | None = None  # as long as there are jobs
+        self._jobs: dict[Future[Any], Job] = {}
+        self._later: deque[Job] = deque()
+        self._beside: set[Future[Any]] = set()  # of `_later`, begun
+        self._ended: SimpleQueue[Future[Any]] = SimpleQueue()
 
-    def map(self, jobs: Sequence[Job], done: Callable[[Job, Callable[[], Any]], None]) -> None:
-        """Run all jobs in threads."""
-        with ThreadPoolExecutor(self.n_threads, thread_name_prefix="respun") as pool:
-            futures = {pool.submit(job.function, *job.call): job for job in jobs}
-            try:
-                for future in as_completed(futures):
-                    done(futures[future], future.result)
-            except BaseException:
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
+    def submit(self, jobs: Sequence[Job], *, later: bool = False) -> None:
+        """Have jobs run in threads."""
+        if later:
+            self._later.extend(jobs)
+        else:
+            for job in jobs:
+                self._begin(job)
+        self._fill()
+
+    def next_done(self) -> tuple[Job, Callable[[], Any]]:
+        """Wait for one of the jobs to end."""
+        future = self._ended.get()
+        job = self._jobs.pop(future)
+        self._beside.discard(future)
+        self._fill()
+        if not self._jobs:
+            self.cancel()
+        return job, future.result
+
+    def cancel(self) -> None:
+        """Forget what has not begun, and wait for what has."""
+        self._later.clear()
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool, self._jobs, self._ended = None, {}, SimpleQueue()
+        self._beside.clear()
+
+    def _begin(self, job: Job) -> Future[Any]:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.n_threads, thread_name_prefix="respun")
+        future = self._pool.submit(job.function, *job.call)
+        self._jobs[future] = job
+        future.add_done_callback(self._ended.put)
+        return future
+
+    def _fill(self) -> None:
+        """Give what may wait to threads that have nothing else to do, but not to all of several."""
+        most = max(self.n_threads - 1, 1)
+        while self._later and len(self._beside) < most and len(self._jobs) < self.n_threads:
+            self._beside.add(self._begin(self._later.popleft()))
 
 
 @dataclass(frozen=True)
@@ -163,19 +205,32 @@ class Stage(Generic[T]):
     last_read: Sequence[Ref] = ()
 
 
+@dataclass
+class Begun(Generic[T]):
+    """A stage that has begun: the results that are there, by the number of the call, and the times."""
+
+    stage: Stage[T]
+    results: dict[int, T]
+    n_reused: int
+    began: float
+    ended: float
+
+
 class StageRunner:
     """Executes stages, times them and tells the listener.
 
-    What the journal knows is not executed again. `reports` holds what has finished, in order.
+    What the journal knows is not executed again. `reports` holds what has finished, in the order in which it
+    was asked for.
     """
 
     def __init__(self, execute: Executor, listen: Listener, journal: Journal | None = None) -> None:
         self._execute = execute
         self._listen = listen
         self._journal = journal or NoJournal()
+        self._begun: dict[str, Begun[Any]] = {}  # those that are not finished
         self.reports: list[StageReport] = []
         self.current = ""
-        self._began = time.perf_counter()
+        self._start = time.perf_counter()
 
     def free(self, files: Iterable[Ref]) -> None:
         """Say that no call will ask for these files any more."""
@@ -188,13 +243,13 @@ class StageRunner:
     @property
     def seconds(self) -> float:
         """Wall time since it was made: less than its stages' seconds added up, where some ran together."""
-        return time.perf_counter() - self._began
+        return time.perf_counter() - self._start
 
     def map(
         self, stage: str, function: Callable[..., T], calls: Sequence[Call], rows: Callable[[T], int]
     ) -> list[T]:
         """Run one stage over its calls; results in the order of the calls."""
-        return cast(list[T], self.together(Stage(stage, function, calls, rows))[0])
+        return self.finish(self.begin(Stage(stage, function, calls, rows)))
 
     def call(self, stage: str, function: Callable[..., T], *args: Any, rows: Callable[[T], int]) -> T:
         """Run a stage of a single call."""
@@ -206,46 +261,72 @@ class StageRunner:
         Calls of the stage that is named first begin first. The seconds of each are counted from the common
         beginning to the end of its last call.
         """
-        began = time.perf_counter()
-        jobs: list[Job] = []
-        known: dict[str, dict[int, Any]] = {}
-        by_name = {stage.name: stage for stage in stages}
-        for stage in stages:
-            name = stage.name
-            self._listen.stage_started(name, len(stage.calls))
-            known[name], calls = self._journal.recall(name, stage.function, stage.calls)
-            for number, result in known[name].items():
-                self._free_last_read(stage, number)
-                self._listen.call_finished(name, stage.rows(result))
-            jobs += [
-                Job(name, number, stage.function, call)
-                for number, call in enumerate(calls)
-                if number not in known[name]
-            ]
-        n_reused = {name: len(results) for name, results in known.items()}
-        ended = dict.fromkeys(known, time.perf_counter())
+        prepared = [self._prepare(stage) for stage in stages]
+        for _, jobs in prepared:
+            self._execute.submit(jobs)
+        return [self.finish(begun) for begun, _ in prepared]
 
-        def done(job: Job, outcome: Callable[[], Any]) -> None:
+    def begin(self, stage: Stage[T], *, later: bool = False) -> Begun[T]:
+        """Have a stage run beside those that follow, until `finish` asks for its results.
+
+        `later`: its calls begin when no other is in line (`Executor.submit`).
+        """
+        begun, jobs = self._prepare(stage)
+        self._execute.submit(jobs, later=later)
+        return begun
+
+    def finish(self, begun: Begun[T]) -> list[T]:
+        """Wait for a stage's end; results in the order of the calls."""
+        stage, results = begun.stage, begun.results
+        while len(results) < len(stage.calls):
+            self._take_next()
+        del self._begun[stage.name]
+        report = StageReport(
+            stage.name, len(stage.calls), sum(map(stage.rows, results.values())), begun.ended - begun.began,
+            peak_rss_bytes(), begun.n_reused,
+        )  # fmt: skip
+        self.reports.append(report)
+        self._listen.stage_finished(report)
+        return [results[i] for i in range(len(stage.calls))]
+
+    def stop(self) -> None:
+        """Let go of what has begun and is not finished: something has failed."""
+        if self._begun:
+            self._execute.cancel()
+            self._begun.clear()
+
+    def _prepare(self, stage: Stage[T]) -> tuple[Begun[T], list[Job]]:
+        """The stage with the results that are known, and the jobs that are left."""
+        now = time.perf_counter()
+        self.current = name = stage.name
+        self._listen.stage_started(name, len(stage.calls))
+        known, calls = self._journal.recall(name, stage.function, stage.calls)
+        for number, result in known.items():
+            self._free_last_read(stage, number)
+            self._listen.call_finished(name, stage.rows(result))
+        jobs = [
+            Job(name, number, stage.function, call)
+            for number, call in enumerate(calls)
+            if number not in known
+        ]
+        self._begun[name] = begun = Begun(stage, known, len(known), now, time.perf_counter())
+        return begun, jobs
+
+    def _take_next(self) -> None:
+        """Wait for the next call that ends, of any stage."""
+        try:
+            job, outcome = self._execute.next_done()
             self.current = job.stage
-            known[job.stage][job.number] = result = outcome()
-            ended[job.stage] = time.perf_counter()
+            result = outcome()
+            begun = self._begun[job.stage]
+            begun.results[job.number] = result
+            begun.ended = time.perf_counter()
             self._journal.note(job.stage, job.number, result)
-            stage = by_name[job.stage]
-            self._free_last_read(stage, job.number)
-            self._listen.call_finished(job.stage, stage.rows(result))
-
-        self.current = stages[0].name
-        self._execute.map(jobs, done)
-        for stage in stages:
-            name = stage.name
-            n_rows = sum(map(stage.rows, known[name].values()))
-            seconds = ended[name] - began
-            report = StageReport(
-                name, len(stage.calls), n_rows, seconds, peak_rss_bytes(), n_reused[name]
-            )  # fmt: skip
-            self.reports.append(report)
-            self._listen.stage_finished(report)
-        return [[known[stage.name][i] for i in range(len(stage.calls))] for stage in stages]
+            self._free_last_read(begun.stage, job.number)
+            self._listen.call_finished(job.stage, begun.stage.rows(result))
+        except BaseException:
+            self.stop()
+            raise
 
     def _free_last_read(self, stage: Stage[Any], number: int) -> None:
         """Free what only the call still read, which is done."""

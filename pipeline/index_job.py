@@ -70,7 +70,7 @@ def _rebuild_stages(
     screened = screen_stage(pairs, signed, config, run, work)
     calls = wording_calls(counted, screened, config, work)
     worded = run.map("wording", wording.write_group, calls, rows=n_articles)
-    judged = confirm_stage(screened, signed, worded, config, run, work)
+    [judged] = run.together(confirm_stage(screened, signed, worded, config, work))
     membership = run.call("clusters", clusters.cluster, judged, shards, config, work, rows=ref_rows)
     positions = index_recall.everything(n_rows, work)
     started = None  # A rebuild forgets nothing: the next run does, and tells it.

@@ -129,8 +129,8 @@ def name_stage(
 
 
 def segment_stages(
-    held: IndexRun | None, staged: Staged, found: assemble.Found, run_id: str, config: Config,
-    run: StageRunner, work: Path,
+    held: IndexRun | None, staged: Staged, found: assemble.Found, repeated: tuple[Ref, ...], run_id: str,
+    config: Config, run: StageRunner, work: Path,
 ) -> tuple[Ref | None, dict[str, Any] | None]:  # fmt: skip
     """Writes the night's segment; the catalog that makes it live, and what the manifest says of the index.
 
@@ -141,7 +141,7 @@ def segment_stages(
     past = found.past
     night = index_write.Night(
         found.shards, past.versions, staged.tokens, staged.signed, found.judged, past.positions,
-        found.membership, past.named, found.sections, staged.furniture, staged.statistics,
+        found.membership, past.named, repeated, staged.furniture, staged.statistics,
     )  # fmt: skip
     written, drift = run.together(
         Stage(

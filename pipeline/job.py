@@ -136,6 +136,8 @@ def run_job(
             if isinstance(error, RespunError) and error.exit_code != RunError.exit_code:
                 raise
             raise _failure(error, stages.current, work) from error
+        finally:
+            stages.stop()
     return Outcome(run_id, run_dir, tuple(stages.reports))
 
 
@@ -306,6 +308,7 @@ def _run_or_begin_anew(
     try:
         return run()
     except journal.FreedError:
+        stages.stop()
         listen.waiting_for("beginning anew: what has changed needs files that have gone")
         noted.start_over()
         stages.reports.clear()
@@ -327,22 +330,16 @@ def _run_stages(
     if not config.keep_texts:
         run.free([staged.texts])
     worded = [r.worded for r in again] + list(chain.from_iterable(recalled))
-    judged = confirm_stage(screened, signed, worded, config, run, work)
+    chosen = tuple(r.texts for r in again)
+    confirming = run.begin(confirm_stage(screened, signed, worded, config, work))
+    # Mostly Python, of which one thread runs at a time: beside the kernels of the others it costs little.
+    sectioning = run.begin(sections_stage(staged, chosen, config, work), later=True)
+    judged = run.finish(confirming)
     if staged.planned is not None:  # after the new ones: rows of two old articles are the highest
         judged.append(staged.planned.judged)
     shards = staged.accepted.shards.articles
     everyone = shards + index_recall.shards_of(staged.recalled)
-    chosen = tuple(r.texts for r in again)
-    repeated, grouped, recall = run.together(
-        Stage(
-            "sections",
-            sections.find_in_group,
-            [
-                (group.number, own, scanned, staged.statistics, config, work)
-                for group, own, scanned in zip(staged.groups, chosen, staged.scanned, strict=True)
-            ],
-            ref_rows,
-        ),
+    grouped, recall = run.together(
         Stage("clusters", clusters.cluster, [(judged, everyone, config, work)], ref_rows),
         Stage(
             "candidate-recall",
@@ -352,32 +349,31 @@ def _run_stages(
         ),
     )
     past = name_stage(staged, grouped[0], judged, index, run_id, config, run, work) if index else None
-    found = assemble.Found(
-        shards, staged.accepted.rejected, signed, tuple(worded), staged.pairs, tuple(judged), grouped[0],
-        tuple(repeated), chosen, past,
-    )  # fmt: skip
-    written = run.map(
-        "tables",
-        assemble.write_tables,
-        [(found, names, config, work / TABLES) for names in assemble.lots(config, past is not None)],
+    found = assemble.Found(shards, signed, tuple(worded), staged.pairs, tuple(judged), grouped[0], past)
+    names = assemble.clustered_tables(config, past is not None)
+    tabling = run.begin(
+        Stage("tables", assemble.write_tables, [(found, names, config, work / TABLES)], lot_rows)
+    )
+    repeated = tuple(run.finish(sectioning))
+    others = run.call(
+        "section-tables",
+        assemble.write_section_tables,
+        repeated, staged.accepted.rejected, signed, chosen, work / TABLES,
         rows=lot_rows,
-    )
-    tables = {"texts": staged.texts} if config.keep_texts else {}
-    tables |= {name: ref for lot in written for name, ref in lot.items()}
+    )  # fmt: skip
+    others = others | ({"texts": staged.texts} if config.keep_texts else {})
+    checking_texts = run.begin(check_stage("check-texts", others, shards, None))
+    [tables] = run.finish(tabling)
     remove_report(work / TABLES)  # of an attempt before: it may have shown others
-    reported = report_stages(staged, chosen, output / publish.RUNS, config, work, index is not None)
-    checked, *placed = run.together(
-        Stage(
-            "check",
-            table_checks.check,
-            # A run without an index has no events: whose they are is no part of what is checked.
-            [(tables, names, run_id if index else None) for names in table_checks.lots(tables)],
-            lambda found: sum(table.ref.rows for table in found.values()),
-        ),
-        *reported,
-    )
-    whole = {name: table for lot in checked for name, table in lot.items()}
-    following, described = segment_stages(held, staged, found, run_id, config, run, work)
+    # A run without an index has no events: whose they are is no part of what is checked.
+    checking = run.begin(check_stage("check", tables, shards, run_id if index else None))
+    reporting = [
+        run.begin(stage)
+        for stage in report_stages(staged, chosen, output / publish.RUNS, config, work, index is not None)
+    ]
+    whole = run.finish(checking_texts)[0] | run.finish(checking)[0]
+    placed = [run.finish(stage) for stage in reporting]
+    following, described = segment_stages(held, staged, found, repeated, run_id, config, run, work)
     run_dir = run.call(
         "publish",
         publish.publish,
@@ -414,11 +410,32 @@ def reread_stage(staged: Staged, screened: Sequence[Ref], config: Config, work: 
 
 def confirm_stage(
     screened: Sequence[Ref], signed: tuple[signatures.Signed, ...], worded: Sequence[ArrayFiles],
-    config: Config, run: StageRunner, work: Path,
-) -> list[Ref]:  # fmt: skip
+    config: Config, work: Path,
+) -> Stage[Ref]:  # fmt: skip
     """The pairs, judged."""
     calls = [(part, signed, tuple(worded), config, work) for part in screened]
-    return run.map("confirm", confirm.confirm_part, calls, rows=ref_rows)
+    return Stage("confirm", confirm.confirm_part, calls, ref_rows)
+
+
+def sections_stage(staged: Staged, chosen: Sequence[Ref], config: Config, work: Path) -> Stage[Ref]:
+    """The repeated sections, of the texts that were read again."""
+    calls = [
+        (group.number, own, scanned, staged.statistics, config, work)
+        for group, own, scanned in zip(staged.groups, chosen, staged.scanned, strict=True)
+    ]
+    return Stage("sections", sections.find_in_group, calls, ref_rows)
+
+
+def check_stage(
+    name: str, tables: Mapping[str, Ref], shards: Sequence[Ref], run_id: str | None
+) -> Stage[dict[str, table_checks.CheckedTable]]:
+    """The tables, read back."""
+    return Stage(
+        name,
+        table_checks.check,
+        [(tables, shards, run_id)],
+        lambda found: sum(table.ref.rows for table in found.values()),
+    )
 
 
 def wording_calls(staged: Counted, screened: Sequence[Ref], config: Config, work: Path) -> list[Call]:

@@ -53,10 +53,12 @@ READS: dict[str, tuple[str, ...]] = {
     "screen": ("calibration", "related_threshold", "keep_rejected_candidates"),
     "wording": ("furniture", "reprint"),
     "confirm": ("calibration", "weigh_source", "threshold", "related_threshold", "reprint"),
-    "sections": ("sections",),
     "clusters": ("clusters",),
     "candidate-recall": ("reprint", "respun", "candidates"),
+    "sections": ("sections",),
+    "section-tables": (),
     "tables": ("calibration", "weigh_source", "threshold", "related_threshold", "reprint"),
+    "check-texts": (),
     "check": (),
 }
 # Those that a run on an index has besides. What they read of the index counts by its catalog.

@@ -45,7 +45,8 @@ _TAKEN = 16 * TEXTS_A_FILE  # articles fetched at a time; bounds the memory
 # lies everywhere in a large run's texts, and would cost more than the night.
 EARLIER_BYTES = 256 << 20
 _FEW_BYTES = 4 << 20  # of texts of earlier nights in a file, which come from many places
-TEXTS_A_CALL = 10_000  # takes a few seconds; finding out which are shown takes half a second of a million
+# Takes a few tenths of a second; finding out which are shown takes half a second of a million.
+TEXTS_A_CALL = 2_500
 # The file is null for articles of earlier nights whose text is gone.
 PLACES = pa.schema([("row", pa.int64()), ("file", pa.string()), ("slot", pa.int32())])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.arrow_columns import read_column
 from pipeline.articles import ArticlesResult
 from pipeline.errors import RunError
 from pipeline.schema import TABLES
@@ -20,7 +21,7 @@ REQUIRED = ("articles", "clusters", "cluster_members", "confirmed_pairs", "repea
 
 # The columns that are compared; what else a table has is decoded and let go.
 _COMPARED = {
-    "articles": ("article_id", "cluster_id"),
+    "articles": ("article_id", "cluster_id", "earlier_run_id"),
     "clusters": ("cluster_id", "n_articles", "representative_id"),
     "cluster_members": ("article_id", "cluster_id", "is_representative", "cluster_size"),
     "confirmed_pairs": ("article_id_l", "article_id_r"),
@@ -40,49 +41,46 @@ class CheckedTable:
     sha256: str
 
 
-def lots(tables: Mapping[str, Ref]) -> list[tuple[str, ...]]:
-    """The names of the tables in two lots that can be checked at the same time; the texts are most of it."""
-    texts = ("texts", "repeated_sections")
-    return [tuple(n for n in tables if n in texts), tuple(n for n in tables if n not in texts)]
-
-
 def check(
-    tables: Mapping[str, Ref], names: tuple[str, ...], run_id: str | None = None
+    tables: Mapping[str, Ref], shards: Sequence[Ref], run_id: str | None = None
 ) -> dict[str, CheckedTable]:
-    """Read the named tables of a lot back and compare them with each other and the ids of `articles`.
+    """Read tables back and compare them with each other and the ids of the articles in the `shards`.
 
-    `run_id`, with an index: whose events must be of the clusters that the tables show.
+    They are all that tell of clusters and pairs, or those that don't. `run_id`, with an index: whose events
+    must be of the clusters that the tables show.
 
     Raises RunError naming table, rule and value.
     """
-    read = {name: _read(name, tables[name]) for name in names}
+    read = {name: _read(name, table) for name, table in tables.items()}
+    ids = read_column(shards, "article_id")
     if "articles" in read:
-        ids = read["articles"]["article_id"]
+        _check_ids("articles", _of_this_run(read["articles"]), ids)
         _check_members(read["cluster_members"], read["articles"])
         _check_clusters(read["clusters"], read["cluster_members"])
         if "cluster_events" in read:
             events = read["cluster_events"]
             own = events.filter(pc.equal(events["run_id"], run_id))
             _check_events(own, read["cluster_members"])
-    else:  # the other lot reads all of it
-        ids = _ids_of_this_run(tables["articles"])
-    for name in ("confirmed_pairs", "candidate_pairs"):
-        if name in read:
-            _check_pairs(read[name], name, ids)
-    if "templates" in read:
-        at = _places("templates", read["templates"]["article_id"], ids)
-        n_distinct = len(np.unique(at))
-        _require(
-            n_distinct == len(at),
-            "templates",
-            "must have each article once",
-            f"{len(at)} rows of {n_distinct}",
-        )
+        # Articles of past nights among them.
+        known = read["articles"]["article_id"]
+        for name in ("confirmed_pairs", "candidate_pairs"):
+            if name in read:
+                _check_pairs(read[name], name, known)
+        if "templates" in read:
+            at = _places("templates", read["templates"]["article_id"], known)
+            n_distinct = len(np.unique(at))
+            _require(
+                n_distinct == len(at),
+                "templates",
+                "must have each article once",
+                f"{len(at)} rows of {n_distinct}",
+            )
     if "repeated_sections" in read:
         _check_sections(read["repeated_sections"], ids)
     if "texts" in read:
-        _check_texts(read["texts"], read["repeated_sections"], ids)
-    return {name: CheckedTable(tables[name], file_sha256(tables[name].path)) for name in names}
+        _check_ids("texts", read["texts"]["article_id"], ids)
+        _check_ends(read["repeated_sections"], read["texts"])
+    return {name: CheckedTable(table, file_sha256(table.path)) for name, table in tables.items()}
 
 
 def check_counts(tables: Mapping[str, Ref], accepted: ArticlesResult) -> None:
@@ -90,7 +88,8 @@ def check_counts(tables: Mapping[str, Ref], accepted: ArticlesResult) -> None:
     missing = [name for name in REQUIRED if name not in tables]
     if missing:
         raise RunError(f"tables: must hold {', '.join(REQUIRED)}, {', '.join(missing)} missing")
-    n_accepted = len(_ids_of_this_run(tables["articles"]))
+    column = "earlier_run_id"
+    n_accepted = pq.read_table(tables["articles"].path, columns=[column])[column].null_count
     _require(
         n_accepted == accepted.n_accepted,
         "articles",
@@ -166,10 +165,19 @@ def _check_events(events: pa.Table, members: pa.Table) -> None:
     _require(n_alive == 0, "cluster_events", "what was merged must be gone", f"{n_alive} that are not")
 
 
-def _ids_of_this_run(articles: Ref) -> pa.ChunkedArray:
+def _of_this_run(articles: pa.Table) -> pa.ChunkedArray:
     """Articles of past nights have neither text nor sections here."""
-    table = pq.read_table(articles.path, columns=["article_id", "earlier_run_id"])
-    return table["article_id"].filter(table["earlier_run_id"].is_null())
+    return articles["article_id"].filter(articles["earlier_run_id"].is_null())
+
+
+def _check_ids(name: str, found: pa.ChunkedArray, ids: pa.ChunkedArray) -> None:
+    n_equal = pc.sum(pc.equal(found, ids), min_count=0).as_py() if len(found) == len(ids) else 0
+    _require(
+        n_equal == len(ids),
+        name,
+        f"must have the {len(ids)} accepted articles in their order",
+        f"{len(found)} rows, {n_equal} of them in their place",
+    )
 
 
 def _check_pairs(pairs: pa.Table, name: str, ids: pa.ChunkedArray) -> None:
@@ -201,11 +209,10 @@ def _check_sections(spans: pa.Table, ids: pa.ChunkedArray) -> None:
     )
 
 
-def _check_texts(texts: pa.Table, spans: pa.Table, ids: pa.ChunkedArray) -> None:
-    known = texts["article_id"]
-    at = _places("texts", ids, known)
-    _require(len(known) == len(ids) == len(np.unique(at)), "texts", "must have each article once", len(known))
-    room = np.asarray(texts["n_code_points"])[_places("texts", spans["article_id"], known)]
+def _check_ends(spans: pa.Table, texts: pa.Table) -> None:
+    room = np.asarray(texts["n_code_points"])[
+        _places("repeated_sections", spans["article_id"], texts["article_id"])
+    ]
     end = np.asarray(spans["end"])
     _require(
         bool((end <= room).all()),

@@ -153,11 +153,18 @@ class Dying:
         self._left = n_calls
         self._error = error
 
-    def map(self, jobs, done):
+    def submit(self, jobs, *, later=False):
         def one(function, *call):
             self._left -= 1
             if self._left < 0:
                 raise self._error
             return function(*call)
 
-        self._threads.map([replace(job, function=one, call=(job.function, *job.call)) for job in jobs], done)
+        own = [replace(job, function=one, call=(job.function, *job.call)) for job in jobs]
+        self._threads.submit(own, later=later)
+
+    def next_done(self):
+        return self._threads.next_done()
+
+    def cancel(self):
+        self._threads.cancel()

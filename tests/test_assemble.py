@@ -40,6 +40,8 @@ SAMPLE = Path(__file__).parents[1] / "data/sample/articles.parquet"
 @dataclass(frozen=True)
 class Staged:
     found: assemble.Found
+    rejected: Ref
+    chosen: tuple[Ref, ...]
     texts: Ref
     config: Config
     judged: pa.Table
@@ -57,19 +59,11 @@ def stage(path: Path, work: Path, settings: Config) -> Staged:
     judged = [confirm.confirm_part(part, staged.signed, worded, settings, work) for part in screened]
     shards = staged.accepted.shards.articles
     membership = clusters.cluster(judged, shards, settings, work)
-    sections = write_ipc(work / "sections.arrow", schema.REPEATED_SECTIONS, [])
-    found = assemble.Found(
-        shards,
-        staged.accepted.rejected,
-        staged.signed,
-        worded,
-        staged.pairs,
-        tuple(judged),
-        membership,
-        (sections,),
-        tuple(one.texts for one in again),
+    found = assemble.Found(shards, staged.signed, worded, staged.pairs, tuple(judged), membership)
+    chosen = tuple(one.texts for one in again)
+    return Staged(
+        found, staged.accepted.rejected, chosen, staged.texts, settings, clusters.read_judged(judged)
     )
-    return Staged(found, staged.texts, settings, clusters.read_judged(judged))
 
 
 @pytest.fixture(scope="module")
@@ -85,10 +79,14 @@ def tables(staged, tmp_path_factory) -> dict[str, list[dict]]:
 
 
 def write(staged: Staged, folder: Path) -> dict[str, Ref]:
-    refs = {"texts": staged.texts}
-    for names in assemble.lots(staged.config):
-        refs |= assemble.write_tables(staged.found, names, staged.config, folder)
-    return refs
+    sections = write_ipc(folder / "sections.arrow", schema.REPEATED_SECTIONS, [])
+    names = assemble.clustered_tables(staged.config)
+    signed = staged.found.signed
+    return (
+        {"texts": staged.texts}
+        | assemble.write_tables(staged.found, names, staged.config, folder)
+        | assemble.write_section_tables([sections], staged.rejected, signed, staged.chosen, folder)
+    )
 
 
 def written(staged: Staged, folder: Path) -> dict[str, list[dict]]:
@@ -283,11 +281,10 @@ def test_a_member_that_the_screen_dropped_is_measured_all_the_same(staged, table
 
 
 @pytest.mark.parametrize("candidates", [True, False])
-def test_the_lots_hold_every_other_table_of_the_run_once(candidates):
-    names = list(
-        itertools.chain(*assemble.lots(config(f"keep_rejected_candidates={str(candidates).lower()}")))
-    )
-    kept = {"texts": False, "candidate_pairs": candidates, "cluster_events": False}
+def test_every_table_of_the_run_is_written(candidates, staged, tmp_path):
+    settings = config(f"keep_rejected_candidates={str(candidates).lower()}", "threshold=0.5")
+    names = write(replace(staged, config=settings), tmp_path)
+    kept = {"candidate_pairs": candidates, "cluster_events": False}
     assert sorted(names) == sorted(name for name in schema.TABLES if kept.get(name, True))
 
 

@@ -226,7 +226,8 @@ def test_an_interrupted_run_says_so_and_can_be_resumed(tmp_path, monkeypatch, sa
     stages = json.loads((run_dir / "manifest.json").read_text())["stages"]
     again = {s["stage"] for s in stages if s["n_reused"] < s["n_calls"]}
     assert {"clusters"} <= again <= {
-        "clusters", "sections", "candidate-recall", "tables", "check", "report"
+        "clusters", "sections", "candidate-recall", "section-tables", "tables", "check-texts", "check",
+        "report",
     }  # fmt: skip
     assert [
         p.name

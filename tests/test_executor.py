@@ -43,14 +43,17 @@ def jobs_of(function, numbers) -> list[Job]:
     return [Job("stage", i, function, (n,)) for i, n in enumerate(numbers)]
 
 
+def run_all(executor: ThreadExecutor, jobs: list[Job]) -> list[tuple[int, object]]:
+    """The number and the result of each job, in the order in which they ended."""
+    executor.submit(jobs)
+    ended = [executor.next_done() for _ in jobs]
+    return [(job.number, outcome()) for job, outcome in ended]
+
+
 @given(numbers=st.lists(st.integers(), max_size=30), n_workers=st.integers(1, 5))
 def test_each_result_is_told_once(numbers, n_workers):
-    seen = {}
-    ThreadExecutor(n_workers).map(
-        jobs_of(lambda n: n * n, numbers),
-        lambda job, outcome: seen.setdefault(job.number, []).append(outcome()),
-    )
-    assert seen == {i: [n * n] for i, n in enumerate(numbers)}
+    seen = run_all(ThreadExecutor(n_workers), jobs_of(lambda n: n * n, numbers))
+    assert sorted(seen) == [(i, n * n) for i, n in enumerate(numbers)]
 
 
 def test_results_are_in_order_when_the_last_call_ends_first():
@@ -73,17 +76,87 @@ def test_an_error_comes_out_unchanged_and_stops_what_has_not_begun():
         begun.append(number)
         raise KeyError(number)
 
+    run = StageRunner(ThreadExecutor(1), Silence())
     with pytest.raises(KeyError):
-        ThreadExecutor(1).map(jobs_of(call, range(100)), lambda _, outcome: outcome())
+        run.map("stage", call, [(n,) for n in range(100)], rows=int)
     assert len(begun) < 100
+    assert run.map("next", int, [(1,)], rows=int) == [1]
 
 
-def test_done_is_called_from_the_calling_thread():
+def test_results_are_taken_in_the_calling_thread_and_no_thread_stays():
     threads = []
-    ThreadExecutor(3).map(
-        jobs_of(lambda n: n, range(10)), lambda _job, _outcome: threads.append(threading.current_thread())
-    )
+
+    class Where(Silence):
+        def call_finished(self, stage: str, n_rows: int) -> None:
+            threads.append(threading.current_thread())
+
+    before = threading.active_count()
+    StageRunner(ThreadExecutor(3), Where()).map("stage", int, [(n,) for n in range(10)], rows=int)
     assert set(threads) == {threading.current_thread()}
+    assert threading.active_count() == before
+
+
+def test_what_runs_beside_is_there_when_it_is_asked_for():
+    release = threading.Event()
+
+    def slow(number: int) -> int:
+        assert release.wait(30)
+        return number
+
+    run = StageRunner(ThreadExecutor(2), Silence())
+    beside = run.begin(Stage("slow", slow, [(1,), (2,)], int), later=True)
+    # The second slow call must leave a thread to these.
+    assert run.map("quick", int, [(5,), (6,), (7,)], rows=int) == [5, 6, 7]
+    release.set()
+    assert run.finish(beside) == [1, 2]
+    assert [(r.stage, r.n_rows) for r in run.reports] == [("quick", 18), ("slow", 3)]
+
+
+def test_what_may_wait_begins_after_what_is_in_line():
+    order = []
+    gate = threading.Event()
+    executor = ThreadExecutor(1)
+    executor.submit([Job("gate", 0, lambda: gate.wait(30), ())])
+    executor.submit([Job("later", 0, lambda: order.append("later"), ())], later=True)
+    executor.submit([Job("now", 0, lambda: order.append("now"), ())])
+    gate.set()
+    assert [executor.next_done()[0].stage for _ in range(3)] == ["gate", "now", "later"]
+    assert order == ["now", "later"]
+
+
+def test_an_error_beside_comes_out_of_whatever_is_waited_for():
+    failed = threading.Event()
+
+    def fail() -> int:
+        failed.set()
+        raise KeyError("beside")
+
+    def wait() -> int:
+        assert failed.wait(30)
+        return 1
+
+    run = StageRunner(ThreadExecutor(2), Silence())
+    run.begin(Stage("beside", fail, [()], int))
+    with pytest.raises(KeyError, match="beside"):
+        run.map("waited for", wait, [()] * 3, rows=int)
+    assert run.current == "beside"
+
+
+def test_what_was_begun_can_be_let_go():
+    begun = []
+    gate = threading.Event()
+
+    def call(number: int) -> int:
+        begun.append(number)
+        assert gate.wait(30)
+        return number
+
+    run = StageRunner(ThreadExecutor(1), Silence())
+    run.begin(Stage("beside", call, [(n,) for n in range(50)], int))
+    threading.Timer(0.05, gate.set).start()
+    run.stop()
+    assert len(begun) < 50
+    assert run.map("next", int, [(1,)], rows=int) == [1]
 
 
 def test_stages_that_run_together_wait_for_each_other_only_at_the_end():
@@ -139,7 +212,7 @@ def test_the_runner_knows_the_stage_that_failed():
     with pytest.raises(ZeroDivisionError):
         run.together(Stage("beside", int, [(1,)], int), Stage("second", lambda: 1 // 0, [()], int))
     assert run.current == "second"
-    assert [report.stage for report in run.reports] == ["first"]
+    assert "second" not in [report.stage for report in run.reports]
 
 
 def test_rates_and_defaults():

@@ -82,8 +82,13 @@ def outcome(*errors):
     done = []
     try:
         with ThreadPoolTaskRunner(max_workers=2) as runner:
+            executor = module.PrefectExecutor(runner)
             jobs = [Job("stage", number, call, (number, error)) for number, error in enumerate(errors)]
-            module.PrefectExecutor(runner).map(jobs, lambda job, result: done.append([job.number, result()]))
+            executor.submit(jobs[1:])
+            executor.submit(jobs[:1], later=True)
+            for _ in jobs:
+                job, result = executor.next_done()
+                done.append([job.number, result()])
         return {"done": sorted(done), "tries": [tries[n] for n in sorted(tries)]}
     except Exception as error:
         return {"error": type(error).__name__, "tries": max(tries.values())}

@@ -49,8 +49,13 @@ class Run:
     tables: dict[str, Ref]
 
     def check(self) -> dict[str, table_checks.CheckedTable]:
-        lots = table_checks.lots(self.tables)
-        return {k: v for names in lots for k, v in table_checks.check(self.tables, names, "r").items()}
+        apart = ("texts", "repeated_sections", "rejected")
+        lots = (
+            {name: ref for name, ref in self.tables.items() if (name in apart) is is_apart}
+            for is_apart in (True, False)
+        )
+        shards = self.staged.accepted.shards.articles
+        return {k: v for tables in lots for k, v in table_checks.check(tables, shards, "r").items()}
 
     def publish(self, checked: dict[str, table_checks.CheckedTable] | None = None) -> Path:
         tables = self.check() if checked is None else checked
@@ -244,7 +249,16 @@ def test_run_id_tells_time_config_and_input(run):
 @pytest.mark.parametrize(
     ("table", "columns", "words"),
     [
-        ("articles", {"article_id": ["a", "b", "x"]}, "every id must be known, 1 are not, such as 'x'"),
+        (
+            "articles",
+            {"article_id": ["a", "b", "x"]},
+            "must have the 3 accepted articles in their order, found 3 rows, 2 of them in their place",
+        ),
+        (
+            "articles",
+            {"earlier_run_id": [None, None, "before"]},
+            "must have the 3 accepted articles in their order, found 2 rows",
+        ),
         ("cluster_members", {"article_id": ["a", "b", "x"]}, "every id must be known, 1 are not"),
         (
             "articles",
@@ -262,7 +276,8 @@ def test_run_id_tells_time_config_and_input(run):
         ("repeated_sections", {"article_id": ["a", "x"]}, "every id must be known"),
         ("repeated_sections", {"begin": [3, 4]}, "0 <= begin < end"),
         ("repeated_sections", {"end": [3, 9]}, "end must lie within the text, found beyond it in 1 rows"),
-        ("texts", {"article_id": ["a", "b", "b"]}, "every id must be known"),
+        ("texts", {"article_id": ["a", "b", "b"]}, "must have the 3 accepted articles in their order"),
+        ("texts", {"article_id": ["b", "a", "c"]}, "found 3 rows, 1 of them in their place"),
     ],
 )
 def test_tables_that_disagree_are_not_published(run, table, columns, words):

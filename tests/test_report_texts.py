@@ -113,7 +113,7 @@ def test_texts_are_chosen_by_repeats_and_size(sample_run):
 
 @pytest.mark.parametrize(
     ("max_texts", "lots"),
-    [(0, []), (1, [8]), (10_000, [8]), (10_001, [4, 4]), (25_000, [2, 3, 3]), (None, 8 * [1])],
+    [(0, []), (1, [8]), (2_500, [8]), (2_501, [4, 4]), (7_500, [2, 3, 3]), (None, 8 * [1])],
 )
 def test_few_texts_are_one_calls_work(max_texts, lots):
     texts = [Ref(f"chosen-{number}", number, 0, "") for number in range(8)]

@@ -27,7 +27,7 @@ from pipeline.tables import Ref, write_npy
 
 SMOKE = load_config("smoke")
 # Published tables have gone from the work folder, so these are written again in any case.
-WRITTEN = {"keep-texts", "tables", "report", "publish"}
+WRITTEN = {"keep-texts", "section-tables", "tables", "report", "publish"}
 # Stages that a run with another threshold has to make again; the others don't see it.
 LATE = WRITTEN | {"confirm", "clusters", "candidate-recall", "check"}
 
@@ -165,7 +165,7 @@ def died_late(output: Path, undisturbed: Outcome) -> None:
 def test_settings_of_late_stages_do_not_ask_for_what_has_gone(tmp_path, undisturbed, stricter):
     died_late(tmp_path, undisturbed)
     outcome = run(tmp_path, SMOKE.model_copy(update={"threshold": 0.9}), resume=True)
-    assert again(outcome) == LATE - {"keep-texts"}
+    assert again(outcome) == LATE - {"keep-texts", "section-tables"}
     assert tables(outcome.run_dir) == tables(stricter.run_dir)
 
 
@@ -201,7 +201,7 @@ def test_texts_that_are_not_kept_go_and_are_not_asked_for(tmp_path, undisturbed,
             run(output, settings, resume=True)
     assert tables(run(output, resume=True).run_dir) == tables(undisturbed.run_dir)
     died_late(tmp_path / "more", undisturbed)
-    assert again(run(tmp_path / "more", settings, resume=True)) == {"check", "publish"}
+    assert again(run(tmp_path / "more", settings, resume=True)) == {"check-texts", "publish"}
 
 
 def test_a_shard_that_was_written_again_goes_too(tmp_path, monkeypatch):
@@ -270,7 +270,7 @@ def test_a_change_that_makes_no_difference_ends_there(kept):
 
 def test_a_key_of_no_consequence_reuses_all_but_the_published_tables(kept, undisturbed):
     outcome = run(kept, load_config("smoke", ["keep_texts=false"]), resume=True)
-    assert again(outcome) <= WRITTEN | {"check"}
+    assert again(outcome) <= WRITTEN | {"check-texts"}
     expected = {name: data for name, data in tables(undisturbed.run_dir).items() if name != "texts.parquet"}
     assert tables(outcome.run_dir) == expected
 

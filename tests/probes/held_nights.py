@@ -12,16 +12,16 @@ from pipeline.executor import StageRunner
 
 __all__ = ["cluster_nights"]
 
-_together = StageRunner.together
+_begin = StageRunner.begin
 
 
-def _held(self, *stages):
+def _held(self, stage, **options):
     folder = os.environ.get("RESPUN_HELD")
-    if folder and stages[0].name == "confirm":
+    if folder and stage.name == "confirm":
         Path(folder, "held").write_text(str(os.getpid()))
         while not Path(folder, "go").exists():
             time.sleep(0.01)
-    return _together(self, *stages)
+    return _begin(self, stage, **options)
 
 
-StageRunner.together = _held
+StageRunner.begin = _held
