@@ -94,8 +94,10 @@ class PrefectExecutor:
         return self._jobs.pop(future), future.result
 
     def cancel(self) -> None:
-        """Forget the tasks that have not begun."""
-        self._runner.cancel_all()
+        """Forget the tasks that have not begun, and wait for those that have."""
+        # A runner whose tasks were cancelled takes none any more until it is started again.
+        self._runner.__exit__(None, None, None)
+        self._runner.__enter__()
         self._jobs.clear()
 
 

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-COMPILING = "compiling the kernels, once after installing"
+COMPILING = "compiling the kernels, once after installing or updating"
 EVENT = "numba:compile"  # of a kernel that is in the cache numba tells nothing
 JOB = "pipeline.job"  # imports every kernel of a run
 

@@ -25,7 +25,8 @@ Call = tuple[Any, ...]  # the arguments of one call: paths, Refs, configuration,
 
 @dataclass(frozen=True)
 class StageReport:
-    """How one stage went. `peak_rss_bytes` is the process's peak up to the end of the stage.
+    """How one stage went. `seconds` count from when it was called for, whatever was in line before it;
+    `peak_rss_bytes` is the process's peak up to when its results were asked for.
 
     `n_reused` of its `n_calls` calls were not made: their results were known from before the run was resumed.
     """
@@ -57,16 +58,19 @@ class Executor(Protocol):
     """Runs calls of plain functions, in any order and place; exceptions of a call come out unchanged."""
 
     def submit(self, jobs: Sequence[Job], *, later: bool = False) -> None:
-        """Have jobs run; those that stand first begin first. `later` ones begin when no other is in line.
+        """Have jobs run; those that stand first begin first.
 
-        They leave a thread to those that may come.
+        `later` ones may wait until no other is in line, and leave room for those that may come.
         """
 
     def next_done(self) -> tuple[Job, Callable[[], Any]]:
         """Wait for one of the jobs to end. The function returns its result or raises its error."""
 
     def cancel(self) -> None:
-        """Forget the jobs that have not begun, and all results."""
+        """Forget the jobs that have not begun, wait for those that have, and forget all results.
+
+        Then others may be submitted.
+        """
 
 
 class Listener(Protocol):
@@ -146,7 +150,7 @@ class ThreadExecutor:
         self._pool: ThreadPoolExecutor | None = None  # as long as there are jobs
         self._jobs: dict[Future[Any], Job] = {}
         self._later: deque[Job] = deque()
-        self._beside: set[Future[Any]] = set()  # of `_later`, begun
+        self._later_begun: set[Future[Any]] = set()
         self._ended: SimpleQueue[Future[Any]] = SimpleQueue()
 
     def submit(self, jobs: Sequence[Job], *, later: bool = False) -> None:
@@ -162,7 +166,7 @@ class ThreadExecutor:
         """Wait for one of the jobs to end."""
         future = self._ended.get()
         job = self._jobs.pop(future)
-        self._beside.discard(future)
+        self._later_begun.discard(future)
         self._fill()
         if not self._jobs:
             self.cancel()
@@ -174,7 +178,7 @@ class ThreadExecutor:
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
         self._pool, self._jobs, self._ended = None, {}, SimpleQueue()
-        self._beside.clear()
+        self._later_begun.clear()
 
     def _begin(self, job: Job) -> Future[Any]:
         if self._pool is None:
@@ -187,8 +191,8 @@ class ThreadExecutor:
     def _fill(self) -> None:
         """Give what may wait to threads that have nothing else to do, but not to all of several."""
         most = max(self.n_threads - 1, 1)
-        while self._later and len(self._beside) < most and len(self._jobs) < self.n_threads:
-            self._beside.add(self._begin(self._later.popleft()))
+        while self._later and len(self._later_begun) < most and len(self._jobs) < self.n_threads:
+            self._later_begun.add(self._begin(self._later.popleft()))
 
 
 @dataclass(frozen=True)
@@ -278,6 +282,8 @@ class StageRunner:
     def finish(self, begun: Begun[T]) -> list[T]:
         """Wait for a stage's end; results in the order of the calls."""
         stage, results = begun.stage, begun.results
+        if self._begun.get(stage.name) is not begun:
+            raise RuntimeError(f"stage {stage.name}: must have begun, and be neither finished nor let go")
         while len(results) < len(stage.calls):
             self._take_next()
         del self._begun[stage.name]
@@ -289,11 +295,11 @@ class StageRunner:
         self._listen.stage_finished(report)
         return [results[i] for i in range(len(stage.calls))]
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """Let go of what has begun and is not finished: something has failed."""
-        if self._begun:
+        if any(len(begun.results) < len(begun.stage.calls) for begun in self._begun.values()):
             self._execute.cancel()
-            self._begun.clear()
+        self._begun.clear()
 
     def _prepare(self, stage: Stage[T]) -> tuple[Begun[T], list[Job]]:
         """The stage with the results that are known, and the jobs that are left."""
@@ -325,7 +331,7 @@ class StageRunner:
             self._free_last_read(begun.stage, job.number)
             self._listen.call_finished(job.stage, begun.stage.rows(result))
         except BaseException:
-            self.stop()
+            self.close()
             raise
 
     def _free_last_read(self, stage: Stage[Any], number: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -119,7 +119,8 @@ def run_job(
         stages = StageRunner(execute, listen, noted)
         try:
             holding = held_index(index, run_id, config, work, listen.waiting_for) if index else nullcontext()
-            with holding as held:
+            # What runs is let go before the index is.
+            with holding as held, closing(stages):
                 joins = held is not None and not held.catalog.has_run(run_id)
                 if held and joins and publish.is_overtaken(output, run_id, held.catalog.generation):
                     run_id = manifest.run_id(datetime.now(UTC), config, units)
@@ -136,8 +137,6 @@ def run_job(
             if isinstance(error, RespunError) and error.exit_code != RunError.exit_code:
                 raise
             raise _failure(error, stages.current, work) from error
-        finally:
-            stages.stop()
     return Outcome(run_id, run_dir, tuple(stages.reports))
 
 
@@ -308,7 +307,7 @@ def _run_or_begin_anew(
     try:
         return run()
     except journal.FreedError:
-        stages.stop()
+        stages.close()
         listen.waiting_for("beginning anew: what has changed needs files that have gone")
         noted.start_over()
         stages.reports.clear()

@@ -224,12 +224,14 @@ def digest(plain: Any) -> str:
 def code_version() -> str:
     """SHA-256, in hex, of the sources and data of `pipeline`, and of the versions of what computes."""
     package = Path(__file__).parent
-    kept = [
-        [file.relative_to(package).as_posix(), file_sha256(file)]
-        for file in sorted(package.rglob("*"))
-        if file.is_file() and file.parent.name != "__pycache__"
-    ]
+    kept = [[name, file_sha256(package / name)] for name in source_files(package)]
     return digest([kept, versions()])
+
+
+def source_files(package: Path) -> list[str]:
+    """The files of a package, relative to it; not what Python and numba have compiled, however deep."""
+    names = (file.relative_to(package) for file in package.rglob("*") if file.is_file())
+    return sorted(name.as_posix() for name in names if "__pycache__" not in name.parts)
 
 
 class _Narrow:

@@ -16,17 +16,20 @@ def keep_kernels_apart(package: Path) -> None:
     """Have numba use a folder for the kernels of a package as its files stand now, and remove the one before.
 
     It lies in NUMBA_CACHE_DIR, or where Python keeps its bytecode. Where that can't be written numba looks
-    for another place itself.
+    for another place itself, and keeps kernels there by their own file alone.
     """
     sources = {file: file.read_bytes() for file in sorted(package.rglob("*.py"))}
     # Of the files without kernels those in folders, the Unicode tables, have numbers that kernels hold.
     state = _short(b"\0".join(s for file, s in sources.items() if b"njit" in s or file.parent != package))
-    root = Path(config.CACHE_DIR or package / "__pycache__")  # type: ignore[attr-defined]
+    own = package / "__pycache__"
+    root = Path(config.CACHE_DIR or own)  # type: ignore[attr-defined]
     prefix = f"respun-{_short(bytes(package))}-"
     folder = root / f"{prefix}{state}"
     if not folder.is_dir():
-        for old in root.glob(f"{prefix}*"):
-            shutil.rmtree(old, ignore_errors=True)
+        # Another place may be shared, by images of two versions at one path, say.
+        for old in own.glob(f"{prefix}*") if root == own else ():
+            if old != folder:  # which another process may just have made
+                shutil.rmtree(old, ignore_errors=True)
         with contextlib.suppress(OSError):
             folder.mkdir(parents=True)
     config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]

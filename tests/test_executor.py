@@ -154,7 +154,7 @@ def test_what_was_begun_can_be_let_go():
     run = StageRunner(ThreadExecutor(1), Silence())
     run.begin(Stage("beside", call, [(n,) for n in range(50)], int))
     threading.Timer(0.05, gate.set).start()
-    run.stop()
+    run.close()
     assert len(begun) < 50
     assert run.map("next", int, [(1,)], rows=int) == [1]
 

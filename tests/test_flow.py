@@ -93,9 +93,19 @@ def outcome(*errors):
     except Exception as error:
         return {"error": type(error).__name__, "tries": max(tries.values())}
 
+def after_cancel():
+    with ThreadPoolTaskRunner(max_workers=1) as runner:
+        executor = module.PrefectExecutor(runner)
+        executor.submit([Job("stage", number, call, (number, None)) for number in range(5)])
+        executor.cancel()
+        executor.submit([Job("stage", 9, call, (9, None))])
+        job, result = executor.next_done()
+        return [job.number, result()]
+
 @flow
 def probe():
     return {
+        "cancelled": after_cancel(),
         "plain": outcome(*[None] * 20),
         "flaky": outcome(None, OSError(5, "input/output error"), None),
         "missing": outcome(FileNotFoundError(2, "gone")),

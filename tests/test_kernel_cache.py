@@ -95,6 +95,12 @@ def test_kernels_of_another_place_stay_in_a_cache_that_both_use(package, tmp_pat
     assert len(folders(cache)) == 2
 
 
+def test_another_place_takes_nothing_from_the_usual_one(package, tmp_path):
+    assert run(package) == [2, 0]
+    assert run(package, NUMBA_CACHE_DIR=str(tmp_path / "cache")) == [2, 0]
+    assert run(package) == [2, 1]
+
+
 def test_without_a_place_that_can_be_written_numba_finds_one(package, tmp_path):
     (tmp_path / "file").touch()
     home = {"HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": str(tmp_path / "home")}

@@ -325,6 +325,13 @@ def test_the_code_version_is_of_all_sources_and_data():
     assert len(journal.code_version()) == 64
 
 
+def test_what_was_compiled_is_no_source(tmp_path):
+    for name in ("a.py", "unicode/b.py", "__pycache__/a.pyc", "__pycache__/kernels/pipeline/a.nbi"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert journal.source_files(tmp_path) == ["a.py", "unicode/b.py"]
+
+
 def test_input_counts_by_content_and_not_by_place(tmp_path):
     copy = shutil.copytree(SAMPLE.parent, tmp_path / "elsewhere") / SAMPLE.name
     with pytest.raises(RunError):

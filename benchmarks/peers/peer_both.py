@@ -2,7 +2,8 @@
 
 Word 5-shingles and rare terms are signed by datasketch's MinHash, with respun's numbers of hashes and bands,
 candidates come from its LSH and are pruned by the estimate. scikit-learn's TF-IDF cosines over words with
-bigrams, names and numbers confirm them. No furniture, no sections, no chains broken, no report, no tables.
+bigrams, names and numbers confirm them. No furniture, no sources and dates, no sections, no chains broken,
+no report, no tables.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ SHINGLES, RARE_TERMS = 128, 512  # hashes of the two views
 REPRINT_THRESHOLD, RESPUN_BANDS = 0.5, (256, 2)
 LEAST_SHINGLES, LEAST_RARE_TERMS = 0.2, 0.082  # of the estimates
 MIN_IDF = 4.0
+# The first that were tried, and not tuned: respun has a fitted rule instead.
 LEAST_COSINE, LEAST_COSINE_OF_NAMES = 0.3, 0.4
 
 Signatures = npt.NDArray[np.uint32]
