@@ -75,7 +75,7 @@ def write_texts(shards: Shards, folder: Path) -> Ref:
         for pair in zip(shards.articles, shards.texts, strict=True)
         for known, bodies in zip(*(read_batches(ref.path) for ref in pair), strict=True)
     )
-    return write_parquet(folder / "texts.parquet", schema.TABLES["texts"], batches)
+    return _write(folder, "texts", batches)
 
 
 def write_tables(found: Found, names: tuple[str, ...], config: Config, folder: Path) -> dict[str, Ref]:

@@ -169,7 +169,7 @@ class ThreadExecutor:
         self._later_begun.discard(future)
         self._fill()
         if not self._jobs:
-            self.cancel()
+            self.cancel()  # nothing is left; no thread stays
         return job, future.result
 
     def cancel(self) -> None:

@@ -361,11 +361,15 @@ def _run_stages(
         rows=lot_rows,
     )  # fmt: skip
     others = others | ({"texts": staged.texts} if config.keep_texts else {})
-    checking_texts = run.begin(check_stage("check-texts", others, shards, None))
+    checking_texts = run.begin(
+        Stage("check-texts", table_checks.check_texts, [(others, shards)], checked_rows)
+    )
     [tables] = run.finish(tabling)
     remove_report(work / TABLES)  # of an attempt before: it may have shown others
     # A run without an index has no events: whose they are is no part of what is checked.
-    checking = run.begin(check_stage("check", tables, shards, run_id if index else None))
+    checking = run.begin(
+        Stage("check", table_checks.check, [(tables, shards, run_id if index else None)], checked_rows)
+    )
     reporting = [
         run.begin(stage)
         for stage in report_stages(staged, chosen, output / publish.RUNS, config, work, index is not None)
@@ -425,18 +429,6 @@ def sections_stage(staged: Staged, chosen: Sequence[Ref], config: Config, work: 
     return Stage("sections", sections.find_in_group, calls, ref_rows)
 
 
-def check_stage(
-    name: str, tables: Mapping[str, Ref], shards: Sequence[Ref], run_id: str | None
-) -> Stage[dict[str, table_checks.CheckedTable]]:
-    """The tables, read back."""
-    return Stage(
-        name,
-        table_checks.check,
-        [(tables, shards, run_id)],
-        lambda found: sum(table.ref.rows for table in found.values()),
-    )
-
-
 def wording_calls(staged: Counted, screened: Sequence[Ref], config: Config, work: Path) -> list[Call]:
     """The arguments of `wording.write_group` for each group of shards."""
     return [
@@ -468,6 +460,11 @@ def n_articles(files: ArrayFiles) -> int:
 def lot_rows(lot: Mapping[str, Ref]) -> int:
     """Rows of the tables that a call wrote."""
     return sum(ref.rows for ref in lot.values())
+
+
+def checked_rows(checked: Mapping[str, table_checks.CheckedTable]) -> int:
+    """Rows of the tables that a call read back."""
+    return sum(table.ref.rows for table in checked.values())
 
 
 def _failure(error: Exception, stage: str, work: Path) -> RunError:

@@ -323,8 +323,7 @@ MANIFEST_KEYS: dict[str, str] = {
     ),
     "tables": "rows, bytes and SHA-256 of each table's file",
     "stages": "calls, those that a resumed run did not have to make, rows, seconds from when it was "
-    "called for (some overlap), rows per second and "
-    "peak memory of each stage but the last",
+    "called for (some overlap), rows per second and peak memory of each stage but the last",
     "peak_rss_bytes": "most memory that the process has held",
     "threshold": "probability from which a pair was confirmed",
     "calibration": "version of the fitted rule",

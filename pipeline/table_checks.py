@@ -41,45 +41,51 @@ class CheckedTable:
     sha256: str
 
 
-def check(
-    tables: Mapping[str, Ref], shards: Sequence[Ref], run_id: str | None = None
-) -> dict[str, CheckedTable]:
-    """Read tables back and compare them with each other and the ids of the articles in the `shards`.
+def check(tables: Mapping[str, Ref], shards: Sequence[Ref], run_id: str | None) -> dict[str, CheckedTable]:
+    """Read the tables that tell of clusters and pairs back and compare them with each other.
 
-    They are all that tell of clusters and pairs, or those that don't. `run_id`, with an index: whose events
-    must be of the clusters that the tables show.
+    Their articles are compared with those of the `shards`. `run_id`, with an index: whose events must be of
+    the clusters that the tables show.
 
     Raises RunError naming table, rule and value.
     """
     read = {name: _read(name, table) for name, table in tables.items()}
+    _check_ids("articles", _of_this_run(read["articles"]), read_column(shards, "article_id"))
+    _check_members(read["cluster_members"], read["articles"])
+    _check_clusters(read["clusters"], read["cluster_members"])
+    if "cluster_events" in read:
+        events = read["cluster_events"]
+        own = events.filter(pc.equal(events["run_id"], run_id))
+        _check_events(own, read["cluster_members"])
+    # Articles of past nights among them.
+    known = read["articles"]["article_id"]
+    for name in ("confirmed_pairs", "candidate_pairs"):
+        if name in read:
+            _check_pairs(read[name], name, known)
+    if "templates" in read:
+        at = _places("templates", read["templates"]["article_id"], known)
+        n_distinct = len(np.unique(at))
+        _require(
+            n_distinct == len(at),
+            "templates",
+            "must have each article once",
+            f"{len(at)} rows of {n_distinct}",
+        )
+    return _checked(tables)
+
+
+def check_texts(tables: Mapping[str, Ref], shards: Sequence[Ref]) -> dict[str, CheckedTable]:
+    """The same of the tables that tell of no cluster; `texts` among them or not."""
+    read = {name: _read(name, table) for name, table in tables.items()}
     ids = read_column(shards, "article_id")
-    if "articles" in read:
-        _check_ids("articles", _of_this_run(read["articles"]), ids)
-        _check_members(read["cluster_members"], read["articles"])
-        _check_clusters(read["clusters"], read["cluster_members"])
-        if "cluster_events" in read:
-            events = read["cluster_events"]
-            own = events.filter(pc.equal(events["run_id"], run_id))
-            _check_events(own, read["cluster_members"])
-        # Articles of past nights among them.
-        known = read["articles"]["article_id"]
-        for name in ("confirmed_pairs", "candidate_pairs"):
-            if name in read:
-                _check_pairs(read[name], name, known)
-        if "templates" in read:
-            at = _places("templates", read["templates"]["article_id"], known)
-            n_distinct = len(np.unique(at))
-            _require(
-                n_distinct == len(at),
-                "templates",
-                "must have each article once",
-                f"{len(at)} rows of {n_distinct}",
-            )
-    if "repeated_sections" in read:
-        _check_sections(read["repeated_sections"], ids)
+    _check_sections(read["repeated_sections"], ids)
     if "texts" in read:
         _check_ids("texts", read["texts"]["article_id"], ids)
         _check_ends(read["repeated_sections"], read["texts"])
+    return _checked(tables)
+
+
+def _checked(tables: Mapping[str, Ref]) -> dict[str, CheckedTable]:
     return {name: CheckedTable(table, file_sha256(table.path)) for name, table in tables.items()}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
@@ -142,9 +143,15 @@ def test_an_error_beside_comes_out_of_whatever_is_waited_for():
     assert run.current == "beside"
 
 
-def test_what_was_begun_can_be_let_go():
+def test_what_was_begun_can_be_let_go(monkeypatch):
     begun = []
     gate = threading.Event()
+    shutdown = ThreadPoolExecutor.shutdown
+
+    def let_go(pool: ThreadPoolExecutor, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        shutdown(pool, wait=False, cancel_futures=cancel_futures)
+        gate.set()  # only now: else what is in line would run
+        shutdown(pool, wait=wait)
 
     def call(number: int) -> int:
         begun.append(number)
@@ -153,7 +160,7 @@ def test_what_was_begun_can_be_let_go():
 
     run = StageRunner(ThreadExecutor(1), Silence())
     run.begin(Stage("beside", call, [(n,) for n in range(50)], int))
-    threading.Timer(0.05, gate.set).start()
+    monkeypatch.setattr(ThreadPoolExecutor, "shutdown", let_go)
     run.close()
     assert len(begun) < 50
     assert run.map("next", int, [(1,)], rows=int) == [1]

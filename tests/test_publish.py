@@ -50,12 +50,12 @@ class Run:
 
     def check(self) -> dict[str, table_checks.CheckedTable]:
         apart = ("texts", "repeated_sections", "rejected")
-        lots = (
+        others, clustered = (
             {name: ref for name, ref in self.tables.items() if (name in apart) is is_apart}
             for is_apart in (True, False)
         )
         shards = self.staged.accepted.shards.articles
-        return {k: v for tables in lots for k, v in table_checks.check(tables, shards, "r").items()}
+        return table_checks.check_texts(others, shards) | table_checks.check(clustered, shards, "r")
 
     def publish(self, checked: dict[str, table_checks.CheckedTable] | None = None) -> Path:
         tables = self.check() if checked is None else checked

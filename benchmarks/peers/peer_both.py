@@ -9,17 +9,17 @@ no report, no tables.
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterable
 from math import exp
 
 import numpy as np
 import numpy.typing as npt
-import xxhash
-from datasketch import MinHash, MinHashLSH
+from datasketch import MinHashLSH
+from peer_datasketch import insert, prototype, sign_sets
 from peer_run import WORD, Run, arguments, components, installed, pairs_of_queries, read_texts, shingles
 from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
+HASH = "xxh"
 CHUNK = 500
 PAIRS_AT_A_TIME = 20_000
 SHINGLES, RARE_TERMS = 128, 512  # hashes of the two views
@@ -53,36 +53,16 @@ def rare_terms(text: str, common: set[str]) -> set[str]:
     return {word.lower() for word in words} | {f"{word.lower()} 2" for word in words if is_fact(word)}
 
 
-def prototype(n_perm: int) -> MinHash:
-    """An empty MinHash, to be copied."""
-    return MinHash(num_perm=n_perm, scheme="affine32", hashfunc=xxhash.xxh32_intdigest)
-
-
-def sign(sets: Iterable[Iterable[str]], n_perm: int) -> Signatures:
-    """Signatures uint32 (n, n_perm)."""
-    empty = prototype(n_perm)
-    signed = []
-    for elements in sets:
-        minhash = empty.copy()
-        minhash.update_batch([element.encode() for element in elements])
-        signed.append(minhash.hashvalues)
-    return np.array(signed, np.uint32)
-
-
 def sign_both(texts: list[str], common: set[str]) -> tuple[Signatures, Signatures]:
     """Signatures of some texts in both views."""
-    return sign(map(shingles, texts), SHINGLES), sign((rare_terms(t, common) for t in texts), RARE_TERMS)
+    sets = (map(shingles, texts), (rare_terms(text, common) for text in texts))
+    reprint, respun = map(sign_sets, sets, (prototype(HASH, n) for n in (SHINGLES, RARE_TERMS)))
+    return reprint, respun
 
 
 def candidates(signatures: Signatures, index: MinHashLSH, least: float) -> set[tuple[int, int]]:
     """Pairs that share a band, whose estimated resemblance is `least` or more."""
-    empty = prototype(signatures.shape[1])
-    minhashes = [
-        MinHash(hashvalues=row, permutations=empty.permutations, scheme="affine32", hashfunc=empty.hashfunc)
-        for row in signatures
-    ]
-    for i, minhash in enumerate(minhashes):
-        index.insert(i, minhash, check_duplication=False)
+    minhashes = insert(signatures, prototype(HASH, signatures.shape[1]), index)
     pairs = list(pairs_of_queries(index.query(minhash) for minhash in minhashes))
     kept: set[tuple[int, int]] = set()
     for at in range(0, len(pairs), PAIRS_AT_A_TIME):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -13,24 +14,39 @@ N_PERM = 128
 CHUNK = 500
 
 
-def prototype(hash_name: str) -> MinHash:
+def prototype(hash_name: str, n_perm: int = N_PERM) -> MinHash:
     """An empty MinHash, to be copied: drawing the permutations is slow."""
     if hash_name == "sha1":
-        return MinHash(num_perm=N_PERM, scheme="affine32")
+        return MinHash(num_perm=n_perm, scheme="affine32")
     import xxhash
 
-    return MinHash(num_perm=N_PERM, scheme="affine32", hashfunc=xxhash.xxh32_intdigest)
+    return MinHash(num_perm=n_perm, scheme="affine32", hashfunc=xxhash.xxh32_intdigest)
+
+
+def sign_sets(sets: Iterable[Iterable[str]], empty: MinHash) -> npt.NDArray[np.uint32]:
+    """Signatures uint32 (n, hashes of `empty`)."""
+    signatures = []
+    for elements in sets:
+        minhash = empty.copy()
+        minhash.update_batch([element.encode() for element in elements])
+        signatures.append(minhash.hashvalues)
+    return np.array(signatures, np.uint32)
 
 
 def sign(texts: list[str], hash_name: str) -> npt.NDArray[np.uint32]:
     """Signatures uint32 (len(texts), N_PERM)."""
-    empty = prototype(hash_name)
-    signatures = np.empty((len(texts), N_PERM), np.uint32)
-    for i, text in enumerate(texts):
-        minhash = empty.copy()
-        minhash.update_batch([shingle.encode() for shingle in shingles(text)])
-        signatures[i] = minhash.hashvalues
-    return signatures
+    return sign_sets(map(shingles, texts), prototype(hash_name))
+
+
+def insert(signatures: npt.NDArray[np.uint32], empty: MinHash, index: MinHashLSH) -> list[MinHash]:
+    """Put the signatures, as by `sign_sets`, into an index, by row; returns them for its queries."""
+    minhashes = [
+        MinHash(hashvalues=row, permutations=empty.permutations, scheme="affine32", hashfunc=empty.hashfunc)
+        for row in signatures
+    ]
+    for i, minhash in enumerate(minhashes):
+        index.insert(i, minhash, check_duplication=False)
+    return minhashes
 
 
 def main() -> None:
@@ -46,14 +62,8 @@ def main() -> None:
     else:
         signatures = np.concatenate([sign(*chunk) for chunk in chunks])
     run.mark("signatures")
-    empty = prototype(args.hash)
     index = MinHashLSH(threshold=args.threshold, num_perm=N_PERM)
-    minhashes = [
-        MinHash(hashvalues=row, permutations=empty.permutations, scheme="affine32", hashfunc=empty.hashfunc)
-        for row in signatures
-    ]
-    for i, minhash in enumerate(minhashes):
-        index.insert(i, minhash, check_duplication=False)
+    minhashes = insert(signatures, prototype(args.hash), index)
     run.mark("insert")
     pairs = pairs_of_queries(index.query(minhash) for minhash in minhashes)
     run.mark("query")
