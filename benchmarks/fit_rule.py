@@ -35,7 +35,7 @@ from pipeline import articles, clusters, confirm, measures, rule, wording
 from pipeline.config import Config, load_config
 from pipeline.executor import Silence, StageRunner, ThreadExecutor
 from pipeline.job import candidate_stages, n_articles, wording_calls
-from pipeline.screen import PAIRS_AT_A_TIME, SCREENED
+from pipeline.screen import SCREENED
 from pipeline.tables import Ref, read_ipc, write_ipc
 
 N_FOLDS = 5
@@ -80,7 +80,7 @@ def load_pool(truth_dir: Path, config: Config, work: Path) -> Pool:
     calls = wording_calls(staged, [_all_pass(pairs, work)], config, work)
     worded = runner.map("wording", wording.write_group, calls, rows=n_articles)
     measurer = confirm.Measurer(staged.signed, worded, config)
-    spans = [slice(at, at + PAIRS_AT_A_TIME) for at in range(0, len(left), PAIRS_AT_A_TIME)]
+    spans = [slice(at, at + confirm.PAIRS_AT_A_TIME) for at in range(0, len(left), confirm.PAIRS_AT_A_TIME)]
     measured = measures.concatenate([measurer.measure(left[span], right[span]) for span in spans])
     same_text = measurer.text_hash[left] == measurer.text_hash[right]
     relation = confirm.relate(measured, same_text, config.reprint.shingle_size)

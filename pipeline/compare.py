@@ -221,8 +221,6 @@ def term_sums(  # type: ignore[no-untyped-def]
     """
     longest_l = _longest(ends_l, left)
     slots, used, n_used = _slots(longest_l), np.empty(longest_l, np.uint32), np.int64(0)
-    own_kinds, own_logs = np.empty(longest_l, np.int32), np.empty(longest_l, np.float32)
-    own_rarity, own_tf_idf = np.empty(longest_l, np.float32), np.empty(longest_l, np.float32)
     longest = 1
     for p in range(len(right)):
         ends_r = all_ends[group_r[p]]
@@ -233,6 +231,7 @@ def term_sums(  # type: ignore[no-untyped-def]
     shared_kinds_l, shared_kinds_r = np.empty(longest, np.int32), np.empty(longest, np.int32)
     rarities = np.empty(longest, np.float32)
     begin = np.int64(0)
+    stop_lead_l = np.uint64(0)
     previous = -1
     for p in range(len(left)):
         if left[p] != previous:
@@ -240,17 +239,11 @@ def term_sums(  # type: ignore[no-untyped-def]
             begin = _begin(ends_l, previous)
             _fill(keys_l, begin, ends_l[previous], slots, used, n_used)
             n_used = ends_l[previous] - begin
-            for place in range(n_used):
-                j = begin + place
-                leads = np.int32(place < leads_l[previous])
-                own_kinds[place] = np.int32(kinds_l[j]) | (np.int32(IN_LEAD) * leads)
-                own_logs[place] = log_count(counts_l[j])
-                own_rarity[place] = rarity_of(rarity_l[j])
-                own_tf_idf[place] = tf_idf_of(own_logs[place], own_rarity[place])
+            stop_lead_l = np.uint64(begin + leads_l[previous])
         group = group_r[p]
         keys_r, kinds_r, counts_r = all_keys[group], all_kinds[group], all_counts[group]
         begin_r, end_r = _begin(all_ends[group], right[p]), all_ends[group][right[p]]
-        stop_lead = np.uint64(begin_r + all_leads[group][right[p]])
+        stop_lead_r = np.uint64(begin_r + all_leads[group][right[p]])
         if p + 1 < len(left):
             group, row = group_r[p + 1], right[p + 1]
             first, last = _begin(all_ends[group], row), all_ends[group][row]
@@ -262,13 +255,13 @@ def term_sums(  # type: ignore[no-untyped-def]
                 prefetch(all_kinds[group], j)
         n = _matches(keys_l, begin, slots, keys_r, begin_r, end_r, at_l, at_r)
         for h in range(n):
-            i, k = np.uint64(at_l[h] - begin), np.uint64(at_r[h])
-            rarity, log = own_rarity[i], log_count(counts_r[k])
+            i, k = np.uint64(at_l[h]), np.uint64(at_r[h])
+            rarity, log_l, log_r = rarity_of(rarity_l[i]), log_count(counts_l[i]), log_count(counts_r[k])
             rarities[h] = rarity
-            logs_l[h], logs_r[h] = own_logs[i], log
-            tf_idf_l[h], tf_idf_r[h] = own_tf_idf[i], tf_idf_of(log, rarity)
-            shared_kinds_l[h] = own_kinds[i]
-            shared_kinds_r[h] = np.int32(kinds_r[k]) | (np.int32(IN_LEAD) * np.int32(k < stop_lead))
+            logs_l[h], logs_r[h] = log_l, log_r
+            tf_idf_l[h], tf_idf_r[h] = tf_idf_of(log_l, rarity), tf_idf_of(log_r, rarity)
+            shared_kinds_l[h] = np.int32(kinds_l[i]) | (np.int32(IN_LEAD) * np.int32(i < stop_lead_l))
+            shared_kinds_r[h] = np.int32(kinds_r[k]) | (np.int32(IN_LEAD) * np.int32(k < stop_lead_r))
         _sum_both(n, tf_idf_l, tf_idf_r, shared_kinds_l, shared_kinds_r, rarities, out[p])
         _sum_side(n, shared_kinds_l, shared_kinds_r, logs_l, logs_r, rarities, 0, out[p])
         _sum_side(n, shared_kinds_r, shared_kinds_l, logs_r, logs_l, rarities, 1, out[p])

@@ -15,11 +15,13 @@ from pipeline.furniture import NO_SOURCE
 from pipeline.measures import Measures
 from pipeline.rule import Rule, load_rule
 from pipeline.schema import OF_TERMS
-from pipeline.screen import PAIRS_AT_A_TIME, TermMeasurer, are_related, blocks, passes
+from pipeline.screen import TermMeasurer, are_related, blocks, passes
 from pipeline.signatures import Signed
 from pipeline.tables import Ref, read_ipc, write_ipc
 from pipeline.wording import Wording
 
+# Pairs that are judged at a time; bounds the memory of a task.
+PAIRS_AT_A_TIME = 250_000
 # Limits of the relations: shares of shingles; tokens of one passage; shingles of several, of compare.QUOTE or
 # more each (two paragraphs of 34 tokens, or three of 28, with shingles of 5). Several must have more in all:
 # two reports of one speech share a sentence or two.

@@ -17,8 +17,9 @@ from pipeline.tables import Ref, read_ipc, write_ipc
 from pipeline.vectors import TermVectors
 from pipeline.words import run_starts
 
-# Candidate pairs that are measured at a time; bounds the memory of a task.
-PAIRS_AT_A_TIME = 250_000
+# Candidate pairs that are screened at a time; bounds the memory of a task. Of more pairs more have the left
+# article and the block of the right one in common.
+PAIRS_AT_A_TIME = 1_000_000
 # Articles whose arrays are mapped at a time, on each side of the pairs. What is touched of a mapped file
 # counts as memory until it is unmapped, and in a large collection pairs touch all of it.
 ARTICLES_AT_A_TIME = 100_000
