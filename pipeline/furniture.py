@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.arrays import I64, READ_U64, U8
+from pipeline.bags import n_slots
 from pipeline.config import Config
 from pipeline.shards import ShardGroup, article_batches
 from pipeline.tables import Ref, read_batches, read_ipc, write_ipc
@@ -27,7 +28,6 @@ from pipeline.text import HASH_OF_NOTHING, KeptTokens, hash_terms, read_kept
 from pipeline.token_scan import FURNITURE
 from pipeline.tokens import tokenise
 from pipeline.wide import AHEAD, prefetch
-from pipeline.words import run_starts
 
 # Lines repeated over sources must be that much more frequent: sources share common phrases.
 COLLECTION_FACTOR = 4
@@ -100,19 +100,13 @@ def merge(parts: Sequence[Ref], config: Config, work: Path) -> Ref:
         for factor, n in ((COLLECTION_FACTOR, n_articles[0]), (1, fewest))
     )
     lines = _frequent(parts, counts, least_even, least_odd)
-    order = np.lexsort((lines["longest"], lines["key"]))
-    keys, longest, source = (lines[name][order] for name in _LINES.names)
-    fresh = np.ones(len(keys), np.int64)
-    fresh[1:] = (keys[1:] != keys[:-1]) | (longest[1:] != longest[:-1])
-    starts = run_starts(keys)
-    n_lines = np.diff(np.append(starts, len(keys)))
-    n_distinct = np.add.reduceat(fresh, starts) if len(starts) else np.zeros(0, np.int64)
-    keys, source = keys[starts], source[starts]
+    first, n_lines, n_distinct = _lines_of_each(lines["key"], lines["longest"])
+    keys, source = lines["key"][first], lines["source"][first]
     least = np.where(keys & np.uint64(1), 1, COLLECTION_FACTOR) * config.furniture.min_articles
     pages = np.array([n_articles[s] for s in source.tolist()], np.int64)
     least = np.maximum(least, np.ceil(config.furniture.min_share * pages))
     kept = (n_distinct >= least) & (n_distinct >= DISTINCT_SHARE * n_lines)
-    batch = pa.record_batch([pa.array(keys[kept])], schema=FOUND)
+    batch = pa.record_batch([pa.array(np.sort(keys[kept]))], schema=FOUND)
     return write_ipc(work / "furniture.arrow", FOUND, [batch])
 
 
@@ -189,6 +183,47 @@ def _reaches(keys, counts, least_even, least_odd):  # type: ignore[no-untyped-de
         least = least_odd if key & np.uint64(1) else least_even
         found[i] = key != 0 and counts[np.int64(key & last)] >= least
     return found
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def _pair(key, longest):  # type: ignore[no-untyped-def]
+    """A hash of both, which are hashes; never 0."""
+    return max(key ^ (longest << np.uint64(23) | longest >> np.uint64(41)), np.uint64(1))
+
+
+@nb.njit(
+    nb.types.Tuple((I64, I64, I64))(READ_U64, READ_U64), cache=True, nogil=True  # type: ignore[no-untyped-call]
+)
+def _lines_of_each(keys, longest):  # type: ignore[no-untyped-def]
+    """Of each key, as they appear: its first row, how many it has, and how many different `longest` in them.
+
+    Two pairs of a key and a longest line count as one where their hashes of 64 bits are the same.
+    """
+    size = n_slots(len(keys))
+    mask = np.uint64(size - 1)
+    slots, seen = np.zeros(size, np.int32), np.zeros(size, np.uint64)
+    first, n_rows = np.empty(len(keys), np.int64), np.empty(len(keys), np.int64)
+    n_distinct = np.empty(len(keys), np.int64)
+    n = 0
+    for i in range(len(keys)):
+        if i + AHEAD < len(keys):
+            prefetch(seen, np.int64(_pair(keys[i + AHEAD], longest[i + AHEAD]) & mask))
+        key, pair = keys[i], _pair(keys[i], longest[i])
+        slot = (key >> np.uint64(1)) & mask
+        while slots[slot] != 0 and keys[first[slots[slot] - 1]] != key:
+            slot = (slot + np.uint64(1)) & mask
+        if slots[slot] == 0:
+            first[n], n_rows[n], n_distinct[n] = i, 0, 0
+            n += 1
+            slots[slot] = n
+        own = slots[slot] - 1
+        n_rows[own] += 1
+        slot = pair & mask
+        while seen[slot] != 0 and seen[slot] != pair:
+            slot = (slot + np.uint64(1)) & mask
+        n_distinct[own] += seen[slot] == 0
+        seen[slot] = pair
+    return first[:n].copy(), n_rows[:n].copy(), n_distinct[:n].copy()
 
 
 class KeySet:

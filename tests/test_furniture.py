@@ -109,6 +109,21 @@ def test_few_rare_keys_are_kept_and_counts_stop_at_a_byte():
     assert of_rare.mean() < 0.01
 
 
+HASHES = np.random.default_rng(2).integers(1, 2**64, 8, np.uint64, endpoint=False)
+# Two of a sort begin their search at the same slot.
+KEYS = np.concatenate((HASHES[:4], HASHES[:4] ^ np.uint64(2**63)))
+
+
+@given(st.lists(st.tuples(st.integers(0, len(KEYS) - 1), st.integers(0, len(HASHES) - 1)), max_size=60))
+def test_rows_and_different_longest_lines_of_each_key_are_counted(rows):
+    keys, longest = (of[np.array([row[k] for row in rows], np.int64)] for k, of in enumerate((KEYS, HASHES)))
+    first, n_rows, n_distinct = furniture._lines_of_each(keys, longest)
+    assert [rows[i][0] for i in first] == list(dict.fromkeys(key for key, _ in rows))
+    lines = [[line for key, line in rows if key == rows[i][0]] for i in first]
+    assert n_rows.tolist() == list(map(len, lines))
+    assert n_distinct.tolist() == [len(set(own)) for own in lines]
+
+
 def story(i: int) -> str:
     return f"story number {i} tells at length what happened in town {i} on day {i}"
 
@@ -118,6 +133,25 @@ def test_a_site_s_fixed_lines_are_furniture(tmp_path):
     others = [("other.com", None, f"{story(i)}\nleave a reply") for i in range(5, 8)]
     flagged, _ = masked_lines(tmp_path, pages + others, config())
     assert flagged == [{"Leave a Reply", "YOU MAY ALSO LIKE"}] * 5 + [set()] * 3
+
+
+def test_keys_come_in_ascending_order(tmp_path):
+    lines = "\n".join(f"Line {i}" for i in range(20))
+    pages = [("site.com", None, f"{story(i)}\n{lines}") for i in range(5)]
+    _, found = masked_lines(tmp_path, pages, config())
+    keys = read_ipc(found.path)["key"].to_numpy()
+    assert len(keys) == 20
+    assert (np.diff(keys.astype(object)) > 0).all()
+
+
+def test_the_least_share_is_of_the_pages_of_the_source(tmp_path):
+    """Five pages are half of a small site and a twentieth of a large one, whose lines come first."""
+    large, small = (
+        [(name, None, story(i) + f"\nTop of the {name}" * (i - first < 5)) for i in range(first, end)]
+        for name, first, end in (("large", 0, 100), ("small", 200, 210))
+    )
+    flagged, _ = masked_lines(tmp_path, large + small, config("furniture.min_share=0.3"))
+    assert flagged == [set()] * 100 + [{"Top of the small"}] * 5 + [set()] * 5
 
 
 def test_lines_of_a_story_that_many_print_are_not_furniture(tmp_path):
