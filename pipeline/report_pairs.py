@@ -61,7 +61,8 @@ def pairs_of(folder: Path, members: Members) -> Pairs:
     left, right = (_places(table[side], ids) for side in ("article_id_l", "article_id_r"))
     inside = np.flatnonzero((left >= 0) & (right >= 0))
     inside = inside[members.cluster[left[inside]] == members.cluster[right[inside]]]
-    probability = table["probability"].to_numpy()
+    # As the page shows them: what further digits say depends on the processor.
+    probability = np.round(table["probability"].to_numpy(), 4)
     inside = inside[np.lexsort((inside, probability[inside], members.cluster[left[inside]]))]
     left, right, probability = left[inside], right[inside], probability[inside]
     relation = np.array(relation_numbers(table["relation"]), np.int64)[inside]
@@ -80,14 +81,18 @@ def between_pairs(folder: Path) -> tuple[pa.Table, int]:
 
     The most certain first. The columns are those of the table `confirmed_pairs`.
     """
-    articles = pq.read_table(folder / "articles.parquet", columns=["article_id", "cluster_id"])
+    members = pq.read_table(
+        folder / "cluster_members.parquet",
+        columns=["article_id", "cluster_id"],
+        filters=pc.field("cluster_size") > 1,
+    )
     columns = ["article_id_l", "article_id_r", "relation", *PAIR_NUMBERS, "found_by"]
     table = pq.read_table(folder / "confirmed_pairs.parquet", columns=columns)
     left, right = (
-        articles["cluster_id"].take(pc.index_in(table[side], value_set=articles["article_id"]))
+        members["cluster_id"].take(pc.index_in(table[side], value_set=members["article_id"]))
         for side in ("article_id_l", "article_id_r")
     )
-    between = table.filter(pc.not_equal(left, right))
+    between = table.filter(pc.not_equal(left, right).fill_null(True))  # who is alone is no member
     order = [("probability", "descending"), ("article_id_l", "ascending"), ("article_id_r", "ascending")]
     return between.sort_by(order)[:MAX_BETWEEN], len(between)
 

@@ -222,10 +222,12 @@ def test_one_source_is_a_reason_for_doubt(tmp_path):
     measured = measurer.measure(left, right)
     np.testing.assert_array_equal(measured.same_source, [1, 0, np.nan, np.nan, np.nan])
     judged = Judge(measurer).judge(pair_table(pairs))["probability"].to_pylist()
-    assert judged[1] == judged[2] == judged[3] == judged[4] > judged[0] > 0
+    # One of the pairs has its articles the other way round, and so its sums.
+    assert judged[1:] == pytest.approx([judged[1]] * 4, abs=1e-6)
+    assert judged[1] - 1e-3 > judged[0] > 0
     unweighed = Measurer(signing.signed, worded, config("weigh_source=false"))
     judged = Judge(unweighed).judge(pair_table(pairs))["probability"].to_pylist()
-    assert len(set(judged)) == 1
+    assert judged == pytest.approx([judged[0]] * 5, abs=1e-6)
 
 
 @pytest.mark.parametrize("threshold", [0.0, 1e-9, 0.3, 0.9, 1.0])
