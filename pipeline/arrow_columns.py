@@ -28,6 +28,11 @@ def read_column(shards: Sequence[Ref], name: str) -> pa.ChunkedArray:
     return pa.chunked_array(chunks, schema.ACCEPTED.field(name).type)
 
 
+def ends_of(pairs: pa.Table) -> pa.ChunkedArray:
+    """The ids of both articles of each pair, first those on the left."""
+    return pa.chunked_array([*pairs["article_id_l"].chunks, *pairs["article_id_r"].chunks], pa.string())
+
+
 def microseconds(times: pa.ChunkedArray) -> pa.ChunkedArray:
     """Times as int64: microseconds since 1970, NO_TIME where there is none."""
     return times.cast(pa.int64()).fill_null(NO_TIME)

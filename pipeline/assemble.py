@@ -115,7 +115,8 @@ def write_section_tables(
 
 
 def _write(folder: Path, name: str, batches: Iterable[pa.RecordBatch]) -> Ref:
-    return write_parquet(folder / f"{name}.parquet", schema.TABLES[name], batches)
+    # To be flushed when it is checked: by then most of it has been written.
+    return write_parquet(folder / f"{name}.parquet", schema.TABLES[name], batches, durable=False)
 
 
 def _articles(found: Found, clustering: Clustering) -> Iterator[pa.RecordBatch]:

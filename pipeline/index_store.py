@@ -27,7 +27,7 @@ from pipeline.tables import (
     atomic_file,
     remove_left_over,
     stream_digest,
-    sync_folder,
+    sync,
     write_parquet,
 )
 
@@ -86,7 +86,7 @@ class Store:
         path = Path(self._path(name))
         with atomic_file(path, durable=True) as file:
             file.write(content)
-        sync_folder(path.parent)
+        sync(path.parent)
 
     def put(self, source: str, name: str) -> None:
         """Copy a local file into an object store."""
@@ -197,7 +197,7 @@ class Store:
         """Write a table, elsewhere by way of a local file under `work`; the Ref's path is `name`."""
         if self.is_local:
             ref = write_parquet(self._path(name), schema, data, layout)
-            sync_folder(Path(ref.path).parent)
+            sync(Path(ref.path).parent)
         else:
             ref = write_parquet(work / name, schema, data, layout)
             self.put(ref.path, name)

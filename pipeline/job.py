@@ -188,8 +188,9 @@ def weighing_stages(
     )
     if config.keep_texts:  # a run before may not have kept them
         run.ask_for(texts)
-    run.free(accepted.shards.texts)
-    counted = count_stages(groups, kept, accepted.text_bytes, config, run, work, index)
+    counted = count_stages(
+        groups, kept, accepted.text_bytes, config, run, work, index, spent=accepted.shards.texts
+    )
     scanned = run.map(
         "scan",
         sections.scan_group,
@@ -273,15 +274,23 @@ def term_stages(shards: Shards, config: Config, run: StageRunner, work: Path) ->
 
 def count_stages(
     groups: Sequence[ShardGroup], kept: Sequence[Ref], text_bytes: int, config: Config, run: StageRunner,
-    work: Path, index: OpenIndex | None = None,
+    work: Path, index: OpenIndex | None = None, spent: Sequence[Ref] = (),
 ) -> Counted:  # fmt: skip
-    """The stages from the kept tokens of groups to the counts of their terms: the index's, if it has them."""
+    """The stages from the kept tokens of groups to the counts of their terms: the index's, if it has them.
+
+    `spent`: files that no call asks for any more. They are freed while the first of these stages is at work:
+    a second a million texts.
+    """
     both = list(zip(groups, kept, strict=True))
     frozen = index.statistics if index else None
     if index is not None and index.furniture is not None:
-        masked = index.furniture
+        masked = index.furniture  # a run on an index frees nothing
     else:
-        lines = run.map("furniture", furniture.count, [(*b, config, work) for b in both], rows=ref_rows)
+        lining = run.begin(
+            Stage("furniture", furniture.count, [(*b, config, work) for b in both], rows=ref_rows)
+        )
+        run.free(spent)
+        lines = run.finish(lining)
         masked = run.call("furniture-merge", furniture.merge, lines, config, work, rows=ref_rows)
         run.free(lines)
     if frozen is not None:
@@ -362,7 +371,7 @@ def _run_stages(
     )  # fmt: skip
     others = others | ({"texts": staged.texts} if config.keep_texts else {})
     checking_texts = run.begin(
-        Stage("check-texts", table_checks.check_texts, [(others, shards)], checked_rows)
+        Stage("check-texts", table_checks.check_texts, [(others, shards, chosen)], checked_rows)
     )
     [tables] = run.finish(tabling)
     remove_report(work / TABLES)  # of an attempt before: it may have shown others
@@ -463,7 +472,7 @@ def lot_rows(lot: Mapping[str, Ref]) -> int:
 
 
 def checked_rows(checked: Mapping[str, table_checks.CheckedTable]) -> int:
-    """Rows of the tables that a call read back."""
+    """Rows of the tables that a call checked."""
     return sum(table.ref.rows for table in checked.values())
 
 

@@ -22,7 +22,7 @@ from pipeline.report_files import PAGE, REPORT
 from pipeline.report_pages import write_pages
 from pipeline.scratch import WORK
 from pipeline.table_checks import CheckedTable, check_counts
-from pipeline.tables import Ref, atomic_file, sync_folder
+from pipeline.tables import Ref, atomic_file, sync
 
 RUNS, LATEST = "runs", "latest.json"
 _OURS = {RUNS, LATEST, WORK, OUTPUT_MARKER}
@@ -151,13 +151,13 @@ def _remove_others(folder: Path, ours: set[str]) -> None:
 def _move(folder: Path, final: Path) -> None:
     """Rename the folder, with its entries and its new name on the disk."""
     final.parent.mkdir(exist_ok=True)
-    sync_folder(folder)
+    sync(folder)
     folder.rename(final)
-    sync_folder(final.parent)
-    sync_folder(final.parent.parent)
+    sync(final.parent)
+    sync(final.parent.parent)
 
 
 def _make_current(output: Path, run_id: str) -> None:
     with atomic_file(output / LATEST, durable=True) as file:
         file.write((json.dumps({"run_id": run_id, "path": f"{RUNS}/{run_id}"}) + "\n").encode())
-    sync_folder(output)
+    sync(output)

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.arrow_columns import Rows
+from pipeline.arrow_columns import Rows, ends_of
 from pipeline.report_pairs import PAIR_NUMBERS, Pairs
-from pipeline.report_tables import Articles, Members, dates, ends_of, relation_numbers, rounded, seconds
+from pipeline.report_tables import Articles, Members, dates, relation_numbers, rounded, seconds
 from pipeline.report_words import heading
 from pipeline.words import run_starts
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.arrow_columns import Rows, plain
+from pipeline.arrow_columns import Rows, ends_of, plain
 from pipeline.cluster_tables import MEMBERS_RELATIONS
 
 _RELATION_NAMES = pa.array(MEMBERS_RELATIONS)
@@ -120,11 +120,6 @@ def members_of(folder: Path, clusters: pa.Table, articles: Articles) -> Members:
     ends = np.searchsorted(cluster[order], np.arange(len(clusters)), side="right")
     chosen = inside[order]
     return Members(mine, cluster[order], ends, articles.source[chosen], at[order], articles.row[chosen])
-
-
-def ends_of(pairs: pa.Table) -> pa.ChunkedArray:
-    """The ids of both articles of each pair, first those on the left."""
-    return pa.chunked_array([*pairs["article_id_l"].chunks, *pairs["article_id_r"].chunks], pa.string())
 
 
 def relation_numbers(relations: pa.ChunkedArray) -> Rows:

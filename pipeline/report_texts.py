@@ -20,13 +20,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.aligned import MAX_TOKENS
-from pipeline.arrow_columns import Rows, plain
+from pipeline.arrow_columns import Rows, ends_of, plain
 from pipeline.config import Config
 from pipeline.earlier_texts import Budget, earlier_texts, has_texts
 from pipeline.furniture import FurnitureMask, source_salts
 from pipeline.report_files import write_data
 from pipeline.report_pairs import between_pairs
-from pipeline.report_tables import ends_of
 from pipeline.report_tokens import number_terms, pack
 from pipeline.reread import take_chosen
 from pipeline.shards import MAX_GROUPS, slices

@@ -4,6 +4,8 @@ By then the shards of texts and the tokens of a run are gone, so that a large co
 disk three times. Asked for are articles that have a pair left after the screen (`wording`; all clusters are
 of these), those that may repeat themselves (`sections`), and of each line of furniture the first of the group
 that carries it (`furniture_table`).
+
+All of the table is decoded for it, and its articles compared: so it is read back, once (`table_checks`).
 """
 
 from __future__ import annotations
@@ -15,15 +17,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.array_files import ArrayFiles
-from pipeline.arrow_columns import Rows, plain
+from pipeline.arrow_columns import Rows, plain, read_column
 from pipeline.config import Config
 from pipeline.furniture import FurnitureMask, source_salts
 from pipeline.schema import ACCEPTED
-from pipeline.shards import ShardGroup, article_batches, take_articles
-from pipeline.tables import Ref, read_batches, read_ipc, write_ipc
+from pipeline.shards import ShardGroup, article_batches
+from pipeline.table_checks import check_ids
+from pipeline.tables import Ref, decoded, read_batches, read_ipc, write_ipc
 from pipeline.text import KeptTokens, keep
 from pipeline.tokens import Tokeniser
 from pipeline.wording import passing_rows, write_batches
@@ -51,7 +53,8 @@ def reread_group(
 ) -> Reread:  # fmt: skip
     """Takes what is asked for of a group from `texts`, the table of the texts of all articles.
 
-    `scanned` as `sections.scan_group` leaves it, `lines` as in `signatures.Signed`.
+    `scanned` as `sections.scan_group` leaves it, `lines` as in `signatures.Signed`. Raises RunError where the
+    group's part of the table is not what was to be written.
     """
     passing = passing_rows(screened)
     asked = (passing, read_ipc(scanned.path)["row"].to_numpy(), _first_carriers(lines))
@@ -89,25 +92,23 @@ def _first_carriers(lines: Ref) -> Rows:
 
 
 def _chosen(group: ShardGroup, texts: Path, is_asked: npt.NDArray[np.bool_]) -> Iterator[pa.RecordBatch]:
-    """The articles that are asked for (CHOSEN); no batch is empty."""
-    with pq.ParquetFile(texts, pre_buffer=False, buffer_size=1 << 20) as file:
-        sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
-        ends = np.cumsum(sizes)
-        end = group.first_row + group.n_articles
-        first = int(np.searchsorted(ends, group.first_row, "right"))
-        parts = range(first, int(np.searchsorted(ends, end - 1, "right")) + 1)
-        at = int(ends[first]) - sizes[first] - group.first_row
-        for batch in file.iter_batches(_DECODED, list(parts), ["text"], use_threads=False):
-            begin = max(at, 0)
-            rows = np.flatnonzero(is_asked[begin : max(at + len(batch), 0)]) + begin
-            if len(rows):
-                known = take_articles(group.shards, rows, CHOSEN.names[1:-1])
-                bodies = batch["text"].take(pa.array(rows - at))
-                columns = [pa.array(rows + group.first_row), *map(plain, known.columns), bodies]
-                yield pa.record_batch(columns, schema=CHOSEN)
-            at += len(batch)
-            if at >= group.n_articles:
-                break
+    """The articles that are asked for (CHOSEN); no batch is empty. All of the group's are decoded.
+
+    Raises RunError where the table can't be decoded, or doesn't have the group's articles in its place.
+    """
+    first = group.first_row
+    known, sources = (read_column(group.shards, name) for name in ("article_id", "source"))
+    sources = plain(sources)
+    ids = []
+    for row, batch in decoded(texts, (first, first + group.n_articles), _DECODED):
+        ids.append(batch["article_id"])
+        place = row - first
+        chosen = np.flatnonzero(is_asked[place : place + len(batch)])
+        if len(chosen):
+            taken = batch.take(pa.array(chosen))
+            columns = [pa.array(chosen + row), taken["article_id"], sources.take(pa.array(chosen + place))]
+            yield pa.record_batch([*columns, taken["title"], taken["text"]], schema=CHOSEN)
+    check_ids("texts", pa.chunked_array(ids, pa.string()), known)
 
 
 def _masked_tokens(group: ShardGroup, chosen: Ref, mask: FurnitureMask) -> Iterator[KeptTokens]:

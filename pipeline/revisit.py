@@ -57,7 +57,7 @@ def report_run(run_dir: Path, max_texts: int | None, execute: Executor, listen: 
 
     `run_dir` as in `explain_articles`; `max_texts` limits the texts. The page is replaced last. The terms of
     the run's texts are counted again. Returns the page's path. Raises OutputError or ConfigError when the run
-    can't be used.
+    can't be used, RunError when its texts can't be decoded.
     """
     run = published.read_run(publish.find_run(run_dir))
     with (

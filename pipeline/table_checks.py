@@ -1,20 +1,24 @@
-"""Stage "check": every table is read back, once, and compared with the others before anyone may see it."""
+"""Stages "check-texts" and "check": every table is read back, once, and compared with the others.
+
+Before that nobody may see it. The texts are decoded by the stage "wording" (`reread`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.arrow_columns import read_column
+from pipeline.arrow_columns import ends_of, read_column
 from pipeline.articles import ArticlesResult
 from pipeline.errors import RunError
 from pipeline.schema import TABLES
-from pipeline.tables import Ref, file_sha256, read_back
+from pipeline.tables import Ref, check_footer, file_sha256, read_back, read_batches, sync
 
 REQUIRED = ("articles", "clusters", "cluster_members", "confirmed_pairs", "repeated_sections", "rejected")
 
@@ -29,13 +33,12 @@ _COMPARED = {
     "cluster_events": ("run_id", "event", "cluster_id", "other_id"),
     "templates": ("article_id",),
     "repeated_sections": ("article_id", "begin", "end"),
-    "texts": ("article_id", "text"),
 }
 
 
 @dataclass(frozen=True)
 class CheckedTable:
-    """A table that was read back after writing, and agrees; `sha256` of its file, in hex."""
+    """A table that was read back after writing, agrees, and is on the disk; `sha256` of its file, in hex."""
 
     ref: Ref
     sha256: str
@@ -50,7 +53,7 @@ def check(tables: Mapping[str, Ref], shards: Sequence[Ref], run_id: str | None) 
     Raises RunError naming table, rule and value.
     """
     read = {name: _read(name, table) for name, table in tables.items()}
-    _check_ids("articles", _of_this_run(read["articles"]), read_column(shards, "article_id"))
+    check_ids("articles", _of_this_run(read["articles"]), read_column(shards, "article_id"))
     _check_members(read["cluster_members"], read["articles"])
     _check_clusters(read["clusters"], read["cluster_members"])
     if "cluster_events" in read:
@@ -64,7 +67,7 @@ def check(tables: Mapping[str, Ref], shards: Sequence[Ref], run_id: str | None) 
             _check_pairs(read[name], name, known)
     if "templates" in read:
         at = _places("templates", read["templates"]["article_id"], known)
-        n_distinct = len(np.unique(at))
+        n_distinct = _n_distinct(at, known)
         _require(
             n_distinct == len(at),
             "templates",
@@ -74,18 +77,29 @@ def check(tables: Mapping[str, Ref], shards: Sequence[Ref], run_id: str | None) 
     return _checked(tables)
 
 
-def check_texts(tables: Mapping[str, Ref], shards: Sequence[Ref]) -> dict[str, CheckedTable]:
-    """The same of the tables that tell of no cluster; `texts` among them or not."""
-    read = {name: _read(name, table) for name, table in tables.items()}
-    ids = read_column(shards, "article_id")
-    _check_sections(read["repeated_sections"], ids)
-    if "texts" in read:
-        _check_ids("texts", read["texts"]["article_id"], ids)
-        _check_ends(read["repeated_sections"], read["texts"])
+def check_texts(
+    tables: Mapping[str, Ref], shards: Sequence[Ref], chosen: Sequence[Ref]
+) -> dict[str, CheckedTable]:
+    """The same of the tables that tell of no cluster; `texts` among them or not.
+
+    The texts were decoded, all of them, when some were read again (`reread`); those that may repeat
+    themselves are among `chosen` (`reread.CHOSEN`). Here their file has to be still the one that was written.
+    """
+    read = {name: _read(name, table) for name, table in tables.items() if name != "texts"}
+    spans, ids = read["repeated_sections"], read_column(shards, "article_id")
+    if "texts" in tables:
+        texts = tables["texts"]
+        _require(texts.rows == len(ids), "texts", f"must have {len(ids)} rows, one an article", texts.rows)
+        texts.verify()
+        check_footer(texts, TABLES["texts"])
+    _check_sections(spans, ids)
+    _check_ends(spans, chosen)
     return _checked(tables)
 
 
 def _checked(tables: Mapping[str, Ref]) -> dict[str, CheckedTable]:
+    for table in tables.values():
+        sync(table.path)
     return {name: CheckedTable(table, file_sha256(table.path)) for name, table in tables.items()}
 
 
@@ -176,7 +190,8 @@ def _of_this_run(articles: pa.Table) -> pa.ChunkedArray:
     return articles["article_id"].filter(articles["earlier_run_id"].is_null())
 
 
-def _check_ids(name: str, found: pa.ChunkedArray, ids: pa.ChunkedArray) -> None:
+def check_ids(name: str, found: pa.ChunkedArray, ids: pa.ChunkedArray) -> None:
+    """Compare the articles of a table with those that it must have. Raises RunError."""
     n_equal = pc.sum(pc.equal(found, ids), min_count=0).as_py() if len(found) == len(ids) else 0
     _require(
         n_equal == len(ids),
@@ -187,7 +202,8 @@ def _check_ids(name: str, found: pa.ChunkedArray, ids: pa.ChunkedArray) -> None:
 
 
 def _check_pairs(pairs: pa.Table, name: str, ids: pa.ChunkedArray) -> None:
-    left, right = (_places(name, pairs[side], ids) for side in ("article_id_l", "article_id_r"))
+    # Both sides at once: what costs is to number the ids.
+    left, right = np.split(_places(name, ends_of(pairs), ids), 2)
     ordered = pc.less(pairs["article_id_l"], pairs["article_id_r"])
     _require(
         pc.all(ordered, min_count=0).as_py(),
@@ -215,10 +231,15 @@ def _check_sections(spans: pa.Table, ids: pa.ChunkedArray) -> None:
     )
 
 
-def _check_ends(spans: pa.Table, texts: pa.Table) -> None:
-    room = np.asarray(texts["n_code_points"])[
-        _places("repeated_sections", spans["article_id"], texts["article_id"])
-    ]
+def _check_ends(spans: pa.Table, chosen: Sequence[Ref]) -> None:
+    """Compare the ends of sections with how many code points their articles' texts have."""
+    asked, ids, lengths = pc.unique(spans["article_id"]), [], []
+    for batch in chain.from_iterable(read_batches(ref.path) for ref in chosen):
+        is_asked = pc.is_in(batch["article_id"], value_set=asked)
+        ids.append(batch["article_id"].filter(is_asked))
+        lengths.append(pc.utf8_length(batch["text"].filter(is_asked)))
+    at = _places("repeated_sections", spans["article_id"], pa.chunked_array(ids, pa.string()))
+    room = np.asarray(pa.chunked_array(lengths, pa.int32()))[at]
     end = np.asarray(spans["end"])
     _require(
         bool((end <= room).all()),
@@ -231,7 +252,7 @@ def _check_ends(spans: pa.Table, texts: pa.Table) -> None:
 def _each_once(name: str, values: pa.ChunkedArray, known: pa.ChunkedArray, what: str) -> np.ndarray:
     """As `_places`, of values that must be those of `known`, all of them and each once."""
     at = _places(name, values, known)
-    n_distinct = len(np.unique(at))
+    n_distinct = _n_distinct(at, known)
     _require(
         n_distinct == len(at) == len(known),
         name,
@@ -251,20 +272,19 @@ def _places(name: str, values: pa.ChunkedArray, known: pa.ChunkedArray) -> np.nd
     return np.asarray(at).astype(np.int64)
 
 
+def _n_distinct(at: np.ndarray, known: pa.ChunkedArray) -> int:
+    """How many different places among `known` there are."""
+    is_there = np.zeros(len(known), np.bool_)
+    is_there[at] = True
+    return int(np.count_nonzero(is_there))
+
+
 def _read(name: str, table: Ref) -> pa.Table:
-    """The compared columns of a table, all of which is decoded; of texts, how many code points they have."""
-    nothing = _kept(name, pa.RecordBatch.from_pylist([], TABLES[name]))
-    batches = [_kept(name, batch) for batch in read_back(table, TABLES[name])]
+    """The compared columns of a table, all of which is decoded."""
+    columns = list(_COMPARED.get(name, ()))
+    nothing = pa.RecordBatch.from_pylist([], TABLES[name]).select(columns)
+    batches = [batch.select(columns) for batch in read_back(table, TABLES[name])]
     return pa.Table.from_batches(batches, nothing.schema)
-
-
-def _kept(name: str, batch: pa.RecordBatch) -> pa.RecordBatch:
-    columns = batch.select(list(_COMPARED.get(name, ())))
-    if name != "texts":
-        return columns
-    return pa.record_batch(
-        {"article_id": columns["article_id"], "n_code_points": pc.utf8_length(columns["text"])}
-    )
 
 
 def _require(holds: bool, name: str, rule: str, found: object) -> None:

@@ -37,7 +37,7 @@ ROW_GROUP_ROWS = 65_536
 # the texts decodes whole row groups: of four times the size the groups of a small run shared theirs.
 ROW_GROUP_BYTES = 16 << 20
 # A table is read back in batches of about this size, whose memory is used again: 85 MB of texts take 0.11 s,
-# in one piece, which touches new memory, 0.2 to 0.8 s (time `read_back` on the texts of 20,000 articles).
+# in one piece, which touches new memory, 0.2 to 0.8 s (the texts of 20,000 articles).
 _READ_BYTES = 4 << 20
 # Bytes of a page that nothing else cuts: what Parquet can count.
 _LARGEST_PAGE = (1 << 31) - 1
@@ -141,9 +141,9 @@ def remove_left_over(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def sync_folder(folder: str | os.PathLike[str]) -> None:
-    """Flush a folder's entries, so that a rename in it survives a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: str | os.PathLike[str]) -> None:
+    """Flush a file's content, or a folder's entries, so that what is there survives a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -232,8 +232,10 @@ def write_parquet(
     schema: pa.Schema,
     data: pa.Table | Iterable[pa.RecordBatch],
     layout: Layout = BY_TEXT,
+    *,
+    durable: bool = True,
 ) -> Ref:
-    """Write a table, compressed, in row groups. Creates the folder.
+    """Write a table, compressed, in row groups. Creates the folder. `durable` as in `atomic_file`.
 
     Columns must come in the schema's order and types. Raises RunError when they don't.
     """
@@ -242,7 +244,7 @@ def write_parquet(
     pages = {"data_page_size": _LARGEST_PAGE, "write_statistics": False} if layout.in_place else {}
     rows = 0
     with (
-        atomic_file(path, durable=True) as file,
+        atomic_file(path, durable) as file,
         pq.ParquetWriter(
             file,
             schema,
@@ -278,23 +280,59 @@ def read_back(table: Ref, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     of `schema`.
     """
     table.verify()
+    size = check_footer(table, schema)
+    batch_rows = min(max(_READ_BYTES * table.rows // max(size, 1), 1), ROW_GROUP_ROWS)
     counted = 0
-    try:
-        with pq.ParquetFile(table.path, pre_buffer=False, buffer_size=1 << 20) as file:
-            found, metadata = file.schema_arrow, file.metadata
-            if not found.equals(schema, check_metadata=False):
-                raise RunError(
-                    f"{table.path}: must have the columns {_columns(schema)}, has {_columns(found)}"
-                )
-            size = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
-            batch_rows = min(max(_READ_BYTES * metadata.num_rows // max(size, 1), 1), ROW_GROUP_ROWS)
-            for batch in file.iter_batches(batch_size=batch_rows, use_threads=False):
-                counted += batch.num_rows
-                yield batch
-    except (pa.ArrowException, OSError) as error:
-        raise RunError(f"{table.path}: can't be read back: {error}") from None
+    for _, batch in decoded(table.path, (0, table.rows), batch_rows):
+        counted += batch.num_rows
+        yield batch
     if counted != table.rows:
         raise RunError(f"{table.path}: must have {table.rows} rows, has {counted}")
+
+
+def check_footer(table: Ref, schema: pa.Schema) -> int:
+    """Compare what a Parquet file says of itself with what was to be written: rows, and columns of `schema`.
+
+    Returns its bytes when they are not compressed. Raises RunError where they differ or nothing is told.
+    """
+    with _reading_back(table.path), pq.ParquetFile(table.path) as file:
+        found, metadata = file.schema_arrow, file.metadata
+    if not found.equals(schema, check_metadata=False):
+        raise RunError(f"{table.path}: must have the columns {_columns(schema)}, has {_columns(found)}")
+    if metadata.num_rows != table.rows:
+        raise RunError(f"{table.path}: must have {table.rows} rows, has {metadata.num_rows}")
+    return sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+
+
+def decoded(
+    path: str | os.PathLike[str], rows: tuple[int, int], batch_rows: int
+) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Decode the rows [begin, end) of a Parquet file.
+
+    Yields batches of at most `batch_rows` rows, each with the row of the file that is its first. Raises
+    RunError where the file can't be decoded.
+    """
+    with _reading_back(path), pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
+        n_rows = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+        ends = np.cumsum([0, *n_rows])
+        parts = np.flatnonzero((ends[:-1] < rows[1]) & (ends[1:] > rows[0])).tolist()
+        at = int(ends[parts[0]]) if parts else 0
+        for batch in file.iter_batches(batch_rows, parts, use_threads=False):
+            begin, end = max(rows[0] - at, 0), min(rows[1] - at, len(batch))
+            if begin < end:
+                yield at + begin, batch.slice(begin, end - begin)
+            at += len(batch)
+            if at >= rows[1]:
+                break
+
+
+@contextmanager
+def _reading_back(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Raises RunError for what goes wrong when a Parquet file that was written is read."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise RunError(f"{path}: can't be read back: {error}") from None
 
 
 def conform(table: pa.Table, schema: pa.Schema, name: object) -> pa.Table:

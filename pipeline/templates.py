@@ -28,11 +28,12 @@ def find(pairs: pa.Table, judged: pa.Table, n: int) -> tuple[Rows, Rows]:
     -1 and 0 for articles of none. `pairs` are all candidate pairs (PAIRS), `judged` those of them that the
     screen passed (JUDGED).
     """
-    left, right = (pairs[side].to_numpy().astype(np.int64) for side in ("left", "right"))
+    alike = np.flatnonzero(pairs["estimate_reprint"].to_numpy() >= ALIKE)
+    left, right = (pairs[side].to_numpy()[alike].astype(np.int64) for side in ("left", "right"))
     confirmed = judged.filter(judged["is_confirmed"])
     same = (confirmed["left"].to_numpy().astype(np.int64) << 32) | confirmed["right"].to_numpy()
-    alike = (pairs["estimate_reprint"].to_numpy() >= ALIKE) & ~np.isin((left << 32) | right, same)
-    left, right = left[alike], right[alike]
+    other = ~np.isin((left << 32) | right, same)
+    left, right = left[other], right[other]
     while True:
         degree = np.bincount(left, minlength=n) + np.bincount(right, minlength=n)
         stays = (degree[left] >= OTHERS) & (degree[right] >= OTHERS)

@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import articles, manifest, publish, table_checks
+from pipeline import articles, manifest, publish, reread, table_checks
 from pipeline.candidate_recall import Recall
 from pipeline.candidates import BandPairs, Bucket
 from pipeline.config import Config
@@ -22,7 +23,8 @@ from pipeline.confirm import JUDGED
 from pipeline.errors import RunError
 from pipeline.executor import StageReport
 from pipeline.schema import MANIFEST_KEYS, TABLES
-from pipeline.tables import Ref, write_ipc, write_parquet
+from pipeline.shards import ShardGroup
+from pipeline.tables import Ref, file_digest, write_ipc, write_parquet
 
 CONFIG = Config()
 REPORTS = (StageReport("read", 2, 4, 0.5, 1000), StageReport("number", 1, 3, 0.0, 2000))
@@ -49,13 +51,19 @@ class Run:
     tables: dict[str, Ref]
 
     def check(self) -> dict[str, table_checks.CheckedTable]:
-        apart = ("texts", "repeated_sections", "rejected")
+        names = ("texts", "repeated_sections", "rejected")
         others, clustered = (
-            {name: ref for name, ref in self.tables.items() if (name in apart) is is_apart}
+            {name: ref for name, ref in self.tables.items() if (name in names) is is_apart}
             for is_apart in (True, False)
         )
         shards = self.staged.accepted.shards.articles
-        return table_checks.check_texts(others, shards) | table_checks.check(clustered, shards, "r")
+        texts = Path(self.tables["texts"].path)
+        chosen = [
+            reread.choose(ShardGroup(i, 0, shards), texts, np.array(rows), texts.parent.parent)
+            for i, rows in enumerate(([2], [0, 1]))
+        ]
+        apart = table_checks.check_texts(others, shards, chosen)
+        return apart | table_checks.check(clustered, shards, "r")
 
     def publish(self, checked: dict[str, table_checks.CheckedTable] | None = None) -> Path:
         tables = self.check() if checked is None else checked
@@ -71,7 +79,8 @@ class Run:
 
 
 def write(folder: Path, name: str, rows: dict) -> Ref:
-    return write_parquet(folder / f"{name}.parquet", TABLES[name], pa.table(rows, schema=TABLES[name]))
+    table = pa.table(rows, schema=TABLES[name]) if rows else TABLES[name].empty_table()
+    return write_parquet(folder / f"{name}.parquet", TABLES[name], table)
 
 
 def make(output: Path, run_id: str = "one") -> Run:
@@ -278,6 +287,16 @@ def test_run_id_tells_time_config_and_input(run):
         ("repeated_sections", {"end": [3, 9]}, "end must lie within the text, found beyond it in 1 rows"),
         ("texts", {"article_id": ["a", "b", "b"]}, "must have the 3 accepted articles in their order"),
         ("texts", {"article_id": ["b", "a", "c"]}, "found 3 rows, 1 of them in their place"),
+        (
+            "texts",
+            {"article_id": ["a", "b"], "title": [None] * 2, "text": ["a", "b"]},
+            "must have the 3 accepted articles in their order, found 2 rows",
+        ),
+        (
+            "texts",
+            {"article_id": list("abcd"), "title": [None] * 4, "text": list("abcd")},
+            "texts: must have 3 rows, one an article, found 4",
+        ),
     ],
 )
 def test_tables_that_disagree_are_not_published(run, table, columns, words):
@@ -310,6 +329,40 @@ def test_events_must_be_of_the_clusters(event, cluster, other, words, run):
 def test_events_from_before_the_run_may_be_of_clusters_that_it_does_not_show(run):
     tell(run, "rebuild-1", "merged", "X", "A")
     run.publish()
+
+
+def test_texts_that_changed_after_they_were_decoded_are_not_published(run, monkeypatch):
+    """What was decoded is what is published only if the file still is that of its Ref."""
+    path = Path(run.tables["texts"].path)
+
+    def damage(name: str, table: Ref) -> pa.Table:
+        path.write_bytes(bytes(run.tables["texts"].bytes))
+        return read(name, table)
+
+    read = table_checks._read
+    monkeypatch.setattr(table_checks, "_read", damage)
+    with pytest.raises(RunError, match=r"texts\.parquet"):
+        run.publish()
+    assert not (run.output / "latest.json").exists()
+
+
+def test_a_file_of_texts_with_rows_behind_those_of_the_articles_is_not_published(run):
+    rows = {"article_id": list("abcd"), "title": [None] * 4, "text": ["one text", "one text", "two", "more"]}
+    run.change("texts", **rows)
+    run.tables["texts"] = replace(run.tables["texts"], rows=3)
+    with pytest.raises(RunError, match="must have 3 rows, has 4"):
+        run.publish()
+
+
+def test_texts_that_no_group_decoded_are_looked_at_nevertheless(tmp_path):
+    """Of a night without new articles."""
+    path = tmp_path / "texts.parquet"
+    none = {name: write(tmp_path, name, {}) for name in ("repeated_sections", "texts")}
+    assert table_checks.check_texts(none, [], []).keys() == none.keys()
+    path.write_bytes(b"no table")
+    length, digest = file_digest(path)
+    with pytest.raises(RunError, match="can't be read back"):
+        table_checks.check_texts(none | {"texts": Ref(str(path), 0, length, digest)}, [], [])
 
 
 def tell(run: Run, run_id: str, event: str, cluster: str, other: str | None) -> None:

@@ -15,12 +15,14 @@ from stages import config, pair_table, sign, write_shards
 from texts import EXAMPLES, FEW_EXAMPLES
 
 from pipeline import assemble, reread, tables, wording
-from pipeline.reread import CHOSEN, Reread, reread_group, take_chosen
+from pipeline.errors import RunError
+from pipeline.reread import CHOSEN, Reread, choose, reread_group, take_chosen
+from pipeline.schema import TEXTS
 from pipeline.screen import SCREENED
 from pipeline.sections import SCANNED
 from pipeline.shards import ShardGroup
 from pipeline.signatures import SIGNED_LINES
-from pipeline.tables import Ref, read_batches, read_ipc, write_ipc
+from pipeline.tables import Ref, read_batches, read_ipc, write_ipc, write_parquet
 
 N = 17
 SETTINGS = config("furniture.min_articles=3", "reprint.shingle_size=2")
@@ -127,6 +129,24 @@ def test_wording_is_as_of_the_tokens_that_have_gone(collection, pairs):
         assert {name: ref.digest for name, (_, ref) in again.files.items()} == {
             name: ref.digest for name, (_, ref) in first.files.items()
         }
+
+
+def test_a_group_is_refused_where_the_table_has_other_articles_in_its_place(collection, tmp_path):
+    """Wherever in the group two articles have changed places; what lies outside of it is no matter."""
+    nothing = np.zeros(0, np.int64)
+    table = pq.read_table(collection.texts.path)
+    for i in range(N - 1):
+        order = [*range(i), i + 1, i, *range(i + 2, N)]
+        ids = table["article_id"].take(pa.array(order))
+        path = tmp_path / f"{i}.parquet"
+        write_parquet(path, TEXTS, table.set_column(0, TEXTS.field("article_id"), ids))
+        for group in collection.signing.groups:
+            own = range(group.first_row, group.first_row + group.n_articles)
+            if i in own or i + 1 in own:
+                with pytest.raises(RunError, match=r"texts: must have the .* articles in their order"):
+                    choose(group, path, nothing, tmp_path)
+            else:
+                choose(group, path, nothing, tmp_path)
 
 
 def test_pairs_repeats_and_first_carriers_ask(collection):
