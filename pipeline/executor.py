@@ -101,7 +101,10 @@ class Journal(Protocol):
         """Keep the result of a call; called from the thread that started the run."""
 
     def free(self, files: Iterable[Ref]) -> None:
-        """Files that no call will ask for any more: they may be removed."""
+        """Files that no call will ask for any more: they may be removed, while the run goes on."""
+
+    def settle(self) -> None:
+        """Wait until nothing is being removed."""
 
     def ask_for(self, file: Ref) -> None:
         """A file that is to be there at the end, whichever calls are known."""
@@ -121,6 +124,9 @@ class NoJournal:
 
     def free(self, files: Iterable[Ref]) -> None:
         """Nothing: the folder goes as a whole."""
+
+    def settle(self) -> None:
+        """Nothing."""
 
     def ask_for(self, file: Ref) -> None:
         """Nothing: it is there."""
@@ -296,10 +302,11 @@ class StageRunner:
         return [results[i] for i in range(len(stage.calls))]
 
     def close(self) -> None:
-        """Let go of what has begun and is not finished: something has failed."""
+        """Let go of what has begun and is not finished, if something has failed; then nothing is at work."""
         if any(len(begun.results) < len(begun.stage.calls) for begun in self._begun.values()):
             self._execute.cancel()
         self._begun.clear()
+        self._journal.settle()
 
     def _prepare(self, stage: Stage[T]) -> tuple[Begun[T], list[Job]]:
         """The stage with the results that are known, and the jobs that are left."""

@@ -188,9 +188,8 @@ def weighing_stages(
     )
     if config.keep_texts:  # a run before may not have kept them
         run.ask_for(texts)
-    counted = count_stages(
-        groups, kept, accepted.text_bytes, config, run, work, index, spent=accepted.shards.texts
-    )
+    run.free(accepted.shards.texts)
+    counted = count_stages(groups, kept, accepted.text_bytes, config, run, work, index)
     scanned = run.map(
         "scan",
         sections.scan_group,
@@ -274,23 +273,15 @@ def term_stages(shards: Shards, config: Config, run: StageRunner, work: Path) ->
 
 def count_stages(
     groups: Sequence[ShardGroup], kept: Sequence[Ref], text_bytes: int, config: Config, run: StageRunner,
-    work: Path, index: OpenIndex | None = None, spent: Sequence[Ref] = (),
+    work: Path, index: OpenIndex | None = None,
 ) -> Counted:  # fmt: skip
-    """The stages from the kept tokens of groups to the counts of their terms: the index's, if it has them.
-
-    `spent`: files that no call asks for any more. They are freed while the first of these stages is at work:
-    a second a million texts.
-    """
+    """The stages from the kept tokens of groups to the counts of their terms: the index's, if it has them."""
     both = list(zip(groups, kept, strict=True))
     frozen = index.statistics if index else None
     if index is not None and index.furniture is not None:
-        masked = index.furniture  # a run on an index frees nothing
+        masked = index.furniture
     else:
-        lining = run.begin(
-            Stage("furniture", furniture.count, [(*b, config, work) for b in both], rows=ref_rows)
-        )
-        run.free(spent)
-        lines = run.finish(lining)
+        lines = run.map("furniture", furniture.count, [(*b, config, work) for b in both], rows=ref_rows)
         masked = run.call("furniture-merge", furniture.merge, lines, config, work, rows=ref_rows)
         run.free(lines)
     if frozen is not None:
@@ -374,6 +365,8 @@ def _run_stages(
         Stage("check-texts", table_checks.check_texts, [(others, shards, chosen)], checked_rows)
     )
     [tables] = run.finish(tabling)
+    # The largest part of what is left: what goes after publishing is waited for.
+    run.free(journal.refs_in((signed, worded)))
     remove_report(work / TABLES)  # of an attempt before: it may have shown others
     # A run without an index has no events: whose they are is no part of what is checked.
     checking = run.begin(

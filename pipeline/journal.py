@@ -18,6 +18,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -94,6 +96,7 @@ class Journal:
         self._frees = frees
         self._kept, freed = _read_lines(self._path)
         self._freed = {str(work / path) for path in freed}  # by the run before
+        self._remover: ThreadPoolExecutor | None = None  # as long as there may be something to remove
         self._whole: set[Ref] = set()  # files that were verified
         self._keys: dict[str, list[str]] = {}
 
@@ -113,7 +116,7 @@ class Journal:
         for number, key in enumerate(self._keys[stage]):
             if key in self._kept and (result := self._load(self._kept[key], function)) is not None:
                 known[number] = result
-            elif self._freed and any(self._is_freed(ref) for ref in _refs(calls[number])):
+            elif self._freed and any(self._is_freed(ref) for ref in refs_in(calls[number])):
                 raise FreedError(stage)
         return known, calls
 
@@ -127,13 +130,20 @@ class Journal:
                 file.write(line + "\n")
 
     def free(self, files: Iterable[Ref]) -> None:
-        """Remove files that no call will ask for any more."""
+        """Have files removed that no call will ask for any more, while the run goes on (`settle`)."""
         paths = sorted(ref.path for ref in files) if self._frees else []
         if paths:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"freed": [self._within(path) for path in paths]}) + "\n")
-        for path in paths:
-            Path(path).unlink(missing_ok=True)
+            if self._remover is None:
+                self._remover = ThreadPoolExecutor(1, thread_name_prefix="respun-free")
+            self._remover.submit(_remove, paths)
+
+    def settle(self) -> None:
+        """Wait until what was freed is gone."""
+        if self._remover is not None:
+            self._remover.shutdown()
+            self._remover = None
 
     def ask_for(self, file: Ref) -> None:
         """Raises FreedError when a file that is to be there at the end was freed by the run before."""
@@ -277,18 +287,25 @@ def _content(file: InputFile) -> str:
         return f"{file.bytes} {error.strerror}"
 
 
-def _refs(value: Any) -> Iterator[Ref]:
+def _remove(paths: Sequence[str]) -> None:
+    """A disk may take a second for a gigabyte, which the processor spends waiting."""
+    for path in paths:
+        with suppress(OSError):  # it goes with the folder, or is the reason why that can't go
+            Path(path).unlink(missing_ok=True)
+
+
+def refs_in(value: Any) -> Iterator[Ref]:
     """The files that an argument names."""
     if isinstance(value, Ref):
         yield value
     elif is_dataclass(value):
         for field in fields(value):
-            yield from _refs(getattr(value, field.name))
+            yield from refs_in(getattr(value, field.name))
     elif isinstance(value, list | tuple):
         for item in value:
-            yield from _refs(item)
+            yield from refs_in(item)
     elif isinstance(value, dict):
-        yield from _refs(list(value.values()))
+        yield from refs_in(list(value.values()))
 
 
 def _read_lines(path: Path) -> tuple[dict[str, str], set[str]]:

@@ -16,7 +16,7 @@ import small_disks
 from command_line import SAMPLE
 from stages import Dying
 
-from pipeline import articles, journal, publish
+from pipeline import articles, assemble, journal, publish
 from pipeline.config import load_config
 from pipeline.errors import RunError
 from pipeline.executor import Silence, StageRunner, ThreadExecutor
@@ -124,9 +124,9 @@ def test_another_threshold_makes_late_stages_again(kept, undisturbed, stricter):
 
 
 class Watching(Silence):
-    """Which kinds of files that are written for a few stages lie there when a stage ends.
+    """Which kinds of files that are written for a few stages are there when a stage ends, and not freed.
 
-    Those that nobody else reads go right after it.
+    Those that nobody else reads are freed right after it.
     """
 
     def __init__(self, output: Path) -> None:
@@ -134,8 +134,11 @@ class Watching(Silence):
         self._output = output
 
     def stage_finished(self, report):
-        names = [path.name for path in work_of(self._output).rglob("*")]
-        kinds = {"unit-0-texts-", "tokens-", "lines-", "terms-", "keys-", "places-", "bands-"}
+        work = work_of(self._output)
+        said = map(json.loads, (work / journal.JOURNAL).read_text().splitlines())
+        freed = {work / path for line in said for path in line.get("freed", ())}
+        names = [path.name for path in work.rglob("*") if path not in freed]
+        kinds = {"unit-0-texts-", "tokens-", "lines-", "terms-", "term_keys-", "keys-", "places-", "bands-"}
         self.left[report.stage] = {k for k in kinds if any(name.startswith(k) for name in names)}
 
 
@@ -148,11 +151,25 @@ def test_scratch_goes_when_nobody_will_ask_for_it(tmp_path):
         assert left["number"] == {"unit-0-texts-"}
         assert left["furniture"] - left["text"] == {"lines-"}
         if keep_work:
-            assert len(left["check"]) == 7
+            assert len(left["check"]) == 8
             continue
-        assert left["terms-merge"] - {"terms-"} == left["scan"] == {"tokens-"}
-        assert left["candidates"] == {"keys-", "places-", "bands-"}
-        assert left["screen"] == left["check"] == set()
+        assert left["terms-merge"] - {"terms-"} == left["scan"] == {"tokens-", "term_keys-"}
+        assert left["candidates"] == {"keys-", "places-", "bands-", "term_keys-"}
+        assert left["screen"] == left["tables"] == {"term_keys-"}
+        assert left["check"] == set()
+
+
+def freed_files(work: Path) -> list[Path]:
+    """Those that lie there in spite of it."""
+    said = map(json.loads, (work / journal.JOURNAL).read_text().splitlines())
+    paths = [work / path for line in said for path in line.get("freed", ())]
+    assert len(paths) > 10
+    return [path for path in paths if path.exists()]
+
+
+def test_what_was_freed_is_gone_when_the_run_ends(tmp_path, undisturbed):
+    died_late(tmp_path, undisturbed)
+    assert freed_files(work_of(tmp_path)) == []
 
 
 def died_late(output: Path, undisturbed: Outcome) -> None:
@@ -162,10 +179,24 @@ def died_late(output: Path, undisturbed: Outcome) -> None:
         run(output, execute=Dying(n_calls - 1, RunError("no")))
 
 
-def test_settings_of_late_stages_do_not_ask_for_what_has_gone(tmp_path, undisturbed, stricter):
+def test_settings_of_late_stages_do_not_ask_for_what_has_gone(tmp_path, stricter, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(assemble, "write_tables", lambda *_: 1 / 0)
+        with pytest.raises(RunError, match="ZeroDivisionError"):
+            run(tmp_path)
+    outcome = run(tmp_path, SMOKE.model_copy(update={"threshold": 0.9}), resume=True)
+    beside = {"sections", "section-tables", "check-texts"}
+    assert again(outcome) - beside == LATE - {"keep-texts", "section-tables"}
+    assert tables(outcome.run_dir) == tables(stricter.run_dir)
+
+
+def test_once_the_tables_are_written_other_settings_of_late_stages_begin_anew(
+    tmp_path, undisturbed, stricter
+):
     died_late(tmp_path, undisturbed)
     outcome = run(tmp_path, SMOKE.model_copy(update={"threshold": 0.9}), resume=True)
-    assert again(outcome) == LATE - {"keep-texts", "section-tables"}
+    assert [report.stage for report in outcome.stages] == list(STAGES)
+    assert again(outcome) == set(STAGES)
     assert tables(outcome.run_dir) == tables(stricter.run_dir)
 
 
@@ -237,22 +268,17 @@ def test_groups_that_were_signed_are_not_asked_for_their_tokens(tmp_path, monkey
 
 def test_a_death_before_files_go(tmp_path, undisturbed, monkeypatch):
     """Between the journal's line and the removal: they go when the run goes on."""
-    remove = Path.unlink
-
-    def die(path: Path, missing_ok: bool = False) -> None:
-        if path.name.startswith("tokens-"):
-            raise KeyboardInterrupt
-        remove(path, missing_ok)
-
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "unlink", die)
-        with pytest.raises(KeyboardInterrupt):
-            run(tmp_path)
-    assert (work_of(tmp_path) / "tokens-000.arrow").exists()
-    watching = Watching(tmp_path)
-    outcome = run_job([str(SAMPLE)], tmp_path, SMOKE, ThreadExecutor(2), watching, resume=True)
-    assert "tokens-" not in watching.left["candidates"]
-    assert {"read", "text", "scan", "signatures"} & again(outcome) == set()
+        patch.setattr(journal, "_remove", lambda _: None)
+        died_late(tmp_path, undisturbed)
+    assert freed_files(work_of(tmp_path))
+    with monkeypatch.context() as patch:
+        patch.setattr(publish, "publish", lambda *_: 1 / 0)
+        with pytest.raises(RunError, match="ZeroDivisionError"):
+            run(tmp_path, resume=True)
+    assert freed_files(work_of(tmp_path)) == []
+    outcome = run(tmp_path, resume=True)
+    assert again(outcome) == {"report", "publish"}
     assert tables(outcome.run_dir) == tables(undisturbed.run_dir)
 
 
@@ -398,7 +424,11 @@ def test_a_result_is_known_without_the_files_that_were_freed(tmp_path):
     run_of_all, _ = stages()
     found = run_of_all.map("number", two_files, [(1,), (2,)], rows)
     run_of_all.map("text", rows, [(refs,) for refs in found], int)
-    run_of_all.free([found[0][0]])
+    folder = tmp_path / "not a file"
+    folder.mkdir()
+    run_of_all.free([Ref(str(folder), 0, 0, ""), found[0][0]])
+    run_of_all.close()
+    folder.rmdir()  # what can't be removed is left alone
     assert [path.name for path in sorted(tmp_path.glob("*.npy"))] == ["a-2.npy", "b-1.npy", "b-2.npy"]
     later, noted = stages()
     assert later.map("number", two_files, [(1,), (2,)], rows) == found
@@ -410,7 +440,9 @@ def test_a_result_is_known_without_the_files_that_were_freed(tmp_path):
     noted.start_over()
     assert list(tmp_path.iterdir()) == []
     assert later.map("number", two_files, [(1,)], rows) == found[:1]
-    stages(frees=False)[0].free(found[0])
+    keeping, _ = stages(frees=False)
+    keeping.free(found[0])
+    keeping.close()
     assert len(list(tmp_path.glob("*.npy"))) == 2
 
 
