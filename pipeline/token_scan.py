@@ -87,7 +87,7 @@ def _scan_plain(  # type: ignore[no-untyped-def]
     i = np.uint64(n)  # unsigned, an index isn't asked whether it counts from the end
     n_long = np.uint64(0)
     while at + 72 <= len(data) and at < stop:
-        in_word, digits, large, stops, newlines, feeds, points, others = classes_of_64(data, at)
+        in_word, digits, large, owing, newlines, feeds, points, others = classes_of_64(data, at)
         if stop - at < 64:
             others |= ~np.uint64(0) << np.uint64(stop - at)
         begins = in_word & ~(in_word << np.uint64(1))
@@ -100,7 +100,6 @@ def _scan_plain(  # type: ignore[no-untyped-def]
         if line < 0:  # a title is no line
             feeds = np.uint64(0)
         large &= begins
-        owing = stops | newlines
         before_block = np.int64(i)
         left = ends
         numbers = np.uint64(0)  # ends of words that hold a digit

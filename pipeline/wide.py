@@ -22,8 +22,9 @@ LINE_BYTES = 64  # of the processor's cache
 AHEAD = 16
 LETTERS, CAPITALS, DIGITS = string.ascii_letters, string.ascii_uppercase, string.digits
 _STOPS, _NEWLINES = ("".join(filter(str.isascii, characters)) for characters in (STOPS, NEWLINES))
-# What `classes_of_64` tells of a byte, but for whether it is ASCII at all.
-_CLASSES = (LETTERS + DIGITS, DIGITS, CAPITALS, _STOPS, _NEWLINES, "\n", ",.")
+# What `classes_of_64` tells of a byte, but for whether it is ASCII at all. Newlines are among the stops here:
+# for a processor without registers of masks (AVX2) LLVM joined the two masks of 64 bits byte by byte.
+_CLASSES = (LETTERS + DIGITS, DIGITS, CAPITALS, _STOPS + _NEWLINES, _NEWLINES, "\n", ",.")
 
 if config.DISABLE_JIT:  # type: ignore[attr-defined]
 
@@ -45,8 +46,8 @@ if config.DISABLE_JIT:  # type: ignore[attr-defined]
         return int(word).bit_count()
 
     def classes_of_64(data: npt.NDArray[np.uint8], at: int) -> tuple[np.uint64, ...]:
-        """Bit k of each: data[at + k] is a letter or digit; a digit; a capital; a stop; a newline; a line
-        feed; a comma or point; no ASCII."""  # fmt: skip
+        """Bit k of each: data[at + k] is a letter or digit; a digit; a capital; a stop or newline; a newline;
+        a line feed; a comma or point; no ASCII."""  # fmt: skip
         block = data[at : at + 64].tolist()
         wanted = (*_CLASSES, "".join(map(chr, range(128, 256))))
         return tuple(np.uint64(sum((chr(byte) in w) << k for k, byte in enumerate(block))) for w in wanted)
@@ -115,8 +116,8 @@ else:
 
     @intrinsic
     def classes_of_64(context: Any, data: Any, at: Any) -> Any:
-        """Bit k of each: data[at + k] is a letter or digit; a digit; a capital; a stop; a newline; a line
-        feed; a comma or point; no ASCII.
+        """Bit k of each: data[at + k] is a letter or digit; a digit; a capital; a stop or newline; a newline;
+        a line feed; a comma or point; no ASCII.
 
         `at` isn't checked.
         """

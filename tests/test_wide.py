@@ -74,8 +74,8 @@ def naive_classes(block: bytes) -> tuple[int, ...]:
         bits_where(block, holds)
         for holds in (
             is_of(build.LOWER, build.UPPER, build.DIGIT), is_of(build.DIGIT), is_of(build.UPPER),
-            is_of(build.STOP), is_of(build.NEWLINE), lambda byte: byte == 10, lambda byte: chr(byte) in ",.",
-            lambda byte: byte >= 128,
+            is_of(build.STOP, build.NEWLINE), is_of(build.NEWLINE), lambda byte: byte == 10,
+            lambda byte: chr(byte) in ",.", lambda byte: byte >= 128,
         )
     )  # fmt: skip
 
