@@ -34,8 +34,9 @@ from benchmarks import score
 from pipeline import articles, clusters, confirm, measures, rule, wording
 from pipeline.config import Config, load_config
 from pipeline.executor import Silence, StageRunner, ThreadExecutor
-from pipeline.job import candidate_stages, n_articles, wording_calls
+from pipeline.job import candidate_stages
 from pipeline.screen import SCREENED
+from pipeline.stages import n_articles, wording_calls
 from pipeline.tables import Ref, read_ipc, write_ipc
 
 N_FOLDS = 5

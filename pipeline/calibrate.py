@@ -30,10 +30,11 @@ from pipeline.confirm import Measurer, beyond_doubt, relate, too_short
 from pipeline.errors import InputError
 from pipeline.evaluate import Curve, curve
 from pipeline.executor import Listener, StageRunner, ThreadExecutor
-from pipeline.job import n_articles, read_stages, sign_stage, term_stages, wording_calls
+from pipeline.job import read_stages, term_stages
 from pipeline.labelled_pairs import Labels, Run, components, open_run, read_labels
 from pipeline.rule import Additive, Rule, load_rule
 from pipeline.screen import SCREENED
+from pipeline.stages import n_articles, sign_stage, wording_calls
 from pipeline.tables import write_ipc
 
 # Labelled pairs of either kind below which nothing can be said.

@@ -14,16 +14,9 @@ from pipeline.index_rebuild import Rebuilt
 from pipeline.index_run import held_index, make_live, require_index, shown, sweep_all, upkeep_name
 from pipeline.index_segments import OpenIndex
 from pipeline.index_store import Store
-from pipeline.job import (
-    band_stage,
-    confirm_stage,
-    count_stages,
-    n_articles,
-    screen_stage,
-    sign_stage,
-    wording_calls,
-)
+from pipeline.job import count_stages
 from pipeline.shards import slices
+from pipeline.stages import band_stage, confirm_stage, n_articles, screen_stage, sign_stage, wording_calls
 from pipeline.tables import Ref, ref_rows
 
 

@@ -21,7 +21,6 @@ from pipeline import (
     candidate_recall,
     candidates,
     clusters,
-    confirm,
     furniture,
     index_recall,
     index_recognise,
@@ -29,23 +28,16 @@ from pipeline import (
     journal,
     manifest,
     publish,
-    report_texts,
-    reread,
-    screen,
     sections,
-    signatures,
     table_checks,
     terms,
-    text,
 )
-from pipeline.array_files import ArrayFiles
 from pipeline.config import Config
 from pipeline.errors import RespunError, RunError
-from pipeline.executor import Call, Executor, Listener, Stage, StageReport, StageRunner
+from pipeline.executor import Executor, Listener, Stage, StageReport, StageRunner
 from pipeline.index_run import IndexRun, check_index, held_index
 from pipeline.index_segments import OpenIndex
 from pipeline.index_stages import (
-    OLD_GROUPS,
     name_stage,
     places_stages,
     recall_stages,
@@ -53,12 +45,26 @@ from pipeline.index_stages import (
     segment_stages,
 )
 from pipeline.inputs import InputFile
-from pipeline.report_files import REPORT, remove_report
-from pipeline.reread import Reread
+from pipeline.report_files import remove_report
 from pipeline.rule import load_rule
 from pipeline.scratch import LOG, JobKey, Keeping, scratch_folder
-from pipeline.shards import MAX_GROUPS, ShardGroup, Shards, group_shards, slices, texts_of
+from pipeline.shards import ShardGroup, Shards
 from pipeline.staged import Counted, Staged, Weighed
+from pipeline.stages import (
+    TABLES,
+    band_stage,
+    checked_rows,
+    confirm_stage,
+    lot_rows,
+    n_articles,
+    own_groups,
+    report_stages,
+    reread_stage,
+    screen_stage,
+    sections_stage,
+    sign_stage,
+    text_stage,
+)
 from pipeline.tables import Ref, atomic_file, ref_rows
 
 # The stages of a run, in their order; those that are there for an index.
@@ -70,9 +76,6 @@ INDEX_STAGES = (
     "index-catalog",
     "index-commit",
 )
-TABLES = "tables"  # folder of the tables before they are published
-# Fewer candidate pairs take a call of "screen", and then one of "confirm", no longer than its beginning.
-_PAIRS_A_CALL = 20_000
 _OWN_ID = "run-id"  # file of the run's id, where it isn't the one of its scratch folder
 
 
@@ -181,7 +184,7 @@ def weighing_stages(
             rows=lambda r: r.n_recognised,
         )
         accepted = recognised.of(accepted)
-    groups = _groups(accepted.shards, index)
+    groups = own_groups(accepted.shards, index)
     [texts], kept = run.together(
         Stage("keep-texts", assemble.write_texts, [(accepted.shards, work / TABLES)], ref_rows),
         text_stage(groups, accepted.shards, work),
@@ -219,26 +222,6 @@ def read_stages(
     return accepted
 
 
-def _groups(shards: Shards, index: OpenIndex | None = None) -> list[ShardGroup]:
-    """The groups of a run's own articles."""
-    return group_shards(shards.articles, MAX_GROUPS - OLD_GROUPS if index else MAX_GROUPS)
-
-
-def text_stage(groups: Sequence[ShardGroup], shards: Shards, work: Path) -> Stage[Ref]:
-    """The tokens of groups of these shards."""
-    calls = [(group, own, work) for group, own in zip(groups, texts_of(groups, shards.texts), strict=True)]
-    return Stage("text", text.tokenise_group, calls, ref_rows)
-
-
-def sign_stage(counted: Counted, config: Config, work: Path) -> Stage[signatures.Signatures]:
-    """The signatures and weights of counted groups."""
-    calls = [
-        (group, kept, bags, counted.furniture, counted.statistics, config, work)
-        for group, kept, bags in zip(counted.groups, counted.tokens, counted.bags, strict=True)
-    ]
-    return Stage("signatures", signatures.sign, calls, lambda s: s.articles.rows, counted.tokens)
-
-
 def candidate_stages(
     units: Sequence[articles.InputUnit], config: Config, run: StageRunner, work: Path,
     index: OpenIndex | None = None,
@@ -256,17 +239,9 @@ def candidate_stages(
     return Staged(**vars(weighed), bands=tuple(bands), pairs=pairs, planned=planned, recalled=recalled)
 
 
-def band_stage(
-    signed: tuple[signatures.Signatures, ...], config: Config, run: StageRunner, work: Path
-) -> list[candidates.BandPairs]:
-    """The candidate pairs of all bands."""
-    calls = [(signed, part, MAX_GROUPS, config, work) for part in range(MAX_GROUPS) if signed]
-    return run.map("candidates", candidates.find_in_bands, calls, rows=lambda b: b.pairs.rows)
-
-
 def term_stages(shards: Shards, config: Config, run: StageRunner, work: Path) -> Counted:
     """The stages from articles to the counts of their terms."""
-    groups = _groups(shards)
+    groups = own_groups(shards)
     [kept] = run.together(text_stage(groups, shards, work))
     return count_stages(groups, kept, articles.text_bytes(shards.texts), config, run, work)
 
@@ -390,83 +365,6 @@ def _run_stages(
     if held is not None and following is not None:
         run.call("index-commit", index_run.make_live, held, following, rows=lambda c: c.n_articles)
     return run_dir
-
-
-def screen_stage(
-    pairs: Ref, signed: tuple[signatures.Signed, ...], config: Config, run: StageRunner, work: Path
-) -> list[Ref]:
-    """The candidate pairs that the screen leaves."""
-    n_calls = min(MAX_GROUPS, max(1, pairs.rows // _PAIRS_A_CALL))
-    calls = [(pairs, begin, end, signed, config, work) for begin, end in slices(pairs.rows, n_calls)]
-    return run.map("screen", screen.screen_slice, calls, rows=ref_rows)
-
-
-def reread_stage(staged: Staged, screened: Sequence[Ref], config: Config, work: Path) -> Stage[Reread]:
-    """The texts of the articles that are looked at once more, and their wording."""
-    calls = [
-        (
-            group, staged.texts, scanned, signed.lines, staged.furniture, staged.statistics, tuple(screened),
-            config, work,
-        )
-        for group, scanned, signed in zip(staged.groups, staged.scanned, staged.signed, strict=True)
-    ]  # fmt: skip
-    return Stage("wording", reread.reread_group, calls, lambda r: r.worded.n_articles)
-
-
-def confirm_stage(
-    screened: Sequence[Ref], signed: tuple[signatures.Signed, ...], worded: Sequence[ArrayFiles],
-    config: Config, work: Path,
-) -> Stage[Ref]:  # fmt: skip
-    """The pairs, judged."""
-    calls = [(part, signed, tuple(worded), config, work) for part in screened]
-    return Stage("confirm", confirm.confirm_part, calls, ref_rows)
-
-
-def sections_stage(staged: Staged, chosen: Sequence[Ref], config: Config, work: Path) -> Stage[Ref]:
-    """The repeated sections, of the texts that were read again."""
-    calls = [
-        (group.number, own, scanned, staged.statistics, config, work)
-        for group, own, scanned in zip(staged.groups, chosen, staged.scanned, strict=True)
-    ]
-    return Stage("sections", sections.find_in_group, calls, ref_rows)
-
-
-def wording_calls(staged: Counted, screened: Sequence[Ref], config: Config, work: Path) -> list[Call]:
-    """The arguments of `wording.write_group` for each group of shards."""
-    return [
-        (group, tokens, staged.furniture, staged.statistics, tuple(screened), config, work)
-        for group, tokens in zip(staged.groups, staged.tokens, strict=True)
-    ]
-
-
-def report_stages(
-    staged: Weighed, chosen: Sequence[Ref], runs: Path, config: Config, work: Path, with_index: bool
-) -> list[Stage[Ref]]:
-    """The stages that write the report's texts; without calls for a report without texts."""
-    tables, n_texts = work / TABLES, config.report.max_texts
-    how = (staged.furniture, staged.statistics, tables, runs, n_texts, config, tables / REPORT, work)
-    has_texts = config.report.write and config.keep_texts and bool(n_texts)
-    lots = report_texts.lots(chosen, n_texts) if has_texts else []
-    own = Stage("report", report_texts.write_texts, [(lot, *how) for lot in lots], ref_rows)
-    if not with_index:
-        return [own]
-    earlier = [(len(staged.groups), *how, report_texts.EARLIER_BYTES)] * has_texts
-    return [own, Stage("report-earlier", report_texts.write_earlier_texts, earlier, ref_rows)]
-
-
-def n_articles(files: ArrayFiles) -> int:
-    """Articles whose arrays a call wrote."""
-    return files.n_articles
-
-
-def lot_rows(lot: Mapping[str, Ref]) -> int:
-    """Rows of the tables that a call wrote."""
-    return sum(ref.rows for ref in lot.values())
-
-
-def checked_rows(checked: Mapping[str, table_checks.CheckedTable]) -> int:
-    """Rows of the tables that a call checked."""
-    return sum(table.ref.rows for table in checked.values())
 
 
 def _failure(error: Exception, stage: str, work: Path) -> RunError:

@@ -31,7 +31,9 @@ from pipeline import (
 from pipeline.arrow_columns import hexadecimal, parts_of, ranks
 from pipeline.config import Config
 from pipeline.executor import Silence, StageRunner, ThreadExecutor
-from pipeline.job import candidate_stages, reread_stage, slices
+from pipeline.job import candidate_stages
+from pipeline.shards import slices
+from pipeline.stages import reread_stage
 from pipeline.tables import Ref, read_ipc, write_ipc
 
 SAMPLE = Path(__file__).parents[1] / "data/sample/articles.parquet"

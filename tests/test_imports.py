@@ -27,6 +27,7 @@ TOP = {
     f"pipeline.{name}"
     for name in (
         "job",
+        "stages",
         "revisit",
         "executor",
         "journal",
