@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 
 import click
 
-from flows.one_line import FAILED, errors_in_one_line
+from flows.one_line import FAILED, Commands, errors_in_one_line
 from flows.options import SET, VERBOSE, config_option, exit_codes
 
 
-@click.group(short_help="Look after an index of past nights.")
+@click.group(cls=Commands, short_help="Look after an index of past nights.")
 def index() -> None:
     """Look after an index of past nights, which `respun run --index` matches against.
 

@@ -139,6 +139,7 @@ def test_what_cannot_be_used_is_named_in_one_line(args, words, tmp_path, monkeyp
     (("nightly", "x", "--output", "y", "--date", "\x1b[31m"), r"\x1b[31m", "Try 'respun nightly --help'."),
     (("run", "x", "--direct=1"), "--direct", "Try 'respun run --help'."),
     (("run", "x", "--output"), "--output", "Try 'respun run --help'."),
+    (("index", "rebuild", "x", "--set"), "--set", "Try 'respun index rebuild --help'."),
 ])  # fmt: skip
 def test_a_usage_error_looks_like_any_other(args, words, end):
     done = CliRunner().invoke(cli, args, prog_name="respun")
