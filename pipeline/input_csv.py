@@ -178,8 +178,8 @@ class CsvRecords(BlockParser):
             )
         for field in fields:
             try:
-                field.encode()
-            except UnicodeEncodeError as error:
+                field.encode(errors="surrogateescape").decode()
+            except UnicodeDecodeError as error:
                 name = fields[at["article_id"]] if "article_id" in at else None
                 return Reject(
                     self._name,

@@ -116,7 +116,7 @@ class JsonLines(BlockParser):
         except UnicodeDecodeError as error:
             text, reason = line.decode(errors="replace"), one_line(error)
         try:
-            value = json.loads(text)
+            value = json.loads(text, parse_constant=_constant)
         except (ValueError, RecursionError) as error:
             if reason is not None:
                 return Reject(self._name, row, "invalid_utf8", reason)
@@ -181,6 +181,11 @@ def _has_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _constant(name: str) -> float | None:
+    """What is no JSON and written all the same: NaN, which stands for what is missing, and the infinities."""
+    return None if name == "NaN" else float(name)
 
 
 def _kind(value: object) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.config import Config
@@ -148,6 +149,8 @@ def _as_text(values: pa.Array) -> pa.Array:
         # A cast would raise at the first bad byte of the batch.
         binary = values.cast(pa.large_binary() if pa.types.is_large_string(kind) else pa.binary())
         return _as_text(binary)
+    if pa.types.is_floating(kind):  # pandas keeps a missing number as NaN
+        values = pc.if_else(pc.is_nan(values), pa.scalar(None, kind), values)
     return values if pa.types.is_string(kind) else values.cast(pa.string())
 
 

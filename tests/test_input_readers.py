@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import math
 import zlib
 
 import pyarrow as pa
@@ -133,6 +134,21 @@ def test_jsonl_rejects_lines_not_files(tmp_path):
     ]
 
 
+def test_not_a_number_is_no_value(tmp_path):
+    """As pandas writes and keeps what is missing: such articles would all have one id."""
+    lines = tmp_path / "a.jsonl"
+    lines.write_bytes(
+        b'{"article_id": NaN, "text": "one"}\n{"article_id": 2, "text": NaN}\n{"text": "three"}'
+    )
+    rows, rejects = collect(read_jsonl(as_file(lines), CONFIG))
+    assert [(row["article_id"], row["text"]) for row in rows] == [(None, "one"), ("2", None), (None, "three")]
+    assert rejects == []
+    table = pa.table({"article_id": [math.nan, 2.0, None], "text": ["one", "two", "three"]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    rows, _ = read_all(tmp_path / "a.parquet")
+    assert [row["article_id"] for row in rows] == [None, "2", None]
+
+
 def test_sniff_keys(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_bytes(b'broken\n{"b": 1}\n{"a": 1, "b": 2}\n[3]\n')
@@ -228,6 +244,14 @@ def test_csv_rejects_records_not_files(tmp_path):
         (5, "unreadable_row"),
         (6, "invalid_utf8"),
     ]
+
+
+def test_csv_of_another_encoding_is_told_by_its_byte(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes("article_id,text\n1,café\n".encode("latin-1"))
+    [rows] = read_csv(as_file(path), CONFIG)
+    [reject] = rows.rejects
+    assert (reject.reason, "byte 0xe9" in reject.detail) == ("invalid_utf8", True)
 
 
 def test_csv_quote_never_closed_costs_one_line(tmp_path):
