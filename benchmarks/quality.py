@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LARGE = ROOT.parent / "shared" / "quality" / "dev"
 SEED = ROOT.parent / "shared" / "seed"
 STORIES = ROOT / "data" / "stories"
-OTHER_STORIES = (ROOT / "data" / "held_out", ROOT / "data" / "rewriters")
+OTHER_STORIES = tuple(ROOT / "data" / name for name in ("held_out", "rewriters", "forms"))
 FLOORS = ROOT / "benchmarks" / "floors.toml"
 
 Job = Callable[[Sequence[Path], Path], Path]  # inputs, output folder -> folder of the run

@@ -4,7 +4,8 @@ Each story has a source, a light spin, a heavy rewrite, two pieces spun from the
 follow-up or two, another event of the same kind and, for some, an article on the same template and another
 outlet's own report (`rival`): who wrote a variant knows what it is of another, so the labels follow from the
 variants. `data/stories` is used where the large benchmark is absent; the rule is not fitted on
-`data/held_out`, nor on `data/rewriters`, whose stories are each told again by eight sorts of rewriters.
+`data/held_out`, nor on `data/rewriters` and `data/forms`, whose stories are each told again by eight sorts of
+rewriters, and in eight forms.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 REWRITERS = (
-    "spinner", "roundtrip", "llm_fresh", "tabloid", "summary", "bullets", "localised", "expanded"
+    "spinner", "roundtrip", "llm_fresh", "tabloid", "summary", "bullets", "localised", "expanded",
+    "paragraph_by_paragraph", "reordered", "qa", "listicle", "newsletter", "radio", "brief", "translated",
 )  # fmt: skip
 # Pairs of variants of one story: label 1 must be found, 0 must not. Pairs with `same_topic` or
 # `same_template` are 0 throughout; any other pair that isn't here is a matter of taste and not counted.
