@@ -186,8 +186,9 @@ def evaluate(run_path: Path, labels: Path, output: Path, worst: int, verbose: bo
     with errors_in_one_line(verbose):
         from flows.labels_report import evaluation_lines
         from pipeline.evaluate import evaluate as compare_with_labels
-        from pipeline.evaluation_files import write_evaluation
+        from pipeline.evaluation_files import EVALUATION, keep_labels, write_evaluation
 
+        keep_labels(labels, *(output / name for name in EVALUATION))
         found = compare_with_labels(labels, run_path)
         written = write_evaluation(found, output, worst)
         for line in evaluation_lines(found):
@@ -227,8 +228,9 @@ def calibrate(run_path: Path, labels: Path, output: Path, precision: float | Non
         from flows.labels_report import calibration_lines
         from flows.progress import progress_display
         from pipeline.calibrate import calibrate as fit
-        from pipeline.evaluation_files import write_text
+        from pipeline.evaluation_files import keep_labels, write_text
 
+        keep_labels(labels, output)
         with progress_display("starting") as listen:
             found = fit(labels, run_path, output.stem, precision, listen)
         write_text(output, found.rule.to_json())

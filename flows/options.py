@@ -20,9 +20,19 @@ OUTPUT = click.option(
 )
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines; the same numbers.")
 VERBOSE = click.option("--verbose", is_flag=True, help="Show the traceback of an error.")
+
+
+def _not_empty(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """An unset variable in a script must not mean that there is no index."""
+    if value is not None and not value.strip():
+        raise click.BadParameter("must be a folder or an address, is empty.")
+    return value
+
+
 INDEX = click.option(
     "--index",
     metavar="INDEX",
+    callback=_not_empty,
     help="Folder, or address such as s3://bucket/prefix, of past nights to match against and to join.",
 )
 SET = click.option(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,6 +62,7 @@ def nightly(
         from flows.progress import progress_display, write_line
         from flows.report import print_summary
         from pipeline.config import load_config
+        from pipeline.errors import ConfigError
         from pipeline.executor import ThreadExecutor
         from pipeline.job import run_job
         from pipeline.nights import Plan, inputs_of, night_before, run_nights
@@ -80,7 +81,10 @@ def nightly(
             click.echo(outcome.run_dir.absolute())
             return outcome.run_id, outcome
 
-        target = night.date() if night else night_before(datetime.now(UTC), timezone)
+        now = datetime.now(UTC)
+        target = night.date() if night else night_before(now, timezone)
+        if target > (now + timedelta(days=1)).date():  # all nights up to it would be given up
+            raise ConfigError(f"--date: must be a night that has come, {target} has not")
         run_nights(output, Plan(target, catch_up_days, run, again, index), write_line)
 
 

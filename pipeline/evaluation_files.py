@@ -25,6 +25,7 @@ ERROR_COLUMNS = (
     "error", "id_a", "id_b", "kind", "probability", "relation", "reason", "same_cluster", "source_a",
     "source_b", "title_a", "title_b", *EVIDENCE,
 )  # fmt: skip
+EVALUATION = ("metrics.json", "curve.csv", "curve.svg", "errors.csv")
 # The picture, in pixels: two square plots side by side.
 _SIDE, _MARGIN = 320, 56
 _BLUE, _ORANGE, _GREY = "#1f5fa8", "#c4570a", "#777777"
@@ -36,16 +37,22 @@ def write_evaluation(found: Evaluation, folder: Path, n_worst: int) -> tuple[Pat
     Raises OutputError when the folder can't be written.
     """
     metrics = json.dumps(metrics_of(found), indent=2, ensure_ascii=False) + "\n"
-    written = {
-        "metrics.json": metrics,
-        "curve.csv": _csv(("threshold", "n_same", "n_different", "precision", "recall", "f1"),
-                          _curve_rows(found.curve)),
-        "curve.svg": curve_svg(found.curve, found.threshold),
-        "errors.csv": _csv(ERROR_COLUMNS, (_error_row(e) for e in _worst(found.errors, n_worst))),
-    }  # fmt: skip
-    for name, text in written.items():
+    texts = (
+        metrics,
+        _csv(("threshold", "n_same", "n_different", "precision", "recall", "f1"), _curve_rows(found.curve)),
+        curve_svg(found.curve, found.threshold),
+        _csv(ERROR_COLUMNS, (_error_row(e) for e in _worst(found.errors, n_worst))),
+    )
+    for name, text in zip(EVALUATION, texts, strict=True):
         write_text(folder / name, text)
-    return tuple(folder / name for name in written)
+    return tuple(folder / name for name in EVALUATION)
+
+
+def keep_labels(labels: Path, *outputs: Path) -> None:
+    """Refuse to write over the labels, which somebody made by hand. Raises OutputError."""
+    for output in outputs:
+        if output.exists() and labels.exists() and output.samefile(labels):
+            raise OutputError(f"output {output}: must not be the file of the labels")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -83,14 +83,19 @@ def recognise(shards: Shards, index: OpenIndex, work: Path) -> Recognised:
 
 
 def _same_id(ids: pa.StringArray, reader: IndexReader) -> tuple[Rows, Rows]:
-    """Rows of the night and positions of the index that have the same id, one entry per pair."""
+    """Rows of the night and positions of the index that have the same id, one entry per pair.
+
+    A version has two: the one that it was given, and its own, by which a run's tables name it.
+    """
     rows, positions = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for first, table in reader.batches("articles", ["article_id", "version_of"]):
-        given = plain(pc.coalesce(table["version_of"], table["article_id"]))
-        row = pc.index_in(given, value_set=ids)
-        at = np.flatnonzero(row.is_valid().to_numpy(zero_copy_only=False))
-        rows.append(row.take(pa.array(at)).to_numpy().astype(np.int64))
-        positions.append(at + first)
+        given = pc.coalesce(table["version_of"], table["article_id"])
+        own = pc.if_else(table["version_of"].is_valid(), table["article_id"], None)
+        for names in (given, own):
+            row = pc.index_in(plain(names), value_set=ids, skip_nulls=True)
+            at = np.flatnonzero(row.is_valid().to_numpy(zero_copy_only=False))
+            rows.append(row.take(pa.array(at)).to_numpy().astype(np.int64))
+            positions.append(at + first)
     return np.concatenate(rows), np.concatenate(positions)
 
 

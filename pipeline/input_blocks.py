@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from pipeline.input_rows import BLOCK_BYTES, Reject, Rows, only_rejects, unreadable_file
-from pipeline.inputs import InputFile
+from pipeline.inputs import InputFile, readable_path
 
 BOM = b"\xef\xbb\xbf"
 UTF16 = "looks like UTF-16, must be UTF-8"
@@ -51,7 +51,7 @@ def max_row_bytes(max_text_bytes: int) -> int:
 
 def open_stream(file: InputFile) -> pa.NativeFile:
     """Open a file for reading, decompressing it."""
-    return pa.input_stream(file.path, compression=file.compression)
+    return pa.input_stream(readable_path(file), compression=file.compression)
 
 
 def read_head(file: InputFile, n_bytes: int = BLOCK_BYTES) -> bytes | None:

@@ -22,7 +22,7 @@ from pipeline.input_rows import (
     rows_of,
     unreadable_file,
 )
-from pipeline.inputs import InputFile, InputPart
+from pipeline.inputs import InputFile, InputPart, readable_path
 
 _MIN_BATCH_ROWS = 16
 _PAGE_BUFFER = 1 << 20
@@ -31,7 +31,7 @@ _PAGE_BUFFER = 1 << 20
 def parquet_parts(file: InputFile) -> list[InputPart]:
     """The file's row groups; the file as a whole when its footer can't be read, or it has no rows."""
     try:
-        with pq.ParquetFile(file.path) as parquet:
+        with pq.ParquetFile(readable_path(file)) as parquet:
             groups = [parquet.metadata.row_group(i) for i in range(parquet.num_row_groups)]
             sizes = [(group.num_rows, group.total_byte_size) for group in groups]
     except (OSError, pa.ArrowException):
@@ -46,7 +46,7 @@ def parquet_parts(file: InputFile) -> list[InputPart]:
 def parquet_columns(file: InputFile) -> pa.Schema | None:
     """The file's columns; None when it can't be read."""
     try:
-        return pq.read_schema(file.path)
+        return pq.read_schema(readable_path(file))
     except (OSError, pa.ArrowException):
         return None
 
@@ -54,7 +54,7 @@ def parquet_columns(file: InputFile) -> pa.Schema | None:
 def check_types(file: InputFile, schema: pa.Schema, columns: dict[str, str]) -> None:
     """Refuse columns that can't be what they are mapped to. Raises InputError."""
     for field, name in columns.items():
-        if name not in schema.names:
+        if schema.names.count(name) != 1:  # of two `input_rows.check_names` tells
             continue
         kind = _value_type(schema.field(name).type)
         textual = pa.types.is_null(kind) or _is_text(kind) or _is_bytes(kind)
@@ -68,7 +68,7 @@ def read_parquet(part: InputPart, config: Config) -> Iterator[Rows]:
     """Yield the rows of one row group; rows that can't be decoded are rejected one by one."""
     file = part.file
     try:
-        parquet = pq.ParquetFile(file.path, pre_buffer=False, buffer_size=_PAGE_BUFFER)
+        parquet = pq.ParquetFile(readable_path(file), pre_buffer=False, buffer_size=_PAGE_BUFFER)
     except (OSError, pa.ArrowException) as error:
         yield unreadable_file(file, error)
         return

@@ -19,6 +19,8 @@ KINDS = {".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 # Written into every output folder; such a folder below an input is a result, not input.
 OUTPUT_MARKER = ".respun"
+# By these an index is known, whose tables are no input either.
+_CATALOG, _SEGMENTS = "index.json", "segments"
 
 MAX_UNITS = 8
 # Below this a second unit costs more than it saves: 20,000 articles of 4 KB are read in 0.2 s.
@@ -83,8 +85,9 @@ def expand(inputs: Sequence[str]) -> FoundFiles:
             raise InputError("input: must be a file, folder or glob, one argument is empty")
         paths, root = _expand_one(argument)
         roots.append(root)
-        others |= {path for path in paths if kind_of(path) is None}
-        for path in filter(kind_of, paths):
+        read = [path for path in paths if kind_of(path) and not _is_special(path)]
+        others |= {*paths} - {*read}
+        for path in read:
             found.setdefault(str(Path(path).resolve()), []).append(path)
     root = os.path.commonpath(roots)
     # A file reached by two paths keeps the first name, whatever the order of the arguments.
@@ -133,7 +136,8 @@ def _expand_one(argument: str) -> tuple[list[str], str]:
             raise InputError(f"input {argument}: must be {_supported()}")
         return [path], os.path.dirname(path)
     if not glob.has_magic(argument):
-        raise InputError(f"input {argument}: must be a file, a folder or a glob, is not there")
+        why = "is none of them" if os.path.exists(path) else "is not there"
+        raise InputError(f"input {argument}: must be a file, a folder or a glob, {why}")
     matches = sorted(glob.glob(path, recursive=True))
     files = [file for match in matches for file in (_walk(match) if os.path.isdir(match) else [match])]
     return _not_empty(argument, files, "glob"), _fixed_prefix(path)
@@ -147,13 +151,27 @@ def _fixed_prefix(pattern: str) -> str:
 
 def _walk(folder: str) -> Iterator[str]:
     for here, folders, files in os.walk(folder):
-        if OUTPUT_MARKER in files:
+        if OUTPUT_MARKER in files or (_CATALOG in files and _SEGMENTS in folders):
             folders.clear()
             continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             if not name.startswith("."):
                 yield os.path.join(here, name)
+
+
+def _is_special(path: str) -> bool:
+    """Whether it is a pipe, a socket or a device: who opens one may wait for ever."""
+    return os.path.exists(path) and not os.path.isfile(path)
+
+
+def readable_path(file: InputFile) -> str:
+    """The path, for Arrow, which knows names in UTF-8 only. Raises OSError for another one."""
+    try:
+        file.path.encode()
+    except UnicodeEncodeError:
+        raise OSError("its path is not UTF-8") from None
+    return file.path
 
 
 def _not_empty(argument: str, files: list[str], what: str) -> list[str]:

@@ -151,7 +151,8 @@ def measure_terms(
     # An article without terms shares none.
     norms = [np.where(total[:, vectors.NORM] > 0, total[:, vectors.NORM], np.float32(1)) for total in totals]
     for column in (compare.DOT, compare.DOT_NAMES, compare.DOT_NUMBERS):
-        sums[:, column] /= norms[0] * norms[1]
+        # float32: what is equal may come out as 1.0000001.
+        np.minimum(sums[:, column] / (norms[0] * norms[1]), np.float32(1), out=sums[:, column])
     for side, norm in enumerate(norms):
         sums[:, compare.SHARED + side] /= norm * norm
 
@@ -238,7 +239,7 @@ def measure(
     return Measures(
         **{f.name: getattr(terms, f.name) for f in fields(TermMeasures)},
         # Terms and bigrams side by side, each space normalised: the cosine of the joint rows is the mean.
-        cosine_bigrams=(terms.cosine + bigrams[:, compare.DOT_BIGRAMS]) / 2,
+        cosine_bigrams=np.minimum((terms.cosine + bigrams[:, compare.DOT_BIGRAMS]) / 2, np.float32(1)),
         jaccard=_share(shared, n_l + n_r - shared),
         containment_l_in_r=_share(shared, n_l),
         containment_r_in_l=_share(shared, n_r),
@@ -263,7 +264,8 @@ def _overlaps(of_l: Wording, of_r: Wording, left: np.ndarray, right: np.ndarray)
 def _cosine(dot: np.ndarray, square_l: np.ndarray, square_r: np.ndarray) -> np.ndarray:
     """Cosine within a subspace; 0 where a side has nothing in it."""
     norms = np.sqrt(square_l * square_r)
-    return np.asarray(np.divide(dot, norms, out=np.zeros_like(dot), where=norms > 0))
+    found = np.divide(dot, norms, out=np.zeros_like(dot), where=norms > 0)
+    return np.asarray(np.minimum(found, np.float32(1)))
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -74,10 +74,12 @@ CLUSTERS = pa.schema(
         column("first_published_at", UTC_TIME, "earliest time of publication", True),
         column("last_published_at", UTC_TIME, "latest time of publication", True),
         column(
-            "min_probability", pa.float64(), "lowest probability among the cluster's confirmed pairs, 0..1"
+            "min_probability",
+            pa.float64(),
+            "lowest probability among the pairs that link the cluster (confirmed, and no excerpts), 0..1",
         ),
-        column("mean_cosine", pa.float64(), "mean cosine of the cluster's confirmed pairs, 0..1"),
-        column("relations", pa.list_(pa.string()), "distinct relations of its confirmed pairs, sorted"),
+        column("mean_cosine", pa.float64(), "mean cosine of the pairs that link the cluster, 0..1"),
+        column("relations", pa.list_(pa.string()), "distinct relations of the pairs that link it, sorted"),
     ]
 )
 

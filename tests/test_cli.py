@@ -139,6 +139,8 @@ def test_what_cannot_be_used_is_named_in_one_line(args, words, tmp_path, monkeyp
     (("nightly", "x", "--output", "y", "--date", "\x1b[31m"), r"\x1b[31m", "Try 'respun nightly --help'."),
     (("run", "x", "--direct=1"), "--direct", "Try 'respun run --help'."),
     (("run", "x", "--output"), "--output", "Try 'respun run --help'."),
+    (("run", "x", "--output", "y", "--index", ""), "--index", "Try 'respun run --help'."),
+    (("nightly", "x", "--output", "y", "--index", " "), "--index", "Try 'respun nightly --help'."),
     (("index", "rebuild", "x", "--set"), "--set", "Try 'respun index rebuild --help'."),
 ])  # fmt: skip
 def test_a_usage_error_looks_like_any_other(args, words, end):
@@ -284,6 +286,7 @@ def test_nights(tmp_path):
         (("{date}", "--timezone", "Nowhere"), "timezone: must be an IANA name"),
         (("{date}", "--set", "nothing=1"), "nothing: unknown key"),
         (("{date}",), "input"),
+        (("{date}", "--date", "2999-01-01"), "--date: must be a night that has come"),
     ],
 )
 def test_what_cannot_be_a_night(tmp_path, monkeypatch, args, words):

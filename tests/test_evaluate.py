@@ -254,6 +254,16 @@ def test_what_cannot_be_used_is_one_line(args, words, sample_run):
     assert words in line
 
 
+def test_labels_are_not_written_over(tmp_path):
+    labels = tmp_path / "errors.csv"
+    labels.write_text("id_a,id_b,label\n")
+    for words in (("evaluate", "--output", tmp_path), ("calibrate", "--output", labels)):
+        done = respun(*words, "--labels", labels, tmp_path)
+        assert done.exit_code == 2
+        assert "must not be the file of the labels" in done.stderr
+        assert labels.read_text() == "id_a,id_b,label\n"
+
+
 def test_a_run_that_is_none_is_one_line(tmp_path):
     done = respun("evaluate", "--labels", PAIRS, tmp_path)
     assert done.exit_code == 2

@@ -63,6 +63,20 @@ def test_a_night_shows_its_articles_and_the_clusters_they_touch(index, tmp_path)
     assert {row["article_id"] for row in night.rows("texts")} == own
 
 
+def test_the_id_of_a_version_is_taken(index, tmp_path):
+    """A run's own tables name it so, and they may be somebody's input."""
+    old, another = FIRST[0], SECOND[0]
+    run_night([old | {"text": another["text"]}], tmp_path, index, SETTINGS, "version")
+    version = old | {"article_id": f"{old['article_id']}@2", "text": another["text"]}
+    again = run_night([version], tmp_path, index, SETTINGS, "again").manifest()["counts"]
+    assert (again["n_recognised"], again["n_accepted"]) == (1, 0)
+    night = run_night([version | {"text": SECOND[1]["text"]}], tmp_path, index, SETTINGS, "other")
+    assert night.manifest()["counts"]["n_new_versions"] == 1
+    assert {row["version_of"] for row in night.rows("articles")} >= {version["article_id"]}
+    ids = reader(index).column("articles", "article_id").to_pylist()
+    assert len(ids) == len(set(ids))
+
+
 def test_one_source_speaks_against_a_pair_of_an_old_and_a_new_article(tmp_path):
     """Of an old article the index remembers the source."""
     judged = []

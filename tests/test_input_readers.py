@@ -17,6 +17,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline import input_blocks
+from pipeline.articles import plan_inputs
 from pipeline.config import Config, load_config
 from pipeline.errors import InputError
 from pipeline.input_csv import CsvRecords, csv_header, read_csv, record_end, records
@@ -414,6 +415,13 @@ def test_parquet_texts_of_any_type(tmp_path, kind):
     assert [(r["row"], r["text"], r["article_id"]) for r in rows] == list(
         zip(range(5), texts, ["5", "6", None, "8", "9"], strict=True)
     )
+
+
+def test_parquet_with_two_columns_of_a_mapped_name_is_refused(tmp_path):
+    table = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["text", "text"])
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=r"must name one column of a\.parquet, 'text' is the name of 2"):
+        plan_inputs([str(tmp_path / "a.parquet")], CONFIG)
 
 
 def test_parquet_rejects_rows_with_bytes_that_are_no_text(tmp_path):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import os
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import inputs
+from pipeline import articles, inputs
+from pipeline.config import Config
 from pipeline.errors import InputError
 from pipeline.inputs import InputFile, InputPart, expand, partition
 
@@ -30,6 +32,8 @@ def tree(tmp_path):
         ".cache/x.txt",
         "out/.respun",
         "out/runs/1/articles.parquet",
+        "past/index.json",
+        "past/segments/1/articles.parquet",
         "f.ndjson.zst",
     ):
         path = tmp_path / name
@@ -40,6 +44,25 @@ def tree(tmp_path):
 
 def test_a_folder_means_all_supported_files_below_but_no_hidden_ones_and_no_results(tree):
     assert names([tree]) == ["a.csv", "b.jsonl", "f.ndjson.zst", "sub/c.parquet", "sub/d.txt.gz", "sub/e.TXT"]
+
+
+def test_a_pipe_is_passed_over_and_none_that_is_named_is_read(tree):
+    os.mkfifo(tree / "sub" / "pipe.jsonl")
+    found = expand([str(tree / "sub")])
+    assert [file.name for file in found.files] == ["c.parquet", "d.txt.gz", "e.TXT"]
+    assert found.n_passed_over == 1
+    with pytest.raises(InputError, match="must be a file, a folder or a glob, is none of them"):
+        expand([str(tree / "sub" / "pipe.jsonl")])
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".csv", ".txt", ".parquet"])
+def test_a_file_whose_name_is_not_utf8_costs_that_file(tmp_path, ending):
+    (tmp_path / "one.txt").write_text("One text that can be read.")
+    (tmp_path / os.fsdecode(b"caf\xe9" + ending.encode())).write_bytes(b'{"text": "more"}\n')
+    units = articles.plan_inputs([str(tmp_path)], Config())
+    read = [articles.read_unit(unit, Config(), tmp_path / "work") for unit in units]
+    assert sum(unit.n_rows_read for unit in read) == 1
+    assert [name for unit in read for name in unit.unreadable] == [f"caf?{ending}"]
 
 
 def test_names_are_relative_to_the_common_parent_and_globs_have_a_fixed_one(tree):

@@ -182,6 +182,7 @@ def test_an_article_is_wholly_itself():
     cosines = ("cosine", "cosine_bigrams", "cosine_names", "cosine_numbers")
     for name in (*cosines, "jaccard", "containment_l_in_r", "weight_l_in_r"):
         np.testing.assert_allclose(getattr(found, name)[same], 1, atol=1e-6)
+    assert all((getattr(found, name) <= 1).all() for name in cosines)
 
 
 def test_lots_are_taken_apart_and_put_together():
